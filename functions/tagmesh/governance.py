@@ -1,0 +1,296 @@
+"""The governance files as one frozen value.
+
+``load`` takes the text of the files, checks everything and completes every tag expression; what it returns needs
+no further check anywhere. The field tables and the checks are in ``governance_files``, the strict YAML in
+``governance_yaml``; both, and PyYAML, are imported only when something is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+#: A tag expression: (key, (value, ...)) in the order in which mesh.yaml declares keys and values.
+#: Keys are ANDed, the values of a key are ORed.
+Expression = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a governance file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{place}; mend: {self.mend}" if self.mend else place
+
+
+class GovernanceError(Exception):
+    """A governance folder with mistakes is refused whole; ``problems`` holds every one that was found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@dataclass(frozen=True)
+class LFTagKey:
+    """An LF-Tag key. ``values`` stand in declared order (of an ordered key: rising), lower-case as Lake
+    Formation stores them; ``default`` is what a column has until a rule speaks, and no subscription names it."""
+
+    name: str
+    values: tuple[str, ...]
+    default: str
+    ordered: bool = False
+    conflict: str | None = None
+
+    @property
+    def open_values(self) -> tuple[str, ...]:
+        """Every value but the default: what a subscription that omits the key is completed with."""
+        return tuple(value for value in self.values if value != self.default)
+
+    def join(self, one: str, other: str) -> str:
+        """The stricter of two values. The default is the strictest of all; of two others the one declared
+        later, or, for an unordered key that names one, its ``conflict`` value."""
+        if one == other:
+            return one
+        if self.default in (one, other):
+            return self.default
+        if self.conflict is not None:
+            # The first declared value is the harmless one (`none`): it conflicts with nothing.
+            return one if other == self.values[0] else other if one == self.values[0] else self.conflict
+        return max(one, other, key=self.values.index)
+
+
+@dataclass(frozen=True)
+class Csv:
+    """How the CSV files of a data product are read; ``header`` is present, absent or guess (Glue's own)."""
+
+    header: str = "guess"
+    delimiter: str | None = None
+    quote: str | None = None
+
+
+@dataclass(frozen=True)
+class DataProduct:
+    """One Glue database, one crawler, one folder per table. ``prefix`` ends with ``/`` or is empty."""
+
+    producer: str
+    name: str
+    account: str
+    bucket: str
+    prefix: str
+    tags: tuple[tuple[str, str], ...] = ()
+    csv: Csv | None = None
+    crawl_at_most_every: int = 900
+    owner: str | None = None
+
+    @cached_property
+    def database(self) -> str:
+        return re.sub(r"[^a-z0-9_]", "_", f"{self.producer}_{self.name}".lower())
+
+    @cached_property
+    def crawler(self) -> str:
+        return re.sub(r"[^a-z0-9_-]", "-", f"tagmesh-{self.producer}-{self.name}".lower())
+
+    @property
+    def unit(self) -> str:
+        """The key of its lease and counters."""
+        return f"data_product/{self.producer}/{self.name}"
+
+    @property
+    def location(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True)
+class Producer:
+    name: str
+    account: str
+    owner: str | None
+    external: bool
+    data_products: tuple[DataProduct, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Principal:
+    """Somebody in a consumer's account: ``kind`` is role, user or permission_set; ``name`` may have a path
+    (``team/Analyst``) for a role or user."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.replace('_', ' ')} {self.name}"
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What some principals of a consumer may read. Both expressions are completed: ``table_expression`` has
+    every key; ``database_expression`` only those keys that data products assign to their databases."""
+
+    name: str
+    tags: tuple[tuple[str, tuple[str, ...]], ...]
+    permissions: tuple[str, ...]
+    principals: tuple[Principal, ...]
+    table_expression: Expression
+    database_expression: Expression
+
+
+@dataclass(frozen=True)
+class Consumer:
+    name: str
+    account: str
+    owner: str | None
+    external: bool
+    subscriptions: tuple[Subscription, ...]
+
+    @property
+    def unit(self) -> str:
+        """The key of its lease and counters."""
+        return f"consumer/{self.name}"
+
+    @cached_property
+    def principals(self) -> tuple[Principal, ...]:
+        """Every principal of every subscription, once, sorted."""
+        return tuple(sorted({p for subscription in self.subscriptions for p in subscription.principals}))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A classification rule. ``when`` is the condition as written, checked: a mapping of plain strings, lists,
+    booleans and mappings (see ``rules.py``). ``place`` is ``file:line``, for people."""
+
+    id: str
+    raises: tuple[tuple[str, str], ...]
+    clears: tuple[tuple[str, str], ...]
+    assigns: tuple[tuple[str, str], ...]
+    when: Mapping[str, Any] = field(hash=False)
+    because: str = ""
+    match: tuple[str, ...] = ()
+    no_match: tuple[str, ...] = ()
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Override:
+    """What an owner decided for one column, whatever the rules say."""
+
+    producer: str
+    data_product: str
+    table: str
+    column: str
+    tags: tuple[tuple[str, str], ...]
+    author: str
+    reason: str
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Governance:
+    """All governance files, checked and completed. ``digest`` names the version (``digest_of``)."""
+
+    lf_tags: tuple[LFTagKey, ...]
+    producers: tuple[Producer, ...]
+    consumers: tuple[Consumer, ...]
+    rules: tuple[Rule, ...]
+    overrides: tuple[Override, ...]
+    digest: str
+    region: str | None = None
+
+    @cached_property
+    def keys(self) -> Mapping[str, LFTagKey]:
+        return {key.name: key for key in self.lf_tags}
+
+    @cached_property
+    def data_products(self) -> tuple[DataProduct, ...]:
+        """Every data product, sorted by producer and name."""
+        products = [product for producer in self.producers for product in producer.data_products]
+        return tuple(sorted(products, key=lambda product: (product.producer, product.name)))
+
+    @cached_property
+    def _by_bucket(self) -> Mapping[tuple[str, str], tuple[DataProduct, ...]]:
+        found: dict[tuple[str, str], list[DataProduct]] = {}
+        for product in self.data_products:
+            found.setdefault((product.account, product.bucket), []).append(product)
+        return {place: tuple(products) for place, products in found.items()}
+
+    def find_data_product(self, account: str, bucket: str, key: str) -> DataProduct | None:
+        """The data product that an object belongs to, or None. The account and the bucket must belong
+        together: an event that names another account's bucket belongs to nothing."""
+        products = [p for p in self._by_bucket.get((account, bucket), ()) if key.startswith(p.prefix)]
+        return max(products, key=lambda product: len(product.prefix), default=None)
+
+    @cached_property
+    def _named(self) -> Mapping[str, DataProduct | Consumer]:
+        named: dict[str, DataProduct | Consumer] = {consumer.unit: consumer for consumer in self.consumers}
+        for product in self.data_products:
+            named[product.unit] = named[f"crawler:{product.crawler}"] = product
+            named[f"database:{product.database}"] = product
+        return named
+
+    def data_product(self, unit: str) -> DataProduct | None:
+        """The data product of a unit (``data_product/<producer>/<name>``), or None."""
+        found = self._named.get(unit)
+        return found if isinstance(found, DataProduct) else None
+
+    def consumer(self, unit: str) -> Consumer | None:
+        """The consumer of a unit (``consumer/<name>``), or None."""
+        found = self._named.get(unit)
+        return found if isinstance(found, Consumer) else None
+
+    def data_product_of_crawler(self, crawler: str) -> DataProduct | None:
+        return self.data_product(f"crawler:{crawler}")
+
+    def data_product_of_database(self, database: str) -> DataProduct | None:
+        return self.data_product(f"database:{database}")
+
+    def column_keys(self, data_product: DataProduct) -> tuple[LFTagKey, ...]:
+        """The keys decided for each column: those that the data product does not assign to its database."""
+        assigned = {key for key, _ in data_product.tags}
+        return tuple(key for key in self.lf_tags if key.name not in assigned)
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """The name of a governance version: sha256, in hex, over the sorted (path, text) pairs as JSON."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()
+
+
+def read_folder(path: str | Path) -> dict[str, str]:
+    """Every YAML file below a folder: path relative to it (with ``/``) -> text.
+
+    Raises GovernanceError if the folder or a file cannot be read as UTF-8 text."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise GovernanceError([Problem(str(path), 1, 1, "there is no such folder", "give the governance folder")])
+    files, problems = {}, []
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.suffix not in (".yaml", ".yml") or not file.is_file():
+            continue
+        try:
+            files[name] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(name, 1, 1, f"cannot be read: {error}", "save it as UTF-8 text"))
+    if problems:
+        raise GovernanceError(problems)
+    return files
+
+
+def load(files: Mapping[str, str]) -> Governance:
+    """The governance of a folder: relative path -> YAML text (mesh.yaml, producers/, consumers/, rules/ and
+    overrides/, nested as one likes). Raises GovernanceError with every problem found."""
+    from tagmesh.governance_files import build
+
+    return build(files)
