@@ -1,0 +1,57 @@
+# tagmesh: `make help` says what there is. Everything happens in .venv/, .aws-sam/ and .local/ of this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; `make PYTHON=/path/to/python3.12 setup` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN    := .venv/bin
+STAMP  := .venv/.ready
+ARGS   ?=
+TESTS  ?= tests/e2e tests/integration tests/unit
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo test lint sam-local clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv/ with the tagmesh command and all it needs (pinned)
+
+# uv installs in seconds what takes pip most of a minute; where uv cannot be had, pip does it.
+$(STAMP): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "tagmesh needs Python 3.11 or later: install it, or say where it is: make PYTHON=/path/to/python3 setup" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { \
+	  echo "could not make .venv/: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
+	@echo "installing into .venv/ ..."
+	@$(BIN)/python -m pip install -q -c constraints.txt uv && \
+	  index="$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}" && \
+	  UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=20 $(BIN)/uv pip install -q --python $(BIN)/python $${index:+--default-index "$$index"} \
+	    -c constraints.txt -r requirements-dev.txt && \
+	  $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . || { \
+	  echo "uv could not install them; with pip it takes a minute" >&2; \
+	  $(BIN)/python -m pip install -q -c constraints.txt -r requirements-dev.txt setuptools && \
+	  $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .; }
+	@touch $(STAMP)
+
+demo: $(STAMP) ## the whole mesh on this machine: deploy, upload sample_data/, query (ARGS="--keep" leaves it running)
+	@tagmesh demo $(ARGS)
+
+test: $(STAMP) ## the test suite, the demo included (TESTS=tests/unit for a part)
+	@python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+
+lint: $(STAMP) ## ruff, cfn-lint on the templates, sam validate --lint
+	@ruff check .
+	@cfn-lint template.yaml accounts/*.yaml
+	@sam validate --lint --region eu-west-1 --template template.yaml
+
+sam-local: $(STAMP) ## run every function with `sam local invoke` in a container (needs Docker, or root to install it)
+	@scripts/sam-local.sh
+
+clean: ## remove what was built here (.venv/ stays)
+	@rm -rf .aws-sam .local .pytest_cache .ruff_cache *.egg-info

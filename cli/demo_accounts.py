@@ -1,0 +1,230 @@
+"""The accounts of a local mesh: their administrators, their organization, and the people in them.
+
+In real accounts these people are there before the mesh; here the demo makes them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from botocore.config import Config
+from tagmesh.governance import Consumer, Governance, Principal
+
+from cli import local
+from local_aws.sessions import LocalSession
+
+ORGANIZATION_ID = "o-examplemesh1"
+SAMPLE_CENTRAL_ACCOUNT = "555555555555"  # the one that samconfig.toml names for the sample governance
+
+
+@dataclass(frozen=True)
+class Place:
+    """A local AWS and a Region of it."""
+
+    endpoint: str
+    region: str
+
+    def environment(self, account: str) -> dict[str, str]:
+        """Variables with which the AWS CLI, SAM CLI and boto3 act as the account's administrator."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": f"LOCALADMIN{account}",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+
+    def administrator(self, account: str) -> "Identity":
+        return Identity(self, f"LOCALADMIN{account}", "local")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Credentials at a place."""
+
+    place: Place
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that calls the local AWS with these credentials; the same one each time."""
+        return _client(self, service)
+
+
+@cache
+def _client(identity: Identity, service: str) -> Any:
+    session = LocalSession(
+        identity.place.endpoint,
+        aws_access_key_id=identity.access_key,
+        aws_secret_access_key=identity.secret_key,
+        aws_session_token=identity.token,
+        region_name=identity.place.region,
+    )
+    return session.client(service, config=Config(max_pool_connections=20))
+
+
+@dataclass(frozen=True)
+class Person:
+    """A principal of a consumer, as it is in the account. `arn` is the role's or user's, with its path."""
+
+    consumer: Consumer
+    principal: Principal
+    arn: str
+    identity: Identity
+
+
+def unused_account(governance: Governance) -> str:
+    """A central account id that no governance file names."""
+    taken = accounts_of(governance)
+    if SAMPLE_CENTRAL_ACCOUNT not in taken:
+        return SAMPLE_CENTRAL_ACCOUNT
+    return next(account for n in range(10**12 - 1, 0, -1) if (account := f"{n:012d}") not in taken)
+
+
+def accounts_of(governance: Governance) -> set[str]:
+    """Every account that the files name."""
+    return {member.account for member in (*governance.producers, *governance.consumers)}
+
+
+def external_accounts(governance: Governance) -> tuple[str, ...]:
+    """Accounts that a file marks as outside the organization, sorted."""
+    return tuple(sorted({m.account for m in (*governance.producers, *governance.consumers) if m.external}))
+
+
+def create_organization(server: local.Server, governance: Governance, central: str) -> None:
+    """One organization with RAM sharing, of all accounts but those that the files mark as external."""
+    members = (accounts_of(governance) | {central}) - set(external_accounts(governance))
+    local.tell(
+        server,
+        "PUT",
+        "organization",
+        {"id": ORGANIZATION_ID, "members": sorted(members), "ram_sharing": True},
+    )
+
+
+# ── The people ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def create_people(place: Place, governance: Governance, central: str) -> list[Person]:
+    """Make the roles, users and permission-set roles that the consumers' files name, as readers.
+
+    A permission set's role stands under its reserved path, as IAM Identity Center makes it; but there it
+    trusts the identity provider, while here the account's administrator signs in for everyone.
+    """
+    arns: dict[tuple[str, Principal], str] = {}
+    people = []
+    for consumer in governance.consumers:
+        admin = place.administrator(consumer.account)
+        iam = admin.client("iam")
+        for principal in consumer.principals:
+            at = (consumer.account, principal)
+            if at not in arns:
+                arns[at] = _create_principal(iam, place.region, consumer.account, principal, central)
+            people.append(Person(consumer, principal, arns[at], _sign_in(admin, principal, arns[at])))
+    return people
+
+
+def _create_principal(iam: Any, region: str, account: str, principal: Principal, central: str) -> str:
+    path, _, name = f"/{principal.name}".rpartition("/")
+    document = json.dumps(reader_policy(region, account, central))
+    policy = {"PolicyName": "query-the-mesh", "PolicyDocument": document}
+    if principal.kind == "user":
+        arn = iam.create_user(Path=f"{path}/", UserName=name)["User"]["Arn"]
+        iam.put_user_policy(UserName=name, **policy)
+        return arn
+    if principal.kind == "permission_set":
+        path = f"/aws-reserved/sso.amazonaws.com/{region}"
+        name = f"AWSReservedSSO_{name}_{hashlib.sha256(f'{account}/{name}'.encode()).hexdigest()[:16]}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    role = iam.create_role(Path=f"{path}/", RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    iam.put_role_policy(RoleName=name, **policy)
+    return role["Arn"]
+
+
+def _sign_in(admin: Identity, principal: Principal, arn: str) -> Identity:
+    if principal.kind == "user":
+        key = admin.client("iam").create_access_key(UserName=arn.rpartition("/")[2])["AccessKey"]
+        return Identity(admin.place, key["AccessKeyId"], key["SecretAccessKey"])
+    issued = admin.client("sts").assume_role(RoleArn=arn, RoleSessionName="demo")["Credentials"]
+    return Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+
+
+def reader_policy(region: str, account: str, central: str) -> Mapping[str, object]:
+    """The IAM policy that a reader needs beside Lake Formation's grants.
+
+    Source: Lake Formation developer guide, "Cross-account data sharing" and "How resource links work";
+    Athena user guide, "Manage Lake Formation and Athena user permissions".
+    """
+    results = f"arn:aws:s3:::tagmesh-athena-results-{account}-{region}"
+    catalogs = [f"arn:aws:glue:{region}:{owner}" for owner in sorted({account, central})]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Query",
+                "Effect": "Allow",
+                "Action": [
+                    "athena:StartQueryExecution",
+                    "athena:StopQueryExecution",
+                    "athena:GetQueryExecution",
+                    "athena:GetQueryResults",
+                    "athena:GetWorkGroup",
+                ],
+                "Resource": f"arn:aws:athena:{region}:{account}:workgroup/tagmesh",
+            },
+            {
+                "Sid": "ReadBothCatalogues",  # the link in this one, the table in the central one
+                "Effect": "Allow",
+                "Action": [
+                    "glue:GetDatabase",
+                    "glue:GetDatabases",
+                    "glue:GetTable",
+                    "glue:GetTables",
+                    "glue:GetPartition",
+                    "glue:GetPartitions",
+                    "glue:BatchGetPartition",
+                ],
+                "Resource": [
+                    f"{catalog}:{resource}"
+                    for catalog in catalogs
+                    for resource in ("catalog", "database/*", "table/*/*")
+                ],
+            },
+            {
+                "Sid": "DataThroughLakeFormation",  # no narrower resource works
+                "Effect": "Allow",
+                "Action": "lakeformation:GetDataAccess",
+                "Resource": "*",
+            },
+            {
+                "Sid": "Results",
+                "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                "Resource": results,
+            },
+            {
+                "Sid": "ResultObjects",
+                "Effect": "Allow",
+                "Action": [
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    "s3:AbortMultipartUpload",
+                    "s3:ListMultipartUploadParts",
+                ],
+                "Resource": f"{results}/*",
+            },
+        ],
+    }

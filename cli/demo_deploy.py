@@ -1,0 +1,183 @@
+"""The stacks of a local mesh: the real `sam build` and `sam deploy` of the files that users deploy."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagmesh.governance import Governance
+
+from cli.demo_accounts import ORGANIZATION_ID, Place, external_accounts
+from cli.project import ROOT, state_folder
+
+SOURCES = ("template.yaml", "samconfig.toml", "accounts", "statemachines", "functions")
+SAM_AT_ONCE = (
+    3  # starting the SAM CLI costs two seconds of processor time: more at once only wait for each other
+)
+
+
+class DeployError(Exception):
+    """`sam build` or `sam deploy` failed; the text is its last output."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One deployment: `config_env` of samconfig.toml, and what differs from the values there."""
+
+    name: str
+    account: str
+    config_env: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+def host_parameters() -> tuple[tuple[str, str], ...]:
+    """PythonRuntime and Architecture of this machine, for build and deploy alike."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    return ("PythonRuntime", version), ("Architecture", architecture)
+
+
+def central_stack(governance: Governance, account: str) -> Stack:
+    """The central catalog account's stack. Uploads are gathered for two seconds only: people are waiting."""
+    parameters = [("OrganizationId", ORGANIZATION_ID), *host_parameters()]
+    if external := external_accounts(governance):
+        parameters.append(("ExternalAccountIds", ",".join(external)))
+    parameters += [("UploadBatchingSeconds", "2"), ("LogRetentionDays", "1")]
+    return Stack("tagmesh-central", account, "local", tuple(parameters))
+
+
+def account_stacks(governance: Governance, central: str) -> list[Stack]:
+    """A producer stack for each bucket and a consumer stack for each consuming account, sorted."""
+    buckets = {(product.account, product.bucket) for product in governance.data_products}
+    consuming = {consumer.account for consumer in governance.consumers}
+    at_central = ("CentralAccountId", central)
+    return [
+        Stack(f"tagmesh-producer-{bucket}", account, "producer", (at_central, ("BucketName", bucket)))
+        for account, bucket in sorted(buckets)
+    ] + [Stack("tagmesh-consumer", account, "consumer", (at_central,)) for account in sorted(consuming)]
+
+
+# ── Build ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def project_with(governance_folder: Path, port: int) -> Path:
+    """The folder to build and deploy: this project, or a copy of its sources with another mesh/."""
+    if governance_folder.resolve() == (ROOT / "mesh").resolve():
+        return ROOT
+    project = state_folder(port) / "project"
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir(parents=True)
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "mesh")
+            shutil.copytree(source, project / name, ignore=ignored)
+        else:
+            shutil.copy2(source, project / name)
+    (project / "functions" / "mesh").symlink_to(governance_folder.resolve())
+    return project
+
+
+def build(project: Path, environment: dict[str, str]) -> bool:
+    """`sam build`, unless it was done for the same sources. Returns whether it was. Raises DeployError."""
+    built = project / ".aws-sam" / "built-from"
+    with _only_one(project / ".aws-sam" / "lock"):
+        digest = _digest_of_sources(project)
+        if built.is_file() and built.read_text(encoding="utf-8") == digest:
+            return False
+        built.unlink(missing_ok=True)
+        overrides = [f"{key}={value}" for key, value in host_parameters()]
+        sam(["build", "--config-env", "local", "--parameter-overrides", *overrides], project, environment)
+        built.write_text(digest, encoding="utf-8")
+        return True
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Two demos may not build into one folder at the same time."""
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _digest_of_sources(project: Path) -> str:
+    """Changes with any file that is built in, with the interpreter and with the processor."""
+    digest = hashlib.sha256(repr(host_parameters()).encode())
+    roots = [project / "template.yaml", project / "functions", project / "functions" / "mesh"]
+    for root in roots:
+        for file in sorted([root, *root.rglob("*")]):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"\0{file.relative_to(project)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+# ── Deploy ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deploy(stack: Stack, project: Path, place: Place) -> float:
+    """`sam deploy` one stack as its account's administrator; the seconds it took. Raises DeployError."""
+    started = time.monotonic()
+    overrides = [f"{key}={value}" for key, value in stack.parameters]
+    arguments = ["deploy", "--config-env", stack.config_env, "--stack-name", stack.name]
+    arguments += ["--region", place.region, "--parameter-overrides", *overrides]
+    with _sam_places:
+        sam(arguments, project, place.environment(stack.account))
+    return time.monotonic() - started
+
+
+_sam_places = threading.BoundedSemaphore(SAM_AT_ONCE)
+
+
+def sam(arguments: list[str], project: Path, environment: dict[str, str]) -> str:
+    """Run this virtual environment's SAM CLI in the project's folder; its output. Raises DeployError."""
+    bin_folder = Path(sys.executable).parent
+    done = subprocess.run(
+        [bin_folder / "sam", *arguments],
+        cwd=project,
+        env=_sam_environment(bin_folder) | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        raise DeployError(f"`sam {' '.join(arguments)}` failed:\n" + "\n".join(lines[-25:]))
+    return done.stdout
+
+
+def _sam_environment(bin_folder: Path) -> dict[str, str]:
+    """The environment without anybody's AWS settings, and a SAM CLI that polls often and asks nobody."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    return kept | {
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",  # sam build looks for python3.X there
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.3",  # seconds
+        "__SAM_CLI_APP_DIR": str(_sam_settings()),
+    }
+
+
+def _sam_settings() -> Path:
+    """A settings folder that says the weekly look for a newer version has just been done."""
+    folder = ROOT / ".aws-sam" / "cli"
+    if not (folder / "metadata.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {"telemetryEnabled": False, "lastVersionCheck": time.time() + 10 * 365 * 86400}
+        (folder / "metadata.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder

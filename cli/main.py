@@ -1,0 +1,74 @@
+"""The `tagmesh` command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import local
+from cli.project import ROOT
+
+app = typer.Typer(
+    help="A data mesh on AWS Lake Formation that runs itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+local_app = typer.Typer(help="AWS on this machine.", no_args_is_help=True)
+app.add_typer(local_app, name="local")
+
+Port = Annotated[int, typer.Option(help="Port of the local AWS.", min=1, max=65535)]
+
+
+@local_app.command("up")
+def local_up(port: Port = local.DEFAULT_PORT) -> None:
+    """Start the local AWS and leave it running."""
+    server = local.up(port)
+    print(f"local AWS at {server.endpoint} (pid {server.pid}), log {server.log}")
+    print(f"stop it with: tagmesh local down --port {port}")
+
+
+@local_app.command("down")
+def local_down(port: Port = local.DEFAULT_PORT) -> None:
+    """Stop the local AWS; everything in it is gone."""
+    server = local.down(port)
+    print(f"stopped the local AWS at port {port} (pid {server.pid})")
+
+
+@local_app.command("status")
+def local_status(port: Port = local.DEFAULT_PORT) -> None:
+    """Say what runs, and what has happened in it so far."""
+    for line in local.status(port):
+        print(line)
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")
+    ] = ROOT / "sample_data",
+    governance: Annotated[Path, typer.Option(help="Folder of governance files.")] = ROOT / "mesh",
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the whole result here.")] = None,
+    port: Port = local.DEFAULT_PORT,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the local AWS running afterwards.")] = False,
+) -> None:
+    """Run the whole mesh here: deploy it, upload data, watch it being published, and query it."""
+    from cli.demo import run_demo  # what it imports takes longer than the other commands run
+
+    raise typer.Exit(run_demo(data, governance, json, port, keep))
+
+
+def main() -> None:
+    """Entry point. Errors that speak to a person are printed as they are, without a traceback."""
+    try:
+        app()
+    except local.LocalAwsError as error:
+        print(f"tagmesh: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
