@@ -1,0 +1,180 @@
+"""Decides the LF-Tags of every column of one data product by the rules, and plans how to get there."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from tagmesh import plan, rules
+from tagmesh.aws import events, glue, governance_store, lakeformation, plans, units
+from tagmesh.aws.session import client
+from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.governance import DataProduct, Governance
+
+logger = Logger()
+metrics = Metrics()
+
+#: Findings of prepare_crawl that a classification leaves standing.
+FROM_PREPARATION = {"files_beside_folders"}
+
+
+class CrawlerStopping(Exception):
+    """The crawl is over and the crawler not yet ready: the machine tries again in some seconds."""
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """A crawler's `{crawler, state}`, or the sweep's `{unit, token}` in; `{publish, unit, token, plan}` out.
+
+    The crawler's name says which data product it is about, and what the catalogue holds says the rest: the event's
+    state is not believed.
+    """
+    dynamodb = client("dynamodb")
+    governance = governance_store.current(client("s3"), dynamodb)
+    try:
+        taken = take(dynamodb, governance, event)
+        if taken is None:
+            return {"publish": False, "reason": "not a crawler of ours, or another run took it over"}
+        product, lease, unit, after_crawl = taken
+        logger.set_correlation_id(unit.correlation_id)
+        return classify(dynamodb, governance, product, lease, unit, after_crawl)
+    except units.LeaseLost as lost:
+        logger.info("superseded", extra={"reason": str(lost)})
+        return {"publish": False, "reason": str(lost)}
+
+
+def take(
+    dynamodb: Any, governance: Governance, event: Mapping[str, Any]
+) -> tuple[DataProduct, units.Lease, units.Unit, str] | None:
+    """The data product, our lease on it, its unit, and what phase the run before was at ("" for the sweep's)."""
+    if "unit" in event:
+        product = governance.data_product(event["unit"])
+        if product is None:
+            return None
+        lease = units.Lease(product.unit, event["token"])
+        return product, lease, units.advance(dynamodb, lease, "publishing"), ""
+    product = governance.data_product_of_crawler(event["crawler"])
+    if product is None:
+        return None
+    for phase in ("crawling", "waiting"):
+        unit = units.take_over(dynamodb, product.unit, [phase], "publishing")
+        if unit is not None:
+            return product, units.Lease(product.unit, unit.token), unit, phase
+    return None
+
+
+def classify(
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    lease: units.Lease,
+    unit: units.Unit,
+    after: str,
+) -> dict[str, Any]:
+    """Plans the tags and hands the plan to apply_tags; or ends the run where the crawl failed."""
+    crawler = glue.crawler(client("glue"), product.crawler) if after else None
+    if crawler and crawler.state != "READY":
+        # The completion of an older crawl, or Glue is still tidying up after this one.
+        units.advance(dynamodb, lease, after, units.CRAWL_SECONDS)
+        if crawler.state == "STOPPING":
+            raise CrawlerStopping(f"{product.crawler} is about to be ready")
+        return {"publish": False, "reason": f"{product.crawler} is running"}
+    # Glue's clock may cut fractions of a second.
+    ours = crawler is not None and after == "crawling" and crawler.started >= math.floor(unit.crawled_at)
+    if ours and crawler.status != "SUCCEEDED":
+        return crawl_failed(dynamodb, product, lease, crawler)
+    tables = list(glue.tables(client("glue"), product.database)) if has_database(product) else []
+    observed = {table.name: tags_of(table) for table in tables}
+    database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
+    decisions = [rules.decide(governance, product, table) for table in tables]
+    actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
+    findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
+    findings += [asdict(finding) for decision in decisions for finding in decision.findings]
+    unclassified = sum(
+        any(decision.outcome == "default" for decision in keys.values())
+        for table in decisions
+        for keys in table.columns.values()
+    )
+    metrics.add_metric("UnclassifiedColumns", MetricUnit.Count, unclassified)
+    logger.info(
+        "tables classified",
+        extra={
+            "unit": product.unit,
+            "tables": len(tables),
+            "columns": sum(len(table.all_columns) for table in tables),
+            "unclassified": unclassified,
+            "calls": len(actions),
+        },
+    )
+    key = plans.write(
+        client("s3"),
+        plans.key(product.unit, lease.token),
+        {
+            "version": governance.digest,
+            "covered": ours,
+            "actions": [asdict(action) for action in actions],
+            "decisions": [explained(decision) for decision in decisions],
+            "findings": findings,
+        },
+    )
+    return {
+        "publish": True,
+        "unit": product.unit,
+        "token": lease.token,
+        "correlation_id": unit.correlation_id,
+        "plan": key,
+        "tables": len(tables),
+    }
+
+
+def has_database(product: DataProduct) -> bool:
+    """Whether the data product has been crawled before, or is being made ready now."""
+    return glue.database_exists(client("glue"), product.database)
+
+
+def tags_of(table: Table) -> AssignedTags:
+    """The LF-Tags that a table and its columns carry now."""
+    columns = [column.name for column in table.all_columns]
+    return lakeformation.tags_of_table(client("lakeformation"), table.database, table.name, columns)
+
+
+def explained(decision: rules.TableDecision) -> dict[str, Any]:
+    """A table's decisions with their reasons, for the ledger: names and rules, never a value of the data."""
+    return {
+        "database": decision.database,
+        "table": decision.table,
+        "columns": {
+            column: {
+                key: {
+                    "value": made.value,
+                    "outcome": made.outcome,
+                    "rules": list(made.rules),
+                    "because": made.because,
+                }
+                for key, made in keys.items()
+            }
+            for column, keys in decision.columns.items()
+        },
+    }
+
+
+def crawl_failed(dynamodb: Any, product: DataProduct, lease: units.Lease, crawler: glue.Crawler) -> dict[str, Any]:
+    """Ends the run with a finding; the sweep tries again when the next crawl is due."""
+    finding = Finding(
+        "crawl_failed",
+        product.unit,
+        f"{product.crawler} ended {crawler.status}: {crawler.error or 'Glue gave no reason'}",
+        f"see /aws-glue/crawlers, stream {product.crawler}; the sweep crawls again when the next crawl is due",
+    )
+    units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)])
+    metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
+    details = [{"data_product": product.unit, "findings": [asdict(finding)]}]
+    events.put(client("events"), os.environ["MESH_BUS"], "DataProductFailed", details)
+    logger.error("crawl failed", extra={"unit": product.unit, "reason": finding.message})
+    return {"publish": False, "reason": finding.message}

@@ -1,0 +1,117 @@
+"""Makes ready what a crawl of one data product needs, closed before the first table exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from tagmesh import plan
+from tagmesh.aws import events, glue, governance_store, lakeformation, s3, units
+from tagmesh.aws.session import client
+from tagmesh.catalog import Finding
+from tagmesh.governance import DataProduct, Governance
+
+logger = Logger()
+metrics = Metrics()
+
+#: What assigning LF-Tags to tables that a crawler made takes, with the grant option.
+#: [Lake Formation developer guide, Assigning LF-Tags to Data Catalog resources]
+TAGGING = ("ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT")
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """`{unit, token, correlation_id}` in; `{crawl, crawler, unit, token, correlation_id}` out."""
+    logger.set_correlation_id(event["correlation_id"])
+    lease = units.Lease(event["unit"], event["token"])
+    dynamodb = client("dynamodb")
+    try:
+        noted = units.note(dynamodb, lease, "preparing")
+        return {**event, **prepare(dynamodb, lease, noted)}
+    except units.LeaseLost as lost:
+        logger.info("superseded", extra={"reason": str(lost)})
+        return {**event, "crawl": False, "reason": str(lost)}
+
+
+def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, Any]:
+    """The crawl's crawler, ready to start; or why there is none to start."""
+    governance = governance_store.current(client("s3"), dynamodb)
+    product = governance.data_product(lease.unit)
+    if product is None:
+        units.finish(dynamodb, lease, covered=True, findings=[])
+        return {"crawl": False, "reason": f"{lease.unit} has left the governance files"}
+    try:
+        folders = s3.first_level_folders(client("s3"), product.bucket, product.prefix)
+    except s3.BucketNotReadable as error:
+        finding = Finding(
+            "bucket_not_readable",
+            product.unit,
+            f"{product.location} of account {product.account} cannot be listed ({error})",
+            f"deploy accounts/producer.yaml in {product.account} with BucketName={product.bucket}, or give an existing "
+            "bucket the policy that docs/existing-buckets.md prints",
+        )
+        return give_up(dynamodb, lease, product, [finding], covered=False)
+    findings = []
+    if folders.files_at_root:
+        findings.append(
+            Finding(
+                "files_beside_folders",
+                product.unit,
+                f"{folders.files_at_root} files lie directly in {product.location} and belong to no table",
+                "move them into a folder: each folder is a table",
+            )
+        )
+    if not folders.names:
+        return give_up(dynamodb, lease, product, findings, covered=True)
+    try:
+        make_ready(governance, product, folders.names)
+    except client("glue").exceptions.CrawlerRunningException:
+        # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
+        units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
+        return {"crawl": False, "reason": f"{product.crawler} is running: waits for its end"}
+    units.crawling(dynamodb, lease, folders.names, [asdict(finding) for finding in findings])
+    logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(folders.names), "covers": noted.noted})
+    return {"crawl": True, "crawler": product.crawler}
+
+
+def give_up(
+    dynamodb: Any, lease: units.Lease, product: DataProduct, findings: list[Finding], covered: bool
+) -> dict[str, Any]:
+    """Ends the run without a crawl; what people must mend stands at the data product."""
+    units.finish(dynamodb, lease, covered=covered, findings=[asdict(finding) for finding in findings])
+    if not covered:
+        metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
+        details = [{"data_product": product.unit, "findings": [asdict(finding) for finding in findings]}]
+        events.put(client("events"), os.environ["MESH_BUS"], "DataProductFailed", details)
+    reason = "; ".join(finding.message for finding in findings) or f"{product.location} holds no folder yet"
+    logger.info("nothing to crawl", extra={"unit": product.unit, "reason": reason})
+    return {"crawl": False, "reason": reason}
+
+
+def make_ready(governance: Governance, product: DataProduct, folders: tuple[str, ...]) -> None:
+    """LF-Tags, location, database with its closed tags, the crawler and its grants: each made where it is missing."""
+    lf, crawler_role = client("lakeformation"), os.environ["CRAWLER_ROLE_ARN"]
+    lakeformation.ensure_lf_tags(lf, governance.lf_tags)
+    lakeformation.ensure_location(lf, product, os.environ["REGISTRATION_ROLE_ARN"])
+    new = glue.ensure_database(client("glue"), product)
+    observed = {} if new else lakeformation.tags_of_database(lf, product.database)
+    for action in plan.plan_database_tags(governance, product, observed):
+        lakeformation.tag_database(lf, action.database, action.tags)
+    everything = {"Table": {"DatabaseName": product.database, "TableWildcard": {}}}
+    wanted = [
+        (
+            crawler_role,
+            {"DataLocation": {"ResourceArn": lakeformation.location_arn(product)}},
+            ("DATA_LOCATION_ACCESS",),
+            (),
+        ),
+        (crawler_role, {"Database": {"Name": product.database}}, ("CREATE_TABLE", "DESCRIBE"), ()),
+        (os.environ["AUTOMATION_ROLE_ARN"], everything, TAGGING, TAGGING),
+    ]
+    lakeformation.ensure_grants(lf, wanted)
+    glue.ensure_crawler(client("glue"), product, folders, crawler_role)

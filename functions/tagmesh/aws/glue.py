@@ -1,0 +1,192 @@
+"""The Glue catalogue and crawlers of the central account."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tagmesh.catalog import Table, from_glue
+from tagmesh.governance import DataProduct
+
+#: More tables than one crawl of a data product may make before it fails without writing any.
+TABLE_THRESHOLD = 1000
+
+
+@dataclass(frozen=True)
+class Crawler:
+    """A crawler as it is: `state` READY, RUNNING or STOPPING; its last crawl's `status` (SUCCEEDED, FAILED, CANCELLED,
+    or "" before the first), start in seconds since 1970, and error."""
+
+    state: str
+    status: str
+    started: float
+    error: str
+
+
+def ensure_database(glue: Any, product: DataProduct) -> bool:
+    """Makes the data product's database where it is missing; whether it did.
+
+    Its tables get no default permissions: with the usual ones, anybody whom IAM admits could read them.
+    [Lake Formation developer guide, Changing the default settings for your data lake]
+    """
+    try:
+        glue.get_database(Name=product.database)
+        return False
+    except glue.exceptions.EntityNotFoundException:
+        pass
+    try:
+        glue.create_database(
+            DatabaseInput={
+                "Name": product.database,
+                "Description": f"{product.producer}: {product.name}, owned by {product.owner or 'nobody named'}",
+                "LocationUri": product.location,
+                "CreateTableDefaultPermissions": [],
+            }
+        )
+    except glue.exceptions.AlreadyExistsException:
+        return False  # another run was faster
+    return True
+
+
+def database_exists(glue: Any, name: str) -> bool:
+    """Whether a database is there (and visible to us, an administrator)."""
+    try:
+        glue.get_database(Name=name)
+    except glue.exceptions.EntityNotFoundException:
+        return False
+    return True
+
+
+def databases(glue: Any) -> dict[str, dict[str, Any]]:
+    """Every database and resource link of the caller's catalogue, by name."""
+    pages = glue.get_paginator("get_databases").paginate()
+    return {database["Name"]: database for page in pages for database in page["DatabaseList"]}
+
+
+def create_link(glue: Any, name: str, catalog: str, database: str) -> None:
+    """Makes a resource link; one that is already there, to the same target, is done."""
+    target = {"CatalogId": catalog, "DatabaseName": database}
+    try:
+        glue.create_database(DatabaseInput={"Name": name, "TargetDatabase": target})
+    except glue.exceptions.AlreadyExistsException:
+        found = glue.get_database(Name=name)["Database"].get("TargetDatabase", {})
+        if {key: found.get(key) for key in target} != target:
+            raise
+
+
+def delete_link(glue: Any, name: str) -> None:
+    """Deletes a resource link, and never a database: what is there is looked at first."""
+    try:
+        found = glue.get_database(Name=name)["Database"]
+    except glue.exceptions.EntityNotFoundException:
+        return
+    if "TargetDatabase" in found:
+        glue.delete_database(Name=name)
+
+
+def tables(glue: Any, database: str) -> Iterator[Table]:
+    """The tables of a database, as values."""
+    for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
+        for table in page["TableList"]:
+            yield from_glue(table)
+
+
+def ensure_classifier(glue: Any, product: DataProduct) -> list[str]:
+    """The CSV classifier that the files ask for, made or brought up to date; [] where they ask for none."""
+    if product.csv is None:
+        return []
+    name = product.crawler
+    wanted: dict[str, Any] = {
+        "Name": name,
+        "ContainsHeader": {"present": "PRESENT", "absent": "ABSENT", "guess": "UNKNOWN"}[product.csv.header],
+        "Delimiter": product.csv.delimiter or ",",
+        "QuoteSymbol": product.csv.quote or '"',
+        "AllowSingleColumn": True,
+        "DisableValueTrimming": False,
+        # The built-in classifier picks LazySimpleSerDe for quoted values, which cannot read them.
+        "Serde": "OpenCSVSerDe",
+    }
+    try:
+        found = glue.get_classifier(Name=name)["Classifier"].get("CsvClassifier", {})
+    except glue.exceptions.EntityNotFoundException:
+        glue.create_classifier(CsvClassifier=wanted)
+        return [name]
+    if any(found.get(key) != value for key, value in wanted.items()):
+        glue.update_classifier(CsvClassifier=wanted)
+    return [name]
+
+
+def ensure_crawler(glue: Any, product: DataProduct, folders: tuple[str, ...], role_arn: str) -> None:
+    """The data product's crawler, made or brought up to date: one S3 target for each table folder.
+
+    Raises the service's CrawlerRunningException where a crawl runs that still has the older targets.
+    """
+    wanted: dict[str, Any] = {
+        "Name": product.crawler,
+        "Role": role_arn,
+        "DatabaseName": product.database,
+        "Description": f"Crawls {product.location}, a folder a table.",
+        # Similar schemas under one target would become one table.
+        "Targets": {"S3Targets": [{"Path": f"{product.location}{folder}/"} for folder in folders]},
+        "Classifiers": ensure_classifier(glue, product),
+        "SchemaChangePolicy": {
+            "UpdateBehavior": "UPDATE_IN_DATABASE",
+            "DeleteBehavior": "DEPRECATE_IN_DATABASE",
+        },
+        "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+        "Configuration": json.dumps(
+            {
+                "Version": 1.0,
+                "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"},
+                "CrawlerOutput": {
+                    "Tables": {"TableThreshold": TABLE_THRESHOLD},
+                    "Partitions": {"AddOrUpdateBehavior": "InheritFromTable"},
+                },
+            }
+        ),
+    }
+    try:
+        found = glue.get_crawler(Name=product.crawler)["Crawler"]
+    except glue.exceptions.EntityNotFoundException:
+        glue.create_crawler(**wanted)
+        return
+    if not _same_crawler(found, wanted):
+        glue.update_crawler(**wanted)
+
+
+def _same_crawler(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def comparable(crawler: dict[str, Any]) -> Any:
+        return (
+            crawler["Role"].rpartition("/")[2],  # Glue answers with the name where the ARN was given
+            crawler["DatabaseName"],
+            [target["Path"] for target in crawler["Targets"]["S3Targets"]],
+            crawler.get("Classifiers", []),
+            crawler.get("SchemaChangePolicy"),
+            crawler.get("RecrawlPolicy"),
+            json.loads(crawler.get("Configuration") or "{}"),
+        )
+
+    return comparable(found) == comparable(wanted)
+
+
+def crawler(glue: Any, name: str) -> Crawler | None:
+    """The crawler's state and its last crawl, or None where there is no such crawler.
+
+    StartCrawler answers without an id, so the crawl that a run waits for is recognised by its start.
+    """
+    try:
+        found = glue.get_crawler(Name=name)["Crawler"]
+    except glue.exceptions.EntityNotFoundException:
+        return None
+    last = found.get("LastCrawl", {})
+    started = last["StartTime"].timestamp() if "StartTime" in last else 0.0
+    return Crawler(found["State"], last.get("Status", ""), started, last.get("ErrorMessage", ""))
+
+
+def table_folder(product: DataProduct, table: Table) -> str | None:
+    """The first-level folder that a table was crawled from, or None where it lies elsewhere."""
+    matched = re.fullmatch(rf"{re.escape(product.location)}([^/]+)/?.*", table.location)
+    return matched.group(1) if matched else None

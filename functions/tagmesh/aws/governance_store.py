@@ -1,0 +1,96 @@
+"""Governance versions: the newest bundle in S3, the versions put in force, and which one is.
+
+The bundle (`governance.json`, `{"files": {path: text}}`) is what a deployment or `tagmesh apply` writes. A version in
+force lies under `versions/<digest>.json`; the item "governance" of the units table names it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tagmesh.governance import Governance, load
+
+BUNDLE = "governance.json"
+ITEM = {"unit": {"S": "governance"}}
+
+
+class NoGovernance(Exception):
+    """No governance version is in force yet: nothing can be decided, so nothing is done."""
+
+
+def _bucket() -> str:
+    return os.environ["GOVERNANCE_BUCKET"]
+
+
+def read_bundle(s3: Any) -> dict[str, str] | None:
+    """The newest bundle's files, or None where none was written yet."""
+    try:
+        body = s3.get_object(Bucket=_bucket(), Key=BUNDLE)["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    return json.loads(body)["files"]
+
+
+def write_bundle(s3: Any, files: Mapping[str, str]) -> None:
+    """Writes a bundle; the upload itself is the event that starts the sweep."""
+    body = json.dumps({"files": dict(sorted(files.items()))}, ensure_ascii=False).encode()
+    s3.put_object(Bucket=_bucket(), Key=BUNDLE, Body=body, ContentType="application/json")
+
+
+def put_in_force(s3: Any, dynamodb: Any, governance: Governance, files: Mapping[str, str]) -> None:
+    """Keeps the version under its digest, then names it the one in force."""
+    body = json.dumps({"files": dict(sorted(files.items()))}, ensure_ascii=False).encode()
+    s3.put_object(Bucket=_bucket(), Key=f"versions/{governance.digest}.json", Body=body, ContentType="application/json")
+    _note(dynamodb, "version", governance.digest)
+
+
+def version_in_force(dynamodb: Any) -> str:
+    """The digest of the version in force; empty where there is none (strongly consistent)."""
+    return _noted(dynamodb, "version")
+
+
+def version_deployed(dynamodb: Any) -> str:
+    """The digest that a deployment wrote last, whatever was applied since; empty where none did."""
+    return _noted(dynamodb, "deployed")
+
+
+def note_deployed(dynamodb: Any, digest: str) -> None:
+    """Remembers what a deployment wrote."""
+    _note(dynamodb, "deployed", digest)
+
+
+def _noted(dynamodb: Any, name: str) -> str:
+    item = dynamodb.get_item(TableName=os.environ["UNITS_TABLE"], Key=ITEM, ConsistentRead=True).get("Item", {})
+    return item.get(name, {"S": ""})["S"]
+
+
+def _note(dynamodb: Any, name: str, digest: str) -> None:
+    dynamodb.update_item(
+        TableName=os.environ["UNITS_TABLE"],
+        Key=ITEM,
+        UpdateExpression="SET #name = :digest",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":digest": {"S": digest}},
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _version(s3: Any, digest: str) -> Governance:
+    body = s3.get_object(Bucket=_bucket(), Key=f"versions/{digest}.json")["Body"].read()
+    return load(json.loads(body)["files"])
+
+
+def current(s3: Any, dynamodb: Any) -> Governance:
+    """The governance in force.
+
+    Raises:
+        NoGovernance: none is.
+    """
+    digest = version_in_force(dynamodb)
+    if not digest:
+        raise NoGovernance("no governance version is in force: deploy mesh/ or run `tagmesh apply DIR`")
+    return _version(s3, digest)

@@ -1,0 +1,255 @@
+"""Lake Formation: LF-Tags, registered locations, permissions.
+
+Answers with `Failures[]` come with status 200: each is an error here. Lake Formation refuses concurrent writers with
+ConcurrentModificationException, which no SDK retries.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from tagmesh.catalog import AssignedTags, tags_from_api
+from tagmesh.governance import DataProduct, Expression, LFTagKey
+
+CONCURRENT_ATTEMPTS = 6
+BATCH = 20  # entries of BatchGrantPermissions and BatchRevokePermissions
+VALUES_A_CALL = 50
+
+
+class LakeFormationRefused(Exception):
+    """Lake Formation refused part of a call; the message says which part and why."""
+
+
+def _patiently(lf: Any, call: Callable[[], Any]) -> Any:
+    """Calls again while another writer is at it, at most six times within some seconds."""
+    for attempt in range(1, CONCURRENT_ATTEMPTS + 1):
+        try:
+            return call()
+        except lf.exceptions.ConcurrentModificationException:
+            if attempt == CONCURRENT_ATTEMPTS:
+                raise
+            time.sleep(random.uniform(0, 0.1 * 2**attempt))
+    raise AssertionError("unreachable")
+
+
+# ── LF-Tags ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ensure_lf_tags(lf: Any, keys: Iterable[LFTagKey]) -> None:
+    """Makes missing keys and adds missing values; what others defined stays.
+
+    Raises:
+        LakeFormationRefused: a key exists that we may not extend.
+    """
+    found: dict[str, set[str]] = {}
+    for page in lf.get_paginator("list_lf_tags").paginate():
+        for tag in page["LFTags"]:
+            found.setdefault(tag["TagKey"], set()).update(tag["TagValues"])
+    for key in keys:
+        if key.name not in found:
+            first, *more = _some(key.values)
+            try:
+                lf.create_lf_tag(TagKey=key.name, TagValues=list(first))
+            except lf.exceptions.InvalidInputException as error:
+                # There is no AlreadyExists for tags: another run was faster, or the key is malformed.
+                if "already exists" not in str(error):
+                    raise
+                more = [first, *more]
+        else:
+            more = _some([value for value in key.values if value not in found[key.name]])
+        for values in more:
+            lf.update_lf_tag(TagKey=key.name, TagValuesToAdd=list(values))
+
+
+def _some(values: Iterable[str]) -> list[tuple[str, ...]]:
+    values = tuple(values)
+    return [values[start : start + VALUES_A_CALL] for start in range(0, len(values), VALUES_A_CALL)]
+
+
+def tags_of_database(lf: Any, database: str) -> dict[str, str]:
+    """key -> value as assigned to a database."""
+    answer = lf.get_resource_lf_tags(Resource={"Database": {"Name": database}})
+    return dict(tags_from_api(answer).database)
+
+
+def tags_of_table(lf: Any, database: str, table: str, columns: Iterable[str]) -> AssignedTags:
+    """The LF-Tags of a table and of its columns (partition keys included)."""
+    answer = lf.get_resource_lf_tags(
+        Resource={"TableWithColumns": {"DatabaseName": database, "Name": table, "ColumnNames": list(columns)}}
+    )
+    return tags_from_api(answer)
+
+
+def tag_database(lf: Any, database: str, tags: Mapping[str, str]) -> None:
+    """Assigns values to a database."""
+    _assign(lf, {"Database": {"Name": database}}, tags)
+
+
+def tag_columns(lf: Any, database: str, table: str, columns: Iterable[str], tags: Mapping[str, str]) -> None:
+    """Assigns values to columns of a table."""
+    resource = {"TableWithColumns": {"DatabaseName": database, "Name": table, "ColumnNames": list(columns)}}
+    _assign(lf, resource, tags)
+
+
+def _assign(lf: Any, resource: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    pairs = [{"TagKey": key, "TagValues": [value]} for key, value in sorted(tags.items())]
+    answer = _patiently(lf, lambda: lf.add_lf_tags_to_resource(Resource=resource, LFTags=pairs))
+    if answer.get("Failures"):
+        failure = answer["Failures"][0]
+        error = failure.get("Error", {})
+        raise LakeFormationRefused(
+            f"LF-Tag {failure.get('LFTag', {}).get('TagKey')} on {resource}: "
+            f"{error.get('ErrorCode')} {error.get('ErrorMessage')} ({len(answer['Failures'])} refused)"
+        )
+
+
+def search_tables(lf: Any, expression: Expression) -> Iterator[tuple[str, str, AssignedTags]]:
+    """(database, table, tags) of every table that matches, 100 a page. Eventually consistent."""
+    wanted = [{"TagKey": key, "TagValues": list(values)} for key, values in expression]
+    for page in lf.get_paginator("search_tables_by_lf_tags").paginate(Expression=wanted):
+        for found in page["TableList"]:
+            table = found["Table"]
+            yield table["DatabaseName"], table["Name"], tags_from_api(found)
+
+
+# ── Locations ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ensure_location(lf: Any, product: DataProduct, role_arn: str) -> None:
+    """Registers the data product's location with our role.
+
+    The service-linked role cannot reach another account's bucket.
+    [Lake Formation developer guide, Registering an Amazon S3 location in another AWS account]
+    """
+    try:
+        lf.register_resource(ResourceArn=location_arn(product), UseServiceLinkedRole=False, RoleArn=role_arn)
+    except lf.exceptions.AlreadyExistsException:
+        registered = lf.describe_resource(ResourceArn=location_arn(product))["ResourceInfo"]
+        if registered.get("RoleArn") != role_arn:
+            raise LakeFormationRefused(
+                f"{product.location} is registered with {registered.get('RoleArn')}: deregister it, so that it can be "
+                f"registered with {role_arn}"
+            ) from None
+
+
+def location_arn(product: DataProduct) -> str:
+    """The ARN that a location is registered under."""
+    return f"arn:aws:s3:::{product.bucket}/{product.prefix}".rstrip("/")
+
+
+# ── Permissions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def permissions(lf: Any, **filters: Any) -> Iterator[dict[str, Any]]:
+    """Explicit grants, 1,000 a page, as ListPermissions answers them."""
+    for page in lf.get_paginator("list_permissions").paginate(PaginationConfig={"PageSize": 1000}, **filters):
+        yield from page["PrincipalResourcePermissions"]
+
+
+def grant(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None:
+    """Grants entries (Principal, Resource, Permissions, PermissionsWithGrantOption), 20 a call.
+
+    Raises:
+        LakeFormationRefused: with the first entry that was refused.
+    """
+    _batch(lf, lf.batch_grant_permissions, entries, catalog)
+
+
+def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None:
+    """Revokes entries, 20 a call; what is already gone is done.
+
+    Raises:
+        LakeFormationRefused: with the first entry that was refused.
+    """
+    _batch(lf, lf.batch_revoke_permissions, entries, catalog, gone_is_done=True)
+
+
+def ensure_grants(lf: Any, wanted: Iterable[tuple[str, Mapping[str, Any], Iterable[str], Iterable[str]]]) -> None:
+    """Grants (principal, resource, permissions, grantable ones) where they are missing: one read each"""
+    missing = []
+    for principal, resource, names, grantable in wanted:
+        # Listed by resource and filtered here: lists by principal come back empty for some kinds of principals.
+        rows = permissions(lf, Resource=resource)
+        found = [row for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] == principal]
+        has = {name for row in found for name in row["Permissions"]}
+        has_grantable = {name for row in found for name in row["PermissionsWithGrantOption"]}
+        if not (set(names) <= has and set(grantable) <= has_grantable):
+            missing.append(
+                {
+                    "Principal": {"DataLakePrincipalIdentifier": principal},
+                    "Resource": resource,
+                    "Permissions": sorted(names),
+                    "PermissionsWithGrantOption": sorted(grantable),
+                }
+            )
+    grant(lf, missing)
+
+
+def _batch(
+    lf: Any,
+    operation: Callable[..., Any],
+    entries: Iterable[Mapping[str, Any]],
+    catalog: Mapping[str, str],
+    gone_is_done: bool = False,
+) -> None:
+    entries = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
+    for start in range(0, len(entries), BATCH):
+        waiting = entries[start : start + BATCH]
+        for attempt in range(1, CONCURRENT_ATTEMPTS + 1):
+            request = waiting
+            answer = _patiently(lf, lambda request=request: operation(Entries=request, **catalog))
+            failures = answer.get("Failures", [])
+            again = {f["RequestEntry"]["Id"] for f in failures if _code(f) == "ConcurrentModificationException"}
+            refused = [
+                failure
+                for failure in failures
+                if failure["RequestEntry"]["Id"] not in again and not (gone_is_done and _is_gone(failure))
+            ]
+            if refused:
+                entry = refused[0]["RequestEntry"]
+                raise LakeFormationRefused(
+                    f"{entry['Principal']['DataLakePrincipalIdentifier']}: {', '.join(entry['Permissions'])} on "
+                    f"{entry['Resource']}: {_code(refused[0])} {refused[0]['Error'].get('ErrorMessage')}"
+                )
+            if not again:
+                break
+            if attempt == CONCURRENT_ATTEMPTS:
+                raise LakeFormationRefused(f"{len(again)} entries: another writer kept being at it")
+            waiting = [entry for entry in waiting if entry["Id"] in again]
+            time.sleep(random.uniform(0, 0.1 * 2**attempt))
+
+
+def _code(failure: Mapping[str, Any]) -> str:
+    return failure.get("Error", {}).get("ErrorCode", "")
+
+
+def _is_gone(failure: Mapping[str, Any]) -> bool:
+    # Revoking what is not granted: "No permissions revoked. Grantee does not have: [...]"
+    message = failure.get("Error", {}).get("ErrorMessage", "")
+    return _code(failure) == "EntityNotFoundException" or "does not have" in message
+
+
+# ── Settings ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def merged_settings(settings: Mapping[str, Any], administrator: str, cross_account_version: str) -> dict[str, Any]:
+    """The settings of an account with the mesh's needs merged in: everything else is kept.
+
+    Our administrator is added, new databases and tables get no permissions for everybody whom IAM admits, and the
+    cross-account version is at least the one asked for (a higher one cannot always be taken back).
+    """
+    administrators = list(settings.get("DataLakeAdmins", []))
+    if administrator not in [entry["DataLakePrincipalIdentifier"] for entry in administrators]:
+        administrators.append({"DataLakePrincipalIdentifier": administrator})
+    parameters = dict(settings.get("Parameters", {}))
+    version = max(int(parameters.get("CROSS_ACCOUNT_VERSION", "1")), int(cross_account_version))
+    return {
+        **settings,
+        "DataLakeAdmins": administrators,
+        "CreateDatabaseDefaultPermissions": [],
+        "CreateTableDefaultPermissions": [],
+        "Parameters": {**parameters, "CROSS_ACCOUNT_VERSION": str(version)},
+    }

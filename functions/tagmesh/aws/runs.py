@@ -1,0 +1,61 @@
+"""Starting the machines that bring one unit to what the governance says.
+
+Everything that may start a run comes through here: uploads, the end of another run, the sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from tagmesh.aws import stepfunctions, units
+from tagmesh.governance import Consumer, DataProduct
+
+
+def crawl_is_due(product: DataProduct, unit: units.Unit) -> bool:
+    """Whether a crawl that was asked for may start now: each is billed for at least ten minutes, so a data product
+    is crawled at most so often, the first time and for a new folder at once."""
+    if unit.dirty <= unit.done:
+        return False
+    return unit.hurry or unit.crawled_at == 0 or time.time() >= unit.crawled_at + product.crawl_at_most_every
+
+
+def start_crawl(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id: str) -> bool:
+    """Starts the crawl machine where no run holds the data product; whether it did."""
+    return _start(dynamodb, sfn, os.environ["CRAWL_MACHINE_ARN"], product.unit, "preparing", correlation_id)
+
+
+def start_publish(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id: str) -> bool:
+    """Starts the publish machine where no run holds the data product; whether it did."""
+    return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], product.unit, "publishing", correlation_id)
+
+
+def resume_publish(sfn: Any, product: DataProduct, name: str) -> None:
+    """Starts the publish machine for a crawl whose completion event was lost."""
+    payload = {"crawler": product.crawler, "state": "Succeeded", "event_id": name}
+    stepfunctions.start_named(sfn, os.environ["PUBLISH_MACHINE_ARN"], f"{name}-resumed", payload)
+
+
+def start_share(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
+    """Starts the share machine where no run holds the consumer; whether it did."""
+    return _start(dynamodb, sfn, os.environ["SHARE_MACHINE_ARN"], unit, "sharing", correlation_id)
+
+
+def request_share(dynamodb: Any, sfn: Any, consumer: Consumer, correlation_id: str) -> bool:
+    """Asks for a consumer's share, and starts it where no run holds the consumer; whether it did."""
+    units.request(dynamodb, consumer.unit, correlation_id)
+    return start_share(dynamodb, sfn, consumer.unit, correlation_id)
+
+
+def _start(dynamodb: Any, sfn: Any, machine_arn: str, unit: str, phase: str, correlation_id: str) -> bool:
+    lease = units.acquire(dynamodb, unit, phase)
+    if lease is None:
+        return False  # the run that holds it goes round
+    try:
+        payload = {"unit": unit, "token": lease.token, "correlation_id": correlation_id}
+        stepfunctions.start(sfn, machine_arn, unit, lease.token, payload)
+    except BaseException:
+        units.release(dynamodb, lease)  # so that a retry can start it
+        raise
+    return True

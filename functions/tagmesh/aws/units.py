@@ -1,0 +1,287 @@
+"""Leases and counters: one DynamoDB item a unit of work (a data product or a consumer).
+
+`dirty` counts what was asked for, `done` what a finished run covers; a unit needs work while dirty > done. A run holds
+the unit's lease: `token` fences (each holder has a higher one), `until` ends it. Expiry is compared in the condition of
+each write, never left to DynamoDB's TTL. `phase` says what the run is at, so that the next step, and only one, can
+take over: a completed crawl from "crawling" or "waiting".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+RUN_SECONDS = 900  # longer than any function's timeout; taken anew at the start of each step
+CRAWL_SECONDS = 6 * 3600  # a crawl's completion takes over whatever is left; the sweep looks for lost completions
+KEPT_REFUSALS = 50
+
+
+class LeaseLost(Exception):
+    """Another run holds the unit: whatever this one still wanted to do, the other will do."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a run holds: the unit's name and the fencing token."""
+
+    unit: str
+    token: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable."""
+
+    name: str
+    dirty: int = 0
+    done: int = 0
+    token: int = 0
+    until: float = 0.0
+    phase: str = "idle"
+    noted: int = 0
+    hurry: bool = False
+    correlation_id: str = ""
+    crawled_at: float = 0.0
+    folders: frozenset[str] = frozenset()
+    version: str = ""
+    published: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether a run holds the unit now."""
+        return self.until > time.time()
+
+
+def _table() -> str:
+    return os.environ["UNITS_TABLE"]
+
+
+def _decode(item: Mapping[str, Any]) -> Unit:
+    def number(name: str) -> float:
+        return float(item.get(name, {"N": "0"})["N"])
+
+    def text(name: str) -> str:
+        return item.get(name, {"S": ""})["S"]
+
+    return Unit(
+        name=item["unit"]["S"],
+        dirty=int(number("dirty")),
+        done=int(number("done")),
+        token=int(number("token")),
+        until=number("until"),
+        phase=text("phase") or "idle",
+        noted=int(number("noted")),
+        hurry=item.get("hurry", {"BOOL": False})["BOOL"],
+        correlation_id=text("correlation_id"),
+        crawled_at=number("crawled_at"),
+        folders=frozenset(item.get("folders", {"SS": []})["SS"]),
+        version=text("version"),
+        published=json.loads(text("published") or "{}"),
+        findings=tuple(json.loads(text("findings") or "[]")),
+    )
+
+
+def _update(
+    dynamodb: Any,
+    unit: str,
+    set_: Mapping[str, Any],
+    *,
+    extra: str = "",
+    condition: str | None,
+    values: Mapping[str, Any] = {},
+) -> Unit | None:
+    """One UpdateItem; None where the condition does not hold. `set_` maps attributes to typed values or expressions."""
+    names = {f"#{name}": name for name in (*set_, "token", "until", "phase", "dirty", "done", "hurry")}
+    assigned, typed = [], dict(values)
+    for name, value in set_.items():
+        if isinstance(value, str):
+            assigned.append(f"#{name} = {value}")
+        else:
+            assigned.append(f"#{name} = :set_{name}")
+            typed[f":set_{name}"] = value
+    expression = " ".join(part for part in (f"SET {', '.join(assigned)}" if assigned else "", extra) if part)
+    used = expression + (condition or "")
+    request = {
+        "TableName": _table(),
+        "Key": {"unit": {"S": unit}},
+        "UpdateExpression": expression,
+        "ExpressionAttributeNames": {placeholder: name for placeholder, name in names.items() if placeholder in used},
+        "ReturnValues": "ALL_NEW",
+    }
+    if condition:
+        request["ConditionExpression"] = condition
+    if typed:
+        request["ExpressionAttributeValues"] = typed
+    try:
+        return _decode(dynamodb.update_item(**request)["Attributes"])
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        return None
+
+
+def _number(value: float) -> dict[str, str]:
+    return {"N": repr(value) if isinstance(value, float) else str(value)}
+
+
+def read(dynamodb: Any, unit: str) -> Unit:
+    """The unit as it is (strongly consistent); a unit that nobody asked for yet is all zeros."""
+    item = dynamodb.get_item(TableName=_table(), Key={"unit": {"S": unit}}, ConsistentRead=True).get("Item")
+    return _decode(item) if item else Unit(unit)
+
+
+def read_all(dynamodb: Any) -> dict[str, Unit]:
+    """Every unit that has an item, by name."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=_table(), ConsistentRead=True)
+    units = (_decode(item) for page in pages for item in page["Items"])
+    return {unit.name: unit for unit in units}
+
+
+def request(dynamodb: Any, unit: str, correlation_id: str, *, hurry: bool = False) -> Unit:
+    """Asks for work: bumps `dirty`. `hurry` says that it should not wait for the next due time."""
+    set_: dict[str, Any] = {"correlation_id": {"S": correlation_id}}
+    if hurry:
+        set_["hurry"] = {"BOOL": True}
+    return _update(dynamodb, unit, set_, extra="ADD #dirty :one", condition=None, values={":one": _number(1)})
+
+
+def acquire(dynamodb: Any, unit: str, phase: str) -> Lease | None:
+    """Takes the lease of a unit that no live run holds; None where one does."""
+    now = time.time()
+    taken = _update(
+        dynamodb,
+        unit,
+        {
+            "token": "if_not_exists(#token, :zero) + :one",
+            "until": _number(now + RUN_SECONDS),
+            "phase": {"S": phase},
+        },
+        condition="attribute_not_exists(#until) OR #until < :now",
+        values={":now": _number(now), ":zero": _number(0), ":one": _number(1)},
+    )
+    return Lease(unit, taken.token) if taken else None
+
+
+def take_over(dynamodb: Any, unit: str, phases: Iterable[str], phase: str) -> Unit | None:
+    """Takes the lease from a run that is at one of `phases`, live or not; None where it is at none of them."""
+    wanted = {f":from_{n}": {"S": name} for n, name in enumerate(phases)}
+    return _update(
+        dynamodb,
+        unit,
+        {"token": "#token + :one", "until": _number(time.time() + RUN_SECONDS), "phase": {"S": phase}},
+        condition=f"#phase IN ({', '.join(wanted)})",
+        values={**wanted, ":one": _number(1)},
+    )
+
+
+def advance(dynamodb: Any, lease: Lease, phase: str, seconds: float = RUN_SECONDS, **attributes: Any) -> Unit:
+    """The holder's next step: takes the lease anew for `seconds`, and notes typed `attributes`.
+
+    Raises:
+        LeaseLost: another run holds the unit.
+    """
+    unit = _update(
+        dynamodb,
+        lease.unit,
+        {"until": _number(time.time() + seconds), "phase": {"S": phase}, **attributes},
+        condition="#token = :token",
+        values={":token": _number(lease.token)},
+    )
+    if unit is None:
+        raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
+    return unit
+
+
+def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
+    """Notes, in one write, how far this run will have gone: whatever was asked before now."""
+    return advance(dynamodb, lease, phase, noted="#dirty", hurry={"BOOL": False})
+
+
+def crawling(dynamodb: Any, lease: Lease, folders: Iterable[str], findings: Iterable[Mapping[str, str]]) -> Unit:
+    """The crawler is about to start on these folders (at least one)."""
+    return advance(
+        dynamodb,
+        lease,
+        "crawling",
+        CRAWL_SECONDS,
+        crawled_at=_number(time.time()),
+        folders={"SS": sorted(folders)},
+        findings={"S": json.dumps(list(findings))},
+    )
+
+
+def finish(
+    dynamodb: Any,
+    lease: Lease,
+    *,
+    covered: bool,
+    findings: Iterable[Mapping[str, str]],
+    version: str = "",
+    published: Mapping[str, str] | None = None,
+) -> Unit:
+    """Ends a run and frees the unit.
+
+    Args:
+        covered: the run did what had been asked when it noted `dirty`.
+        findings: what people must mend now; replaces the earlier ones.
+        version: the governance version that was carried out whole, if one was.
+
+    Raises:
+        LeaseLost: another run holds the unit.
+    """
+    attributes: dict[str, Any] = {"findings": {"S": json.dumps(list(findings))}}
+    if covered:
+        attributes["done"] = "#noted"
+    if version:
+        attributes["version"] = {"S": version}
+    if published is not None:
+        attributes["published"] = {"S": json.dumps(dict(published), sort_keys=True)}
+    unit = _update(
+        dynamodb,
+        lease.unit,
+        {"until": _number(0), "phase": {"S": "idle"}, **attributes},
+        condition="#token = :token",
+        values={":token": _number(lease.token)},
+    )
+    if unit is None:
+        raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
+    return unit
+
+
+def release(dynamodb: Any, lease: Lease) -> None:
+    """Frees a unit whose run did not start; nothing where another run has it by now."""
+    _update(
+        dynamodb,
+        lease.unit,
+        {"until": _number(0), "phase": {"S": "idle"}},
+        condition="#token = :token",
+        values={":token": _number(lease.token)},
+    )
+
+
+def holds(dynamodb: Any, lease: Lease) -> None:
+    """Checks that this run still holds the unit (strongly consistent).
+
+    Raises:
+        LeaseLost: it does not.
+    """
+    unit = read(dynamodb, lease.unit)
+    if unit.token != lease.token or not unit.live:
+        raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
+
+
+def note_findings(dynamodb: Any, unit: str, findings: Iterable[Mapping[str, str]]) -> None:
+    """Replaces the findings of something that has no runs (refused uploads, refused governance)."""
+    _update(dynamodb, unit, {"findings": {"S": json.dumps(list(findings))}}, condition=None)
+
+
+def add_refusals(dynamodb: Any, findings: Iterable[Mapping[str, str]]) -> None:
+    """Keeps the latest refused uploads, one finding a sender and bucket."""
+    kept = {finding["subject"]: finding for finding in read(dynamodb, "refused_uploads").findings}
+    for finding in findings:
+        kept.pop(finding["subject"], None)
+        kept[finding["subject"]] = finding
+    note_findings(dynamodb, "refused_uploads", list(kept.values())[-KEPT_REFUSALS:])

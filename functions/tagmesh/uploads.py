@@ -1,0 +1,86 @@
+"""From S3 events to data products. Pure.
+
+Trust the envelope, and only it: EventBridge sets `account` itself, so an event may speak for a bucket only if the
+governance files join that account and that bucket. Nothing else of an event decides anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagmesh.catalog import Finding
+from tagmesh.governance import DataProduct, Governance
+
+KINDS = ("Object Created", "Object Deleted")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One object that came or went. `folder` is the table folder it lies in; "" beside the folders."""
+
+    message_id: str
+    event_id: str
+    folder: str
+
+
+def sort_uploads(
+    governance: Governance, records: Iterable[Mapping[str, Any]]
+) -> tuple[dict[DataProduct, list[Upload]], list[Finding]]:
+    """SQS records of S3 events -> uploads by data product, and a finding for each sender that is not believed."""
+    uploads: dict[DataProduct, list[Upload]] = {}
+    refused: dict[str, Finding] = {}
+    for record in records:
+        try:
+            event = json.loads(record["body"])
+            account, kind = event["account"], event["detail-type"]
+            bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
+            event_id, source = event["id"], event["source"]
+            well_formed = all(isinstance(text, str) for text in (account, bucket, key, event_id))
+        except (ValueError, KeyError, TypeError):
+            well_formed = False
+        if not well_formed or source != "aws.s3" or kind not in KINDS:
+            refused["events"] = Finding(
+                "event_refused",
+                "events",
+                "a message in the uploads queue is no S3 event",
+                "see who may send to the queue and to the mesh bus",
+            )
+            continue
+        product = governance.find_data_product(account, bucket, key)
+        if product is None:
+            finding = refusal(governance, account, bucket)
+            refused[finding.subject] = finding
+            continue
+        folder, slash, _ = key[len(product.prefix) :].partition("/")
+        upload = Upload(record["messageId"], event_id, folder if slash else "")
+        uploads.setdefault(product, []).append(upload)
+    return uploads, list(refused.values())
+
+
+def refusal(governance: Governance, account: str, bucket: str) -> Finding:
+    """What to tell people about an upload that no data product expects."""
+    subject = f"{account}/{bucket}"
+    joined = [product for product in governance.data_products if product.bucket == bucket]
+    if joined and joined[0].account != account:
+        return Finding(
+            "upload_refused",
+            subject,
+            f"account {account} announced an upload to {bucket}, which belongs to {joined[0].account}",
+            f"if the bucket moved, change `account` in the file of producer {joined[0].producer}",
+        )
+    if joined:
+        return Finding(
+            "upload_outside_locations",
+            subject,
+            f"an upload to {bucket} lies in no data product's location",
+            f"upload below {', '.join(product.location for product in joined)}, or add a data product for it",
+        )
+    return Finding(
+        "upload_refused",
+        subject,
+        f"account {account} announced an upload to {bucket}, which no governance file names",
+        f"add a data product with a location in {bucket} to a producer with account {account}",
+    )
