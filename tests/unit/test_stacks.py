@@ -1,0 +1,154 @@
+"""House rules of the templates, the state machines and the files beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+PATHS = (ROOT / "template.yaml", *sorted(ROOT.glob("accounts/*.yaml")))
+TEMPLATES = {path.name: yaml_parse(path.read_text()) for path in PATHS}
+CENTRAL = TEMPLATES["template.yaml"]
+MACHINES = {path.name.removesuffix(".asl.json"): json.loads(path.read_text()) for path in ROOT.glob("statemachines/*")}
+HANDLERS = sorted(path.stem for path in (ROOT / "functions").glob("*.py"))
+
+
+def camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def of_type(template: dict, kind: str) -> dict[str, dict]:
+    return {name: r["Properties"] for name, r in template["Resources"].items() if r["Type"] == kind}
+
+
+def statements(template: dict):
+    """Every statement of every role's own policies, with the role's logical id."""
+    for name, properties in of_type(template, "AWS::IAM::Role").items():
+        for policy in properties.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def test_file_function_and_state_share_one_name():
+    functions = of_type(CENTRAL, "AWS::Serverless::Function")
+    assert sorted(functions) == sorted(f"{camel(name)}Function" for name in HANDLERS)
+    for name in HANDLERS:
+        function = functions[f"{camel(name)}Function"]
+        assert function["Handler"] == f"{name}.handler"
+        assert function["FunctionName"] == f"tagmesh-{name.replace('_', '-')}"
+        assert function["Description"]
+    invoked = {
+        state["Parameters"]["FunctionName"]: name
+        for machine in MACHINES.values()
+        for name, state in machine["States"].items()
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+    }
+    assert invoked == {f"${{{state}FunctionArn}}": state for state in invoked.values()}
+
+
+def test_every_function_has_a_sample_event():
+    assert sorted(path.stem for path in (ROOT / "events").glob("*.json")) == HANDLERS
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_substitutions_match_both_ways(name):
+    text = (ROOT / f"statemachines/{name}.asl.json").read_text()
+    machine = of_type(CENTRAL, "AWS::Serverless::StateMachine")[f"{camel(name)}StateMachine"]
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(machine["DefinitionSubstitutions"])
+    assert machine["DefinitionUri"] == f"statemachines/{name}.asl.json"
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_every_state_has_a_comment_and_can_be_reached(name):
+    machine = MACHINES[name]
+    assert all(state.get("Comment") for state in machine["States"].values())
+    reached, waiting = set(), [machine["StartAt"]]
+    while waiting:
+        state = machine["States"][waiting.pop()]
+        targets = [state.get("Next"), state.get("Default")]
+        targets += [choice["Next"] for choice in [*state.get("Choices", []), *state.get("Catch", [])]]
+        waiting += [target for target in targets if target and target not in reached]
+        reached.update(target for target in targets if target)
+    assert reached | {machine["StartAt"]} == set(machine["States"])
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_no_state_takes_an_arn_from_its_input(name):
+    for state in MACHINES[name]["States"].values():
+        assert "Resource.$" not in state
+        assert not any(key.endswith(("Arn.$", "FunctionName.$", "RoleArn.$")) for key in state.get("Parameters", {}))
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_parameters_and_outputs_are_described(name):
+    template = TEMPLATES[name]
+    described = [*template["Parameters"].values(), *template["Outputs"].values()]
+    assert all(entry.get("Description") for entry in described)
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_queues_are_encrypted_with_a_key_that_eventbridge_can_use(name):
+    for queue in of_type(TEMPLATES[name], "AWS::SQS::Queue").values():
+        assert queue.get("SqsManagedSseEnabled") is True
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_buckets_are_private_encrypted_and_refuse_plain_connections(name):
+    template = TEMPLATES[name]
+    denied = {
+        policy["Bucket"]["Ref"]
+        for policy in of_type(template, "AWS::S3::BucketPolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny" and "aws:SecureTransport" in statement["Condition"].get("Bool", {})
+    }
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert denied == set(buckets)
+    for bucket in buckets.values():
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
+        assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_rules_that_deliver_have_a_dead_letter_queue(name):
+    for rule in of_type(TEMPLATES[name], "AWS::Events::Rule").values():
+        assert all("DeadLetterConfig" in target for target in rule["Targets"])
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_log_groups_forget(name):
+    assert all(group["RetentionInDays"] for group in of_type(TEMPLATES[name], "AWS::Logs::LogGroup").values())
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_every_statement_of_a_role_names_its_actions(name):
+    for role, statement in statements(TEMPLATES[name]):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action) for action in actions), (role, actions)
+
+
+def test_nobody_of_ours_may_ask_lake_formation_for_data():
+    """The administrator can grant itself anything; without GetDataAccess it can still read nothing."""
+    readers = [
+        (name, role)
+        for name, template in TEMPLATES.items()
+        for role, statement in statements(template)
+        if "lakeformation:GetDataAccess" in statement["Action"]
+    ]
+    assert readers == []
+
+
+def test_the_account_templates_need_no_transform():
+    assert all("Transform" not in template for name, template in TEMPLATES.items() if name != "template.yaml")
+
+
+def test_foreign_accounts_are_trusted_by_their_root_with_a_condition_on_the_role():
+    """A policy that names roles is refused before they exist, and stops matching one that was made again."""
+    for name in ("producer.yaml", "consumer.yaml"):
+        text = (ROOT / f"accounts/{name}").read_text()
+        principals = re.findall(r"Principal: \{ AWS: (.+) \}", text)
+        assert principals and all(principal.endswith(':root"') for principal in principals)
+        assert len(re.findall(r"aws:PrincipalArn", text)) == len(principals)
