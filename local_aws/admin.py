@@ -1,0 +1,84 @@
+"""The administration of a local AWS itself: JSON over HTTP below `/_local/`. No AWS has this.
+
+    GET  /_local/health                       {"status", "region", "engines"}
+    PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
+    GET  /_local/calls                        {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
+    POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
+    GET  /_local/executions                   state machine executions of all accounts
+    GET  /_local/activity?after=N             numbered lines of what happened, for a live view
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from local_aws.world import World
+
+
+def answer_admin(world: World, request: Any, body: bytes) -> Response:
+    """The response to a request below `/_local/`. A mistake in it is answered 400 with the reason."""
+    route = ROUTES.get((request.method, request.path))
+    if route is None:
+        known = ", ".join(f"{method} {path}" for method, path in ROUTES)
+        return _json({"error": f"no {request.method} {request.path} here; there are {known}"}, 404)
+    try:
+        return _json(route(world, request.args, json.loads(body) if body else {}))
+    except (ValueError, KeyError, TypeError) as error:
+        return _json({"error": f"{type(error).__name__}: {error}"}, 400)
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(json.dumps(content, default=str), status=status, content_type="application/json")
+
+
+def health(world: World, _query: Any, _body: dict) -> dict:
+    return {"status": "ok", "region": world.region, "engines": sorted(world.engines)}
+
+
+def set_organization(world: World, _query: Any, body: dict) -> dict:
+    if unknown := set(body) - {"id", "members", "ram_sharing"}:
+        raise ValueError(f"unknown keys {sorted(unknown)}: an organization has id, members, ram_sharing")
+    world.organization.update(
+        id=body["id"], members=set(body["members"]), ram_sharing=bool(body.get("ram_sharing", False))
+    )
+    return {**world.organization, "members": sorted(world.organization["members"])}
+
+
+def calls(world: World, _query: Any, _body: dict) -> dict:
+    return {
+        "counts": dict(sorted(world.counts.items())),
+        "log": [asdict(record) for record in list(world.log)],
+        "failures": list(world.failures),
+    }
+
+
+def idle(world: World, _query: Any, body: dict) -> dict:
+    try:
+        world.wait_idle(float(body.get("timeout", 60)))
+    except TimeoutError as error:
+        return {"idle": False, "busy": str(error)}
+    return {"idle": True, "busy": ""}
+
+
+def executions(world: World, _query: Any, _body: dict) -> list[dict]:
+    engine = world.engines.get("stepfunctions")
+    return engine.executions() if hasattr(engine, "executions") else []
+
+
+def activity(world: World, query: Any, _body: dict) -> list[dict]:
+    return world.activity_after(int(query.get("after", 0)))
+
+
+ROUTES: dict[tuple[str, str], Callable[[World, Any, dict], Any]] = {
+    ("GET", "/_local/health"): health,
+    ("PUT", "/_local/organization"): set_organization,
+    ("GET", "/_local/calls"): calls,
+    ("POST", "/_local/idle"): idle,
+    ("GET", "/_local/executions"): executions,
+    ("GET", "/_local/activity"): activity,
+}

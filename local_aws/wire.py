@@ -1,0 +1,222 @@
+"""HTTP to API calls and back, by botocore's service models.
+
+A request becomes an operation model and parameters shaped as botocore's input shapes (aware UTC datetimes, bytes for
+blobs); a result or an AwsError becomes a response of the service's protocol. Routing, parsing and serialising are
+moto's (`moto.core.routing`, `.parse`, `.serialize`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import uuid
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from botocore.utils import parse_timestamp
+from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.serialize import SerializationContext, get_serializer_class
+from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from moto.core.model import OperationModel
+
+    from local_aws.identity import Caller
+
+# Errors that a service's model does not list (AccessDenied of S3, say) are no reason to warn.
+warnings.filterwarnings("ignore", message="Exception.* does not match an error shape")
+
+SERVICE_OF_SIGNING_NAME = {
+    "states": "stepfunctions",
+    "monitoring": "cloudwatch",
+    "tagging": "resourcegroupstaggingapi",
+    "sso": "sso-admin",
+}
+"""botocore's service name where it differs from the one that requests are signed for."""
+
+CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request")
+
+
+class AwsError(Exception):
+    """An error as AWS would answer it. `fields` are further members of the error's shape."""
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who a request says it is from, and for which service and Region (empty: not said) it was signed."""
+
+    access_key: str
+    token: str | None
+    region: str
+    signing_name: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call, ready to be judged and answered."""
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+    caller: Caller
+    model: OperationModel
+    protocol: str
+    request: Request
+    body: bytes
+    request_id: str
+
+
+def read(environ: dict[str, Any]) -> tuple[Request, bytes]:
+    """Read a whole WSGI request, so that moto can read it again.
+
+    The body is un-chunked and, except for S3 objects, un-gzipped.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    stream = environ["wsgi.input"]
+    body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(int(length or 0))
+    if environ.get("HTTP_CONTENT_ENCODING") == "gzip" and "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+        body = gzip.decompress(body)
+        del environ["HTTP_CONTENT_ENCODING"]
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ.pop("wsgi.input_terminated", None)
+    rewind(environ, body)
+    return Request(environ), body
+
+
+def rewind(environ: dict[str, Any], body: bytes) -> None:
+    """Make the body of a request readable (again) from its start."""
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+def signature(request: Request) -> Signature | None:
+    """The signature's credential scope, from the header or a presigned URL. None for an unsigned request."""
+    if found := CREDENTIAL.search(request.headers.get("Authorization", "")):
+        token = request.headers.get("X-Amz-Security-Token")
+    elif found := CREDENTIAL.search("Credential=" + request.args.get("X-Amz-Credential", "")):
+        token = request.args.get("X-Amz-Security-Token")
+    elif access_key := request.args.get("AWSAccessKeyId"):  # what boto3 presigns S3 URLs with by default
+        return Signature(access_key, request.args.get("x-amz-security-token"), "", "s3")
+    else:
+        return None
+    access_key, _, region, signing_name = found.groups()
+    return Signature(access_key, token, region, signing_name.lower())
+
+
+def service_of(request: Request, signing_name: str) -> str:
+    """botocore's name of the service that a request is for."""
+    if signing_name == "dynamodb" and request.headers.get("X-Amz-Target", "").startswith("DynamoDBStreams"):
+        return "dynamodbstreams"
+    if signing_name == "s3" and request.raw_path.startswith("/v20180820/"):
+        return "s3control"
+    return SERVICE_OF_SIGNING_NAME.get(signing_name, signing_name)
+
+
+def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, dict[str, Any], str]:
+    """The operation that a request is for, its parameters, and its protocol.
+
+    Raises AwsError UnknownOperationException, SerializationException or MalformedXML.
+    """
+    model = get_service_model(service)
+    try:
+        protocol = determine_request_protocol(model, request.content_type)
+        operation, uri = get_service_router(service).match(request)
+    except (NotFound, NotImplementedError) as error:
+        raise AwsError("UnknownOperationException", f"no operation of {service} fits this request", 404) from error
+    rest = protocol.startswith("rest")
+    parser = PROTOCOL_PARSERS[protocol](operation, timestamp_parser=_timestamp)
+    try:
+        params = parser.parse(
+            {
+                "method": request.method,
+                "values": request.args if rest else request.values,
+                "headers": request.headers,
+                "body": body,
+                "url_path": request.path,
+                "url_params": uri,
+            }
+        )
+    except RequestParserError as error:
+        raise AwsError("MalformedXML", str(error)) from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise AwsError("SerializationException", f"{operation.name}: a parameter has the wrong type: {error}") from error
+    return operation, {name: value for name, value in params.items() if value not in (None, [])}, protocol
+
+
+def _timestamp(value: Any) -> datetime:
+    return parse_timestamp(value).astimezone(UTC)
+
+
+def result_response(call: Call, result: dict[str, Any] | None) -> Response:
+    """The response to a call that an engine answered with `result` (shaped as the output shape)."""
+    return _serialize(call.model, call.protocol, call.request_id, result or {})
+
+
+def error_response(call: Call, error: AwsError) -> Response:
+    """The response to a call that failed."""
+    return _serialize(call.model, call.protocol, call.request_id, error)
+
+
+def _serialize(model: OperationModel, protocol: str, request_id: str, result: Any) -> Response:
+    serializer = get_serializer_class(model.service_model.service_name, protocol)
+    serialized = serializer(model, context=SerializationContext(request_id)).serialize(result)
+    status = serialized["status_code"]
+    if isinstance(result, AwsError) and result.status != 400:
+        status = result.status
+    response = Response(serialized["body"], status=status, headers=dict(serialized["headers"]))
+    return with_request_id(response, request_id)
+
+
+def with_request_id(response: Response, request_id: str) -> Response:
+    """Name the request in the response, under both spellings that services use."""
+    response.headers["x-amzn-RequestId"] = request_id
+    response.headers["x-amz-request-id"] = request_id
+    return response
+
+
+def unroutable_response(request: Request, error: AwsError) -> Response:
+    """The response to a request of which not even the operation is known, in the likeliest protocol."""
+    request_id = new_request_id()
+    if "X-Amz-Target" in request.headers or "json" in (request.content_type or ""):
+        body = json.dumps({"__type": error.code, "message": error.message})
+        content_type = "application/x-amz-json-1.1"
+    else:
+        code, message = escape(error.code), escape(error.message)
+        fault = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        if (request.content_type or "").startswith("application/x-www-form-urlencoded"):
+            fault = f"<ErrorResponse>{fault}<RequestId>{request_id}</RequestId></ErrorResponse>"
+        body, content_type = fault, "application/xml"
+    response = Response(body, status=error.status, content_type=content_type)
+    response.headers["x-amzn-ErrorType"] = error.code
+    return with_request_id(response, request_id)
+
+
+def error_code(response: Response) -> str:
+    """The error code in a response of any protocol, or its HTTP status where it has none (HEAD requests)."""
+    if code := response.headers.get("x-amzn-ErrorType"):
+        return code.split("#")[-1].split(":")[0]
+    text = response.get_data(as_text=True)
+    if found := re.search(r'<Code>([^<]+)</Code>|"__type"\s*:\s*"(?:[^"#]*#)?([^"]+)"', text):
+        return found[1] or found[2]
+    return str(response.status_code)
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())
