@@ -1,0 +1,30 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local_aws.server import LocalAws
+
+# Whatever the machine is configured for, tests speak to the local AWS alone.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.fixture
+def aws() -> Iterator[LocalAws]:
+    """A local AWS, empty, for one test."""
+    with LocalAws() as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def aws_module() -> Iterator[LocalAws]:
+    """A local AWS that the tests of one module share. Use it or `aws` in a module, not both."""
+    with LocalAws() as local:
+        yield local
