@@ -28,7 +28,8 @@ def readable_columns(table: Table, tags: AssignedTags, expression: Expression) -
 
     Whoever reads one column reads every partition key: Lake Formation cannot restrict them by named grants,
     and no page says that tags do (design.md, 2.3)."""
-    open_columns = {column.name for column in table.all_columns if matches(tags.effective(column.name), expression)}
+    names = (column.name for column in table.all_columns)
+    open_columns = {name for name in names if matches(tags.effective(name), expression)}
     if open_columns:
         open_columns.update(key.name for key in table.partition_keys)
     return frozenset(open_columns)
@@ -39,7 +40,7 @@ def readable(tables: Iterable[tuple[Table, AssignedTags]], subscriptions: Iterab
     expressions = {s.table_expression for s in subscriptions if "SELECT" in s.permissions}
     found: Readable = {}
     for table, tags in tables:
-        columns = frozenset().union(*(readable_columns(table, tags, expression) for expression in expressions))
+        columns = frozenset().union(*(readable_columns(table, tags, each) for each in expressions))
         if columns:
             found.setdefault(table.database, {})[table.name] = columns
     return found

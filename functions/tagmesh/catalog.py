@@ -74,7 +74,7 @@ class AssignedTags:
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def effective(self, column: str) -> dict[str, str]:
-        """key -> value of one column, inheritance included; a column unknown to Lake Formation inherits all."""
+        """key -> value of one column, inheritance included; one unknown to Lake Formation inherits all."""
         return {**self.database, **self.table, **self.columns.get(column, {})}
 
     @property
@@ -90,8 +90,7 @@ def tags_from_api(answer: Mapping[str, Any]) -> AssignedTags:
         database=_pairs(answer.get("LFTagOnDatabase")),
         table=_pairs(answer.get("LFTagsOnTable")),
         columns={
-            column["Name"].lower(): _pairs(column.get("LFTags"))
-            for column in answer.get("LFTagsOnColumns") or ()
+            column["Name"].lower(): _pairs(column.get("LFTags")) for column in answer.get("LFTagsOnColumns") or ()
         },
     )
 

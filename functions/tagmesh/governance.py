@@ -1,8 +1,8 @@
 """The governance files as one frozen value.
 
-``load`` takes the text of the files, checks everything and completes every tag expression; what it returns needs
-no further check anywhere. The field tables and the checks are in ``governance_files``, the strict YAML in
-``governance_yaml``; both, and PyYAML, are imported only when something is loaded.
+``load`` takes the text of the files, checks everything and completes every tag expression; what it returns
+needs no further check anywhere. The shapes of the files are in ``governance_shapes``, the other checks in
+``governance_files``, the strict YAML in ``governance_yaml``; they, and PyYAML, are imported only to load.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tagmesh.rules import Classifier
 
 #: A tag expression: (key, (value, ...)) in the order in which mesh.yaml declares keys and values.
 #: Keys are ANDed, the values of a key are ORed.
@@ -47,7 +50,7 @@ class GovernanceError(Exception):
 @dataclass(frozen=True)
 class LFTagKey:
     """An LF-Tag key. ``values`` stand in declared order (of an ordered key: rising), lower-case as Lake
-    Formation stores them; ``default`` is what a column has until a rule speaks, and no subscription names it."""
+    Formation stores them; ``default`` is what a column has until a rule speaks: no subscription names it."""
 
     name: str
     values: tuple[str, ...]
@@ -169,8 +172,8 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Rule:
-    """A classification rule. ``when`` is the condition as written, checked: a mapping of plain strings, lists,
-    booleans and mappings (see ``rules.py``). ``place`` is ``file:line``, for people."""
+    """A classification rule. ``when`` is the condition as written, checked: a mapping of plain strings,
+    lists, booleans and mappings (see ``rules.py``). ``place`` is ``file:line``, for people."""
 
     id: str
     raises: tuple[tuple[str, str], ...]
@@ -256,6 +259,13 @@ class Governance:
     def data_product_of_database(self, database: str) -> DataProduct | None:
         return self.data_product(f"database:{database}")
 
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The compiled rules, made at first use."""
+        from tagmesh.rules import compile_rules
+
+        return compile_rules(self)
+
     def column_keys(self, data_product: DataProduct) -> tuple[LFTagKey, ...]:
         """The keys decided for each column: those that the data product does not assign to its database."""
         assigned = {key for key, _ in data_product.tags}
@@ -273,7 +283,8 @@ def read_folder(path: str | Path) -> dict[str, str]:
     Raises GovernanceError if the folder or a file cannot be read as UTF-8 text."""
     folder = Path(path)
     if not folder.is_dir():
-        raise GovernanceError([Problem(str(path), 1, 1, "there is no such folder", "give the governance folder")])
+        mend = "give the folder that holds mesh.yaml"
+        raise GovernanceError([Problem(str(path), 1, 1, "there is no such folder", mend)])
     files, problems = {}, []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()

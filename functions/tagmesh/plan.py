@@ -1,22 +1,29 @@
-"""What to do: (desired, observed) -> actions, in an order that keeps design.md's section 2 after each one. Pure.
+"""What to do: (desired, observed) -> actions, in an order that is safe after every single one. Pure.
 
-LF-Tags. Lake Formation reports failures per tag inside one answer, so a call that moves two keys may have moved
-one. A plan is therefore safe only if every mixture of old and new is: of each column, every state on the way is
-its old state, its final state, or one with some key at its default, which no subscription names. Nothing is
-assumed about which expressions are granted, so it also holds against grants of an older governance version.
+Lake Formation reports failures per tag inside one answer, so a call that moves two keys may have moved one. A
+plan is therefore safe only if every mixture of old and new is. It holds that of each column every state on the
+way is its old one, its final one, or *closed*: some key at its default, which no subscription names (or without
+a value, which no expression matches). Nothing is assumed about which expressions are granted, so this also
+holds against grants that an older governance version left.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from tagmesh.access import database_tags, sees_database
 from tagmesh.catalog import AssignedTags, Finding
-from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal
+from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Subscription
+from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.rules import TableDecision
+
+__all__ = [
+    "AssignTags", "CreateLink", "DeleteLink", "Grant", "Link", "PrincipalPlan", "Resource", "Revoke", "database",
+    "diff", "from_api", "lf_tag", "plan_account_grants", "plan_database_tags", "plan_principal_grants", "plan_tags",
+    "rectangles", "tag_policy", "to_api",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,39 +40,200 @@ class AssignTags:
     why: str
 
 
-@dataclass(frozen=True, order=True)
-class Resource:
-    """A resource of a Lake Formation grant in normal form: ``kind`` is the API's member (LFTagPolicy, LFTag,
-    Database, Table, ...), ``body`` its content as canonical JSON: keys, expressions and values sorted, what Lake
-    Formation folds lower-case. Equal resources are equal values."""
+# ---- LF-Tags ----------------------------------------------------------------------------------------------------
 
-    kind: str
-    body: str
+MAX_COLUMNS = 1000  # a call; the API documents no limit
 
-    @property
-    def content(self) -> dict[str, Any]:
-        return json.loads(self.body)
+
+def plan_database_tags(
+    governance: Governance, data_product: DataProduct, observed: Mapping[str, str]
+) -> list[AssignTags]:
+    """What the database must carry before a crawl: the default of every key that columns decide, so that what
+    the crawl adds inherits it, and some value of each other key. ``observed``: key -> value on the database.
+
+    The data product's own tags are assigned by ``plan_tags``, last: until then nobody sees the database."""
+    own = dict(data_product.tags)
+    tags = {
+        key.name: key.default
+        for key in governance.lf_tags
+        if (key.name not in observed if key.name in own else observed.get(key.name) != key.default)
+    }
+    why = "closed before anything is crawled into it"
+    return [AssignTags(data_product.database, None, (), tags, False, why)] if tags else []
+
+
+def plan_tags(
+    governance: Governance,
+    data_product: DataProduct,
+    database: Mapping[str, str],
+    tables: Mapping[str, AssignedTags],
+    decisions: Iterable[TableDecision],
+) -> list[AssignTags]:
+    """Everything that makes the database, its tables and columns carry what was decided; [] if they do.
+
+    ``database``: key -> value observed on the database; ``tables``: table name -> observed tags; ``decisions``:
+    one for each table. First what closes, then what moves while closed, then what opens: columns, and last the
+    data product's own tags on the database. Permissive values are only ever assigned to columns; one that
+    somebody put on a table or the database is closed there.
+
+    A column that has its table's value of a key is taken to inherit it: answers of Lake Formation do not
+    always tell. If that is wrong (assigned by hand, and equal), the next run sees the difference."""
+    decisions = sorted(decisions, key=lambda decision: decision.table)
+    plan = _TagPlan(governance, data_product)
+    plan.parent(None, database, {})
+    for decision in decisions:
+        tags = tables.get(decision.table, AssignedTags())
+        effective = {**database, **tags.table}
+        plan.parent(decision.table, effective, database)
+        for column in decision.columns:
+            plan.column(decision, column, {**effective, **tags.columns.get(column, {})}, effective)
+    return plan.calls()
+
+
+class _TagPlan:
+    """The changes of one data product, collected by phase."""
+
+    def __init__(self, governance: Governance, data_product: DataProduct) -> None:
+        self._keys = governance.lf_tags
+        self._database = data_product.database
+        self._own = dict(data_product.tags)
+        self._resting = database_tags(governance, data_product)  # of the database and its tables
+        # phase -> (table, column) -> key -> value; ("t", None) is the table t, (None, None) the database
+        self._close: _Changes = {}
+        self._move: _Changes = {}
+        self._open: _Changes = {}
+        self._reopen: _Changes = {}
+        self._swaps: set[tuple[str | None, str | None]] = set()  # moved from open to open
+        self._rules: dict[tuple[str | None, str | None], set[str]] = {}
+
+    def parent(self, table: str | None, effective: Mapping[str, str], inherited: Mapping[str, str]) -> None:
+        """The database (no table) or a table: closed where it has what it should not, opened again at the end."""
+        for key in self._keys:
+            value, resting = effective.get(key.name), self._resting[key.name]
+            if value == resting or (table is not None and value == inherited.get(key.name)):
+                continue
+            if value is not None or key.name not in self._own:
+                _add(self._close, (table, None), {key.name: key.default} if value != key.default else {})
+            if key.name in self._own:
+                _add(self._reopen, (table, None), {key.name: resting})
+
+    def column(
+        self,
+        decision: TableDecision,
+        column: str,
+        state: Mapping[str, str],
+        inherited: Mapping[str, str],
+    ) -> None:
+        place = (decision.table, column)
+        decided = decision.columns[column]
+        self._rules[place] = {rule for each in decided.values() for rule in each.rules}
+        state, final = dict(state), {}
+        held_closed = False
+        for key in self._keys:
+            name = key.name
+            follows = state.get(name) == inherited.get(name)
+            settled = inherited.get(name) == self._resting[name]
+            if name not in self._own:
+                final[name] = decided[name].value
+                if follows and not settled:
+                    if state.get(name) is not None:  # inherited or its own: closed either way
+                        _add(self._close, place, {name: key.default})
+                    state[name] = key.default  # as its parent will be
+            elif not follows:
+                final[name] = self._own[name]
+            else:
+                held_closed = held_closed or not settled  # its parent is closed first and opened last
+        steps = _steps(self._keys, state, final, held_closed)
+        for phase, tags in zip((self._close, self._move, self._open), steps.phases, strict=True):
+            _add(phase, place, tags)
+        if steps.swaps:
+            self._swaps.add(place)
+
+    def calls(self) -> list[AssignTags]:
+        return [
+            *self._calls(self._close, "closed before it changes, or for good"),
+            *self._calls(self._move, "changed while closed, or in one step"),
+            *self._calls(self._open, "opened as decided", loosens=True),
+            *self._calls(self._reopen, "the data product's own tags", loosens=True),
+        ]
+
+    def _calls(self, changes: _Changes, why: str, loosens: bool = False) -> Iterator[AssignTags]:
+        by_table: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+        for (table, column), tags in changes.items():
+            if column is None:
+                yield AssignTags(self._database, table, (), tags, loosens, why)
+            elif table is not None:
+                by_table[table][column] = tags
+        for table, columns in by_table.items():
+            for names, tags in rectangles(columns):
+                places = [(table, name) for name in names]
+                rules = sorted(set().union(*(self._rules[place] for place in places)))
+                opens = loosens or not self._swaps.isdisjoint(places)
+                for start in range(0, len(names), MAX_COLUMNS):
+                    chunk = names[start : start + MAX_COLUMNS]
+                    reason = f"{why}; rules: {', '.join(rules) or 'none'}"
+                    yield AssignTags(self._database, table, chunk, tags, opens, reason)
+
+
+_Changes = dict[tuple[str | None, str | None], dict[str, str]]
+
+
+def _add(changes: _Changes, place: tuple[str | None, str | None], tags: Mapping[str, str]) -> None:
+    if tags:
+        changes.setdefault(place, {}).update(tags)
 
 
 @dataclass(frozen=True)
-class Grant:
-    """A grant, wanted or observed or to be made. ``principal`` is a DataLakePrincipalIdentifier: an account id
-    or an ARN. ``grantable`` is the part of ``permissions`` that carries the grant option."""
+class _Steps:
+    """The changes of one column: (close, move, open); ``swaps``: the move leads from open to open."""
 
-    principal: str
-    resource: Resource
-    permissions: frozenset[str]
-    grantable: frozenset[str] = frozenset()
+    phases: tuple[dict[str, str], dict[str, str], dict[str, str]]
+    swaps: bool = False
 
 
-@dataclass(frozen=True)
-class Revoke:
-    """The same fields as a Grant, to be taken away; ``permissions`` without those of which only the grant option goes."""
+def _steps(keys: Iterable[LFTagKey], state: Mapping[str, str], final: Mapping[str, str], held_closed: bool) -> _Steps:
+    """How one column gets from ``state`` to ``final`` so that every mixture on the way is one of the two, or
+    closed. ``held_closed``: a key outside ``final`` stays at its default meanwhile."""
+    known = {key.name: key for key in keys if key.name in final}
+    changed = [name for name in known if state.get(name) != final[name]]
+    new = {name: final[name] for name in changed}
+    from_closed = {name: new[name] for name in changed if state.get(name, known[name].default) == known[name].default}
+    to_closed = {name: new[name] for name in changed if new[name] == known[name].default}
+    stays_closed = any(name not in new and final[name] == known[name].default for name in known)
+    if held_closed or stays_closed:
+        return _Steps(({}, new, {}))
+    if to_closed:
+        return _Steps((to_closed, _without(new, to_closed), {}))
+    if from_closed:
+        return _Steps(({}, _without(new, from_closed), from_closed))
+    if len(new) <= 1:
+        return _Steps(({}, new, {}), swaps=bool(new))
+    # Open before and after, and two keys move: one is closed first and opened last.
+    hold = next((name for name in changed if known[name].ordered), changed[0])
+    return _Steps(({hold: known[hold].default}, _without(new, {hold}), {hold: new[hold]}))
 
-    principal: str
-    resource: Resource
-    permissions: frozenset[str]
-    grantable: frozenset[str] = frozenset()
+
+def _without(tags: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key not in keys}
+
+
+def rectangles(changes: Mapping[str, Mapping[str, str]]) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Calls, each (columns, tags), that together assign to each column its tags (column -> key -> value).
+
+    One call per distinct set of tags, or one per distinct tag, whichever are fewer: any set of calls is safe
+    within a phase, since each column there is closed until its last tag."""
+    by_set: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+    by_tag: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+    for column in sorted(changes):
+        tags = tuple(sorted(changes[column].items()))
+        by_set[tags].append(column)
+        for tag in tags:
+            by_tag[(tag,)].append(column)
+    fewest = by_set if len(by_set) <= len(by_tag) else by_tag
+    return [(tuple(columns), dict(tags)) for tags, columns in sorted(fewest.items())]
+
+
+# ---- Grants -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -100,63 +268,55 @@ class PrincipalPlan:
     findings: tuple[Finding, ...]
 
 
-def plan_database_tags(
-    governance: Governance, data_product: DataProduct, observed: Mapping[str, str]
-) -> list[AssignTags]:
-    """Close the database before a crawl: every key that has neither its final value nor its default gets the
-    default. ``plan_tags`` assigns the data product's own tags, last. ``observed``: key -> value on the database."""
-    raise NotImplementedError
-
-
-def plan_tags(
-    governance: Governance,
-    data_product: DataProduct,
-    database: Mapping[str, str],
-    tables: Mapping[str, AssignedTags],
-    decisions: Iterable[TableDecision],
-) -> list[AssignTags]:
-    """Everything that makes the database, its tables and columns carry what was decided.
-
-    ``database``: key -> value observed on the database; ``tables``: table name -> observed tags; ``decisions``:
-    one per table. Nothing to do gives []."""
-    raise NotImplementedError
-
-
-def tag_policy(catalog: str, resource_type: str, expression: Iterable[tuple[str, Iterable[str]]]) -> Resource:
-    raise NotImplementedError
-
-
-def lf_tag(catalog: str, key: str, values: Iterable[str]) -> Resource:
-    raise NotImplementedError
-
-
-def database(catalog: str, name: str) -> Resource:
-    raise NotImplementedError
-
-
-def from_api(row: Mapping[str, Any], catalog: str) -> Grant:
-    """A Grant from a row of ListPermissions (PrincipalResourcePermissions). ``catalog``: the id that an omitted
-    CatalogId stands for, that is, the account asked."""
-    raise NotImplementedError
-
-
-def to_api(entry: Grant | Revoke) -> dict[str, Any]:
-    """The Principal, Resource, Permissions and PermissionsWithGrantOption of a GrantPermissions or
-    RevokePermissions call or of an entry of the batch calls (add an Id there)."""
-    raise NotImplementedError
-
-
-def diff(wanted: Iterable[Grant], observed: Iterable[Grant], made: Iterable[Grant]) -> list[Grant | Revoke]:
-    """Revokes, then grants, that turn ``observed`` into ``wanted``; only what is in ``made`` is ever revoked."""
-    raise NotImplementedError
-
-
 def plan_account_grants(
-    governance: Governance, consumer: Consumer, central_account: str, observed: Iterable[Grant], made: Iterable[Grant]
+    governance: Governance,
+    consumer: Consumer,
+    central_account: str,
+    observed: Iterable[Grant],
+    made: Iterable[Grant],
 ) -> list[Grant | Revoke]:
-    """In central: what the consumer's account is granted, with grant option (see from_api for ``observed``;
-    ``made``: what the ledger says we granted). [] wanted for a consumer in the central account itself."""
-    raise NotImplementedError
+    """In central: what the consumer's account is granted, with grant option.
+
+    ``observed``: grants of the central catalogue (others' may be among them); ``made``: what the ledger says we
+    granted to this account. A consumer in the central account is granted nothing here."""
+    wanted = [
+        grant
+        for other in _of_account(governance, consumer)
+        if consumer.account != central_account
+        for subscription in other.subscriptions
+        for grant in _account_grants(subscription, other, central_account)
+    ]
+    account = consumer.account
+    return diff(
+        wanted,
+        (grant for grant in observed if grant.principal == account),
+        (grant for grant in made if grant.principal == account),
+    )
+
+
+def _of_account(governance: Governance, consumer: Consumer) -> list[Consumer]:
+    """The consumer, and any other in its account: what one wants, the other's run must not take away."""
+    others = [other for other in governance.consumers if other.account == consumer.account and other != consumer]
+    return [consumer, *others]
+
+
+def _account_grants(subscription: Subscription, consumer: Consumer, central: str) -> Iterator[Grant]:
+    """A regrant needs the identical expression with grant option, and DESCRIBE on its LF-Tags to name it
+    (developer guide, permission cascading rules)."""
+    why = f"subscription {consumer.name}/{subscription.name}"
+    describe, permissions = frozenset({"DESCRIBE"}), frozenset(subscription.permissions)
+    for key, values in subscription.table_expression:
+        yield Grant(consumer.account, lf_tag(central, key, values), describe, describe, why)
+    for grant in _policies(subscription, consumer.account, central, why):
+        yield replace(grant, grantable=permissions if grant.permissions == permissions else describe)
+
+
+def _policies(subscription: Subscription, principal: str, central: str, why: str) -> Iterator[Grant]:
+    """The two tag policies of a subscription, without grant option."""
+    databases = tag_policy(central, "DATABASE", subscription.database_expression)
+    tables = tag_policy(central, "TABLE", subscription.table_expression)
+    yield Grant(principal, databases, frozenset({"DESCRIBE"}), why=why)
+    yield Grant(principal, tables, frozenset(subscription.permissions), why=why)
 
 
 def plan_principal_grants(
@@ -171,10 +331,97 @@ def plan_principal_grants(
     made: Iterable[Grant],
     made_links: Collection[str],
 ) -> PrincipalPlan:
-    """In the consumer's account (or, for a consumer in the central account, there): links, DESCRIBE on them and on
-    ``default``, and each principal's regrants on the central catalogue.
+    """In the consumer's account: links, DESCRIBE on them and on ``default``, and each principal's regrants on the
+    central catalogue. For a consumer in the central account: its principals' grants there, and no links.
 
-    ``principals``: those that exist -> ARN. ``databases``: the central databases that exist and are published.
-    ``catalog``: the databases and links of the consumer's catalogue. ``observed``: grants of the consumer's own
-    catalogue and of the central one as listed in the consumer's account. ``made``, ``made_links``: the ledger's."""
-    raise NotImplementedError
+    ``principals``: those that exist -> ARN (also other consumers' in that account, if there are any).
+    ``databases``: the central databases that exist and are published. ``catalog``: all databases and links of the
+    consumer's catalogue. ``observed``: grants of the consumer's own catalogue, and those of the central one as
+    listed in the consumer's account. ``made``, ``made_links``: what the ledger says we made there."""
+    present = {link.name: link for link in catalog}
+    usable: set[str] = set()
+    create, findings = [], []
+    local = consumer.account == central_account
+    wanted_links = (
+        set()
+        if local
+        else {
+            product.database
+            for other in _of_account(governance, consumer)
+            for subscription in other.subscriptions
+            for product in _databases(governance, subscription, databases)
+        }
+    )
+    for name in sorted(wanted_links):
+        link = present.get(name)
+        if link is None:
+            create.append(CreateLink(name, central_account, name))
+        elif (link.catalog, link.database) != (central_account, name):
+            findings.append(_name_taken(consumer, link, central_account))
+            continue
+        usable.add(name)
+    gone = sorted(
+        name
+        for name in set(made_links) - wanted_links
+        if name in present and present[name].catalog == central_account  # never a real database
+    )
+    wanted = [
+        grant
+        for other in _of_account(governance, consumer)
+        for subscription in other.subscriptions
+        for principal in subscription.principals
+        if principal in principals
+        for grant in _principal_grants(
+            governance, other, subscription, principals[principal], central_account, usable, "default" in present
+        )
+    ]
+    findings.extend(
+        Finding(
+            "principal-missing",
+            f"{consumer.unit}/{principal.name}",
+            f"there is no {principal} in account {consumer.account}, so nothing is granted to it",
+            "create it, or mend the name; it is granted by the next sweep",
+        )
+        for principal in consumer.principals
+        if principal not in principals
+    )
+    changes = diff(wanted, observed, made)
+    revokes = [change for change in changes if isinstance(change, Revoke)]
+    grants = [change for change in changes if isinstance(change, Grant)]
+    return PrincipalPlan((*revokes, *map(DeleteLink, gone), *create, *grants), tuple(findings))
+
+
+def _databases(governance: Governance, subscription: Subscription, existing: Collection[str]) -> list[DataProduct]:
+    return [
+        product
+        for product in governance.data_products
+        if product.database in existing and sees_database(governance, subscription, product)
+    ]
+
+
+def _principal_grants(
+    governance: Governance,
+    consumer: Consumer,
+    subscription: Subscription,
+    principal: str,
+    central: str,
+    links: set[str],
+    has_default: bool,
+) -> Iterator[Grant]:
+    why = f"subscription {consumer.name}/{subscription.name}"
+    describe = frozenset({"DESCRIBE"})
+    yield from _policies(subscription, principal, central, why)
+    for product in _databases(governance, subscription, links):
+        yield Grant(principal, database(consumer.account, product.database), describe, why=why)
+    if has_default:  # Athena asks for it (Athena user guide, Lake Formation limitations)
+        yield Grant(principal, database(consumer.account, "default"), describe, why=why)
+
+
+def _name_taken(consumer: Consumer, link: Link, central: str) -> Finding:
+    what = f"a link to {link.database} of {link.catalog}" if link.catalog else "a database of its own"
+    return Finding(
+        "link-name-taken",
+        f"{consumer.unit}/{link.name}",
+        f"account {consumer.account} has {what} named {link.name}, where the link to {central} should be",
+        "rename or remove it there; tagmesh never touches it",
+    )

@@ -1,0 +1,268 @@
+"""What may stand in the governance files: the shape of each kind, as tables.
+
+The loader checks files against them, and the JSON Schema in docs/ is generated from them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from tagmesh.governance_yaml import (
+    FLAG,
+    Choice,
+    Constant,
+    Field,
+    Later,
+    ListOf,
+    MapOf,
+    Record,
+    Scalar,
+    shown,
+)
+from tagmesh.rules import FAMILIES, unsafe_regex
+
+#: Lake Formation developer guide, "Lake Formation tag-based access control considerations".
+MAX_TAG_LENGTH = 50
+
+
+def _tag_fault(text: str) -> str | None:
+    folded = text.lower()
+    if len(folded) > MAX_TAG_LENGTH:
+        return f"`{shown(text)}` has {len(folded)} characters; Lake Formation takes {MAX_TAG_LENGTH}"
+    bad = [c for c in folded if unicodedata.category(c)[0] not in "LNZ" and c not in "_.:/=+-@%"]
+    if bad or folded != folded.strip():
+        return f"`{shown(text)}` has a character that Lake Formation does not take: {(bad or [' '])[0]!r}"
+    return None
+
+
+TAG = Scalar("a name of letters, digits, spaces and _ . : / = + - @ %", fault=_tag_fault)
+NAME = Scalar(
+    "a name of at most 63 letters, digits, spaces, _ . and - that starts with a letter or digit",
+    r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,61}[A-Za-z0-9_.-])?",
+)
+ACCOUNT = Scalar("an account id: 12 digits in quotes", r"[0-9]{12}", must_quote=True)
+REGION = Scalar("a Region such as eu-west-1", r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
+SENTENCE = Scalar("a text")
+DURATION = Scalar("a duration such as 90s, 15m, 6h or 1d", r"[1-9][0-9]{0,5}[smhd]")
+LOCATION = Scalar(
+    "a location such as s3://bucket/folder/",
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^/\x00-\x1f]+)*/?",
+)
+CHARACTER = Scalar("one character", r"(?s).")
+IAM_NAME = Scalar(
+    "a name as IAM has it (no ARN; a path may stand before it: team/Analyst)",
+    r"(?:[\w+=,.@-]+/){0,20}[\w+=,.@-]{1,64}",
+)
+GLUE_NAME = Scalar("a name as the Glue catalogue has it", r"(?s)\S|\S.{0,253}\S")
+WORD = Scalar(
+    "lower-case words of letters or digits, joined by _",
+    r"[^\W_]+(?:_[^\W_]+)*",
+    fault=lambda text: None if text == text.lower() else f"`{shown(text)}` is not lower-case",
+)
+EXAMPLE = Scalar("a column name, or table.column, or name:type", r"(?s)[^\s.:]\S*")
+VALUES = MapOf(TAG, TAG)
+ORGANIZATION = Field(Choice(("member", "external")), "external: an account outside the organisation")
+OWNER = Field(SENTENCE, "who answers for it")
+OWN_REGION = Field(REGION, "the mesh's Region; anything else is refused")
+
+TEXT_TEST = Record(
+    {
+        "words_any": Field(ListOf(WORD, or_one=True), "one of these words stands in the name"),
+        "words_all": Field(ListOf(WORD, or_one=True), "all of these words stand in the name"),
+        "words_none": Field(ListOf(WORD, or_one=True), "none of these words stands in the name"),
+        "equals": Field(ListOf(SENTENCE, or_one=True), "the whole name is one of these"),
+        "glob": Field(ListOf(SENTENCE, or_one=True), "the whole name matches: * anything, ? one character"),
+        "regex": Field(
+            ListOf(Scalar("a simple regular expression", fault=unsafe_regex), or_one=True),
+            "found somewhere in the name; no groups or alternatives, so that it stays fast",
+        ),
+    },
+    one_of=("words_any", "words_all", "words_none", "equals", "glob", "regex"),
+    several=True,
+    ref="text_test",
+)
+_CONDITION = Later(lambda: CONDITION)
+_TESTS = {
+    "all": Field(ListOf(_CONDITION), "every one of these conditions"),
+    "any": Field(ListOf(_CONDITION), "at least one of these conditions"),
+    "not": Field(_CONDITION, "this condition does not hold"),
+    "column": Field(TEXT_TEST, "the column's name"),
+    "comment": Field(TEXT_TEST, "the column's comment"),
+    "table": Field(TEXT_TEST, "the table's name"),
+    "database": Field(TEXT_TEST, "the Glue database's name"),
+    "data_product": Field(TEXT_TEST, "the data product's name"),
+    "producer": Field(TEXT_TEST, "the producer's name"),
+    "account": Field(TEXT_TEST, "the producer's account id"),
+    "type": Field(ListOf(Choice(FAMILIES), or_one=True), "the family of the column's type"),
+    "partition_key": Field(FLAG, "whether the column is a partition key"),
+}
+CONDITION = Record(_TESTS, one_of=tuple(_TESTS), several=True, ref="condition")
+
+MESH = Record(
+    {
+        "version": Field(Constant({"1": 1}), "the version of this schema", required=True),
+        "region": Field(REGION, "the Region of the whole mesh"),
+        "lf_tags": Field(
+            MapOf(
+                TAG,
+                Record(
+                    {
+                        "values": Field(ListOf(TAG), "every value; of an ordered key rising", required=True),
+                        "default": Field(TAG, "the value until a rule speaks; nobody reads it", required=True),
+                        "ordered": Field(FLAG, "whether a later value is stricter"),
+                        "conflict": Field(TAG, "the value of a column that two rules raise differently"),
+                    }
+                ),
+            ),
+            "the LF-Tags of the mesh",
+            required=True,
+        ),
+    }
+)
+PRODUCER = Record(
+    {
+        "producer": Field(NAME, "the producer's name", required=True),
+        "account": Field(ACCOUNT, "its account", required=True),
+        "owner": OWNER,
+        "organization": ORGANIZATION,
+        "region": OWN_REGION,
+        "data_products": Field(
+            ListOf(
+                Record(
+                    {
+                        "name": Field(NAME, "its name; the Glue database is <producer>_<name>", required=True),
+                        "location": Field(LOCATION, "its folder: one table per folder in it", required=True),
+                        "tags": Field(VALUES, "LF-Tags of the database, inherited by every column"),
+                        "csv": Field(
+                            Record(
+                                {
+                                    "header": Field(
+                                        Choice(("present", "absent", "guess")),
+                                        "whether files start with names",
+                                    ),
+                                    "delimiter": Field(CHARACTER, "what stands between two values"),
+                                    "quote": Field(CHARACTER, "what stands around a value"),
+                                }
+                            ),
+                            "how its CSV files are read",
+                        ),
+                        "crawl_at_most_every": Field(DURATION, "the least time between two crawls; 15m if not given"),
+                        "owner": OWNER,
+                    }
+                )
+            ),
+            "what it offers",
+            required=True,
+        ),
+    }
+)
+CONSUMER = Record(
+    {
+        "consumer": Field(NAME, "the consumer's name", required=True),
+        "account": Field(ACCOUNT, "its account", required=True),
+        "owner": OWNER,
+        "organization": ORGANIZATION,
+        "region": OWN_REGION,
+        "subscriptions": Field(
+            ListOf(
+                Record(
+                    {
+                        "name": Field(NAME, "its name", required=True),
+                        "tags": Field(
+                            MapOf(TAG, ListOf(TAG)),
+                            "key: [values]; a key not named becomes all its values but the default",
+                            required=True,
+                        ),
+                        "permissions": Field(
+                            ListOf(Choice(("SELECT", "DESCRIBE"))), "SELECT (reads, the default) or DESCRIBE"
+                        ),
+                        "principals": Field(
+                            ListOf(
+                                Record(
+                                    {
+                                        "role": Field(IAM_NAME, "an IAM role"),
+                                        "user": Field(IAM_NAME, "an IAM user"),
+                                        "permission_set": Field(IAM_NAME, "an IAM Identity Center permission set"),
+                                    },
+                                    one_of=("role", "user", "permission_set"),
+                                )
+                            ),
+                            "who reads, in the consumer's account",
+                            required=True,
+                        ),
+                    }
+                )
+            ),
+            "what it reads",
+            required=True,
+        ),
+    }
+)
+RULES = Record(
+    {
+        "rules": Field(
+            ListOf(
+                Record(
+                    {
+                        "id": Field(SENTENCE, "its name, unique in the mesh", required=True),
+                        "raise": Field(VALUES, "gives these values; several raises join to the strictest"),
+                        "clear": Field(VALUES, "gives these values where no rule raises or assigns"),
+                        "assign": Field(VALUES, "gives these values where no rule raises"),
+                        "when": Field(CONDITION, "which columns it is about", required=True),
+                        "because": Field(SENTENCE, "why, for the person who asks"),
+                        "examples": Field(
+                            Record(
+                                {
+                                    "match": Field(ListOf(EXAMPLE), "columns it is about"),
+                                    "no_match": Field(ListOf(EXAMPLE), "columns it is not about"),
+                                }
+                            ),
+                            "checked by the tests: name, table.column or name:type",
+                        ),
+                    },
+                    one_of=("raise", "clear", "assign"),
+                    several=True,
+                )
+            ),
+            "classification rules",
+            required=True,
+        )
+    }
+)
+OVERRIDES = Record(
+    {
+        "overrides": Field(
+            ListOf(
+                Record(
+                    {
+                        "data_product": Field(
+                            Scalar("<producer>/<data product>", r"[^/]+/[^/]+"), "where", required=True
+                        ),
+                        "table": Field(GLUE_NAME, "the table", required=True),
+                        "column": Field(GLUE_NAME, "the column", required=True),
+                        "tags": Field(VALUES, "the values it has, whatever the rules say", required=True),
+                        "author": Field(SENTENCE, "who decided", required=True),
+                        "reason": Field(SENTENCE, "why", required=True),
+                    }
+                )
+            ),
+            "decisions of owners for single columns",
+            required=True,
+        )
+    }
+)
+#: folder -> shape of the files in it; mesh.yaml stands beside them.
+FOLDERS = {"producers": PRODUCER, "consumers": CONSUMER, "rules": RULES, "overrides": OVERRIDES}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of every governance file, for editors: docs/governance.schema.json."""
+    kinds = {"mesh": MESH, "producer": PRODUCER, "consumer": CONSUMER, "rules": RULES, "overrides": OVERRIDES}
+    records = {**kinds, "condition": CONDITION, "text_test": TEXT_TEST}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tagmesh governance file",
+        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds],
+        "$defs": {name: record.definition() for name, record in records.items()},
+    }

@@ -1,0 +1,136 @@
+"""The words of a name: `customerEMail2`, `customer_e_mail.2` and `customeremail2` all speak of an e-mail."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+_TOKEN = re.compile(r"[^\W\d_]+|\d+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONGEST_RUN = 48  # letters: a longer run without a break is no run of words
+_LONGEST_ENTRY = 5  # words that an entry of a rule may span
+
+#: Common words of column names, so that names run together are cut where a reader would cut them. Glue folds
+#: `postalCode` to `postalcode`, and what a longer word holds by chance (`state` in `estate`) must not be found.
+COMMON_WORDS = frozenset(
+    """
+    abstract account accounts action active activity actual added additional address addresses adjusted
+    admin age agent agreement alert alias allocation allowed amount amounts annual answer application
+    applied approval approved area array article assigned attachment attempt attribute audience author
+    authority auto available avatar average awarded back balance bank base basic batch begin benefit
+    bill billing birth blob block board body bonus book boolean box branch brand browser bucket budget
+    building business buy buyer by calendar call campaign cancelled capacity card cart case category
+    cause cell change channel charge check child citizen city claim class client closed code collection
+    color colour column comment comments commission company complete completed condition confirmed
+    connection consent contact content contract cost count country county coupon course created creator
+    credit criteria currency current custom customer customers cycle daily data database date day days
+    dead debit decision declined default degree deleted delivery department deposit depth description
+    destination detail details device diagnosis digit digital direct disabled discount display distance
+    district document domain done draft driver due duration early earnings education effective element
+    eligible email employee employees employer employment enabled encrypted end ended engine entered
+    entity entry error estate ethnic ethnicity event exam exchange expected expense expires expiry
+    extension external extra factor failed family fax feature fee feedback field file filing final
+    finance financial finish first fiscal flag floor folder following for foreign forename form format
+    free freight frequency from full function gender given goods grade grand grant granted gross group
+    guest has hash head header height hidden hire hired history holder holiday home host hour hours
+    house html id image import in inactive income index industry initial inserted inspection instruction
+    insurance interest internal interview inventory invoice is item items job join joined key kind label
+    language last late latitude lead leave legal length level licence license limit line lines link list
+    loan local location lock locked login logo long longitude lookup maiden mail main manager marital
+    mark market marketing married master match maximum measure media medical member memo message
+    messages meta method middle minimum minute missing mobile mode model modified module month monthly
+    mother move name names national nationality net network new next nick no note notes notice number
+    object occupation occurred of offer office officer offices old on online open opened operation
+    option order ordered orders organisation organization origin original other outcome output owner
+    package page paid parent part partner party passport password patient pay payee payer payment
+    payments payroll pension people per percent percentage performance period person personal phone
+    photo picture place plan platform point policy position post postal postcode preferred premium
+    present previous price prices primary principal priority private procedure process product products
+    profile program progress project promo property provider public published purchase purpose quality
+    quantity quarter query question queue quote race rank rate rating reason receipt received record
+    reference referral region registered registration rejected relation release religion remark remarks
+    reminder rent rep reply report reports request required reset residence resource response result
+    results retail return returned revenue review role room root round route row salary sale sales
+    sample scale schedule scheduled school scope score second secret section security segment seller
+    send sender sent sequence serial series service session setting sex shift ship shipment shipped
+    shipping shop short signature signed site size slug social sort source staff stage standard start
+    started state statement station status step stock stop store street student subject submitted
+    subscription success suffix sum summary supplier supply support surname survey symptom system table
+    target task tax team telephone template term territory test text thread threshold ticket time times
+    title to token topic total town track tracking trade transaction transfer transport treatment trial
+    type unit units unsubscribed update updated upload uploaded url usage user users valid value values
+    variant vehicle vendor verified version view visit visitor volume voucher warehouse web website week
+    weight width window with work worked worker year years zip zone
+    """.split()  # noqa: SIM905
+)
+
+
+def fold(name: str) -> str:
+    """Lower-case letters without accents: what names are compared as."""
+    if name.isascii():
+        return name.lower()
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+
+
+class Vocabulary:
+    """The words that names are cut into: common ones, and every word that a rule asks for."""
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self._words = COMMON_WORDS.union(part for word in words for part in fold(word).split("_"))
+        self._longest = max(map(len, self._words)) + 1  # and a plural's s
+        self.split = lru_cache(maxsize=65536)(self._split)
+        self.phrases = lru_cache(maxsize=65536)(self._phrases)
+
+    def _split(self, name: str) -> tuple[str, ...]:
+        """The words of a name, lower-case, in order: cut at everything that is no letter, at humps, between
+        letters and digits, and, where a run of letters is no word itself, into the fewest known words."""
+        if not name.islower():
+            name = _HUMP.sub("_", name)
+        return tuple(word for token in _TOKEN.findall(fold(name)) for word in self._cut(token))
+
+    def _cut(self, run: str) -> tuple[str, ...]:
+        """A run of letters as the fewest known words that make all of it; of two ways as short, the one with the
+        longer first word. A run that cannot be made so stays whole: no word is ever found in a part of it."""
+        if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or self._knows(run):
+            return (run,)
+        best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
+        for start in range(len(run) - 1, -1, -1):
+            for end in range(min(len(run), start + self._longest), start, -1):
+                rest = best[end]
+                known = best[start]
+                shorter = rest is not None and (known is None or len(rest) + 1 < len(known))
+                if shorter and self._knows(run[start:end]):
+                    best[start] = (run[start:end], *rest)
+        return best[0] or (run,)
+
+    def _knows(self, word: str) -> bool:
+        return word in self._words or _singular(word) in self._words
+
+    def _phrases(self, name: str) -> frozenset[str]:
+        """Every run of consecutive words of a name, written together, and its singular: what the entries of a
+        rule are looked up in. `e_mail` and `email` are one entry, and `eMail`, `e-mail`, `emails` all hold it."""
+        words = self._split(name)
+        found = set()
+        for start in range(len(words)):
+            phrase = ""
+            for word in words[start : start + _LONGEST_ENTRY]:
+                phrase += word
+                found.add(phrase)
+                found.add(_singular(phrase))
+        return frozenset(found)
+
+
+def entry(word: str) -> str:
+    """An entry of a rule (`e_mail`) as it is looked up among the phrases of a name."""
+    return fold(word).replace("_", "")
+
+
+def _singular(word: str) -> str:
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+        return word
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
