@@ -139,17 +139,8 @@ def _create_principal(iam: Any, region: str, account: str, principal: Principal,
     if principal.kind == "permission_set":
         path = f"/aws-reserved/sso.amazonaws.com/{region}"
         name = f"AWSReservedSSO_{name}_{hashlib.sha256(f'{account}/{name}'.encode()).hexdigest()[:16]}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    role = iam.create_role(Path=f"{path}/", RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    trust = json.dumps(_trust(f"arn:aws:iam::{account}:root"))
+    role = iam.create_role(Path=f"{path}/", RoleName=name, AssumeRolePolicyDocument=trust)["Role"]
     iam.put_role_policy(RoleName=name, **policy)
     return role["Arn"]
 
@@ -158,8 +149,44 @@ def _sign_in(admin: Identity, principal: Principal, arn: str) -> Identity:
     if principal.kind == "user":
         key = admin.client("iam").create_access_key(UserName=arn.rpartition("/")[2])["AccessKey"]
         return Identity(admin.place, key["AccessKeyId"], key["SecretAccessKey"])
-    issued = admin.client("sts").assume_role(RoleArn=arn, RoleSessionName="demo")["Credentials"]
+    return _assume(admin, arn)
+
+
+def _assume(admin: Identity, role_arn: str) -> Identity:
+    issued = admin.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="demo")["Credentials"]
     return Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+
+
+def _trust(who: str) -> dict[str, object]:
+    allowed = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
+def create_auditor(place: Place, central: str) -> Identity:
+    """A role of the central account that sees the whole catalogue and no data: a read-only administrator."""
+    admin = place.administrator(central)
+    iam = admin.client("iam")
+    role = iam.create_role(
+        RoleName="MeshAuditor", AssumeRolePolicyDocument=json.dumps(_trust(f"arn:aws:iam::{central}:root"))
+    )["Role"]
+    may_look = {
+        "Effect": "Allow",
+        "Action": ["glue:GetDatabases", "glue:GetTables", "lakeformation:GetResourceLFTags"],
+        "Resource": "*",
+    }
+    iam.put_role_policy(
+        RoleName="MeshAuditor",
+        PolicyName="look",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may_look]}),
+    )
+    lakeformation = admin.client("lakeformation")
+    settings = lakeformation.get_data_lake_settings()["DataLakeSettings"]
+    settings["ReadOnlyAdmins"] = [
+        *settings.get("ReadOnlyAdmins", []),
+        {"DataLakePrincipalIdentifier": role["Arn"]},
+    ]
+    lakeformation.put_data_lake_settings(DataLakeSettings=settings)
+    return _assume(admin, role["Arn"])
 
 
 def reader_policy(region: str, account: str, central: str) -> Mapping[str, object]:

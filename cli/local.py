@@ -23,6 +23,7 @@ import requests
 from cli.project import ROOT, state_folder
 
 DEFAULT_PORT = 4600
+HOST = "127.0.0.1"
 REGION = "eu-west-1"
 START_TIMEOUT = 60.0  # seconds until a server that does not answer counts as broken
 STOP_TIMEOUT = 10.0  # seconds until a server that does not stop is killed
@@ -39,7 +40,7 @@ class Server:
     pid: int
     started: str
     port: int
-    host: str = "127.0.0.1"
+    host: str = HOST
 
     @property
     def endpoint(self) -> str:
@@ -53,7 +54,7 @@ class Server:
 # ── up, down, status ────────────────────────────────────────────────────────────────────────────────────
 
 
-def up(port: int, host: str = "127.0.0.1") -> Server:
+def up(port: int, host: str = HOST, region: str = REGION) -> Server:
     """Start the local AWS, detached, and wait until it answers.
 
     Raises LocalAwsError if one is running already, if the port is taken, or if it does not come up.
@@ -69,7 +70,7 @@ def up(port: int, host: str = "127.0.0.1") -> Server:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local_aws", "--port", str(port), "--host", host, "--region", REGION]
+            [sys.executable, "-m", "local_aws", "--port", str(port), "--host", host, "--region", region]
             + ["--state-dir", str(folder / "state")],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -129,9 +130,7 @@ def status(port: int) -> list[str]:
     for account in sorted({call["account"] for call in calls["log"]} - {""}):
         lines.append(f"account {account}  stacks: {', '.join(_stacks(server, account)) or 'none'}")
     if failures := calls["failures"]:
-        lines.append(
-            f"{len(failures)} failures of the local AWS itself; the last: {failures[-1].splitlines()[-1]}"
-        )
+        lines.append(f"{len(failures)} failures of the local AWS itself; the last: {failures[-1].splitlines()[-1]}")
     return lines
 
 
@@ -149,9 +148,9 @@ def _stacks(server: Server, account: str) -> list[str]:
 
 
 @contextmanager
-def running(port: int, host: str = "127.0.0.1", *, keep: bool = False) -> Iterator[Server]:
+def running(port: int, host: str = HOST, region: str = REGION, *, keep: bool = False) -> Iterator[Server]:
     """A fresh local AWS for a `with` block; it goes on after the block if `keep` and the block ended well."""
-    server = up(port, host)
+    server = up(port, host, region)
     ended_well = False
     try:
         yield server
@@ -188,9 +187,7 @@ def _answer(server: Server, method: str, path: str, **request: Any) -> Any:
 
 def _http() -> requests.Session:
     session = requests.Session()
-    session.trust_env = (
-        False  # a proxy in the environment must not come between: the server is on this machine
-    )
+    session.trust_env = False  # a proxy in the environment must not come between: the server is on this machine
     return session
 
 

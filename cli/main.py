@@ -1,5 +1,6 @@
 """The `tagmesh` command."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +19,14 @@ app = typer.Typer(
 local_app = typer.Typer(help="AWS on this machine.", no_args_is_help=True)
 app.add_typer(local_app, name="local")
 
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets containers reach it.")]
 Port = Annotated[int, typer.Option(help="Port of the local AWS.", min=1, max=65535)]
 
 
 @local_app.command("up")
-def local_up(port: Port = local.DEFAULT_PORT) -> None:
+def local_up(port: Port = local.DEFAULT_PORT, host: Host = local.HOST) -> None:
     """Start the local AWS and leave it running."""
-    server = local.up(port)
+    server = local.up(port, host)
     print(f"local AWS at {server.endpoint} (pid {server.pid}), log {server.log}")
     print(f"stop it with: tagmesh local down --port {port}")
 
@@ -45,18 +47,19 @@ def local_status(port: Port = local.DEFAULT_PORT) -> None:
 
 @app.command()
 def demo(
-    data: Annotated[
-        Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")
-    ] = ROOT / "sample_data",
+    data: Annotated[Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")] = ROOT
+    / "sample_data",
     governance: Annotated[Path, typer.Option(help="Folder of governance files.")] = ROOT / "mesh",
     json: Annotated[Path | None, typer.Option("--json", help="Also write the whole result here.")] = None,
     port: Port = local.DEFAULT_PORT,
+    host: Host = local.HOST,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the local AWS running afterwards.")] = False,
 ) -> None:
     """Run the whole mesh here: deploy it, upload data, watch it being published, and query it."""
     from cli.demo import run_demo  # what it imports takes longer than the other commands run
 
-    raise typer.Exit(run_demo(data, governance, json, port, keep))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    raise typer.Exit(run_demo(data, governance, json, port, host=host, keep=keep))
 
 
 def main() -> None:

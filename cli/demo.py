@@ -1,0 +1,247 @@
+"""`tagmesh demo`: the whole mesh on this machine, from governance files and a folder of data to queries."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.text import Text
+from tagmesh.governance import Governance, GovernanceError, load, read_folder
+
+from cli import demo_report as reports
+from cli import local
+from cli.demo_accounts import (
+    Identity,
+    Person,
+    Place,
+    accounts_of,
+    create_auditor,
+    create_organization,
+    create_people,
+    unused_account,
+)
+from cli.demo_deploy import DeployError, Stack, account_stacks, build, central_stack, deploy, project_with
+from cli.demo_follow import Follower, NotSettled, now, read_executions, read_units, wait_until_settled
+from cli.demo_queries import ask_everyone, read_catalogue
+from cli.demo_report import Event, Failure, Report
+from cli.demo_upload import DataFolderError, Upload, plan_uploads, upload_all
+
+DEAD_LETTERS = ("tagmesh-uploads-dlq", "tagmesh-events-dlq")
+FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
+EXPECTED_ERRORS = (DeployError, NotSettled, local.LocalAwsError, BotoCoreError, ClientError)
+
+
+class Demo:
+    """One run: what is known from the start, the report as it grows, and the terminal."""
+
+    def __init__(self, governance: Governance, server_port: int, console: Console) -> None:
+        self.governance = governance
+        self.central = unused_account(governance)
+        self.port = server_port
+        self.console = console
+        self.report = Report()
+        self.began = now()
+        self._clock = time.monotonic()
+
+    def happened(self, event: Event, text: str = "") -> None:
+        """Note something and show it, one line of the timeline."""
+        self.report.timeline.append(event)
+        line = f"{event.seconds:6.1f}  {event.stage:<9} {event.subject}" + (f"  {text}" if text else "")
+        self.console.print(Text(line), soft_wrap=True)
+
+    def did(self, stage: str, subject: str, text: str = "") -> None:
+        """Note something that the demo itself has just done."""
+        self.happened(Event(stage, subject, round(time.monotonic() - self._clock, 2)), text)
+
+    def failed(self, stage: str, subject: str, error: object) -> None:
+        """Note a stage that failed; whatever does not depend on it goes on."""
+        self.report.errors.append(Failure(stage, subject, str(error)))
+        self.did(stage, subject, f"FAILED: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+
+    def attempt(self, stage: str, subject: str, do: Callable[[], Any]) -> Any:
+        """The result of a step, or None if it failed; the failure is noted."""
+        try:
+            return do()
+        except EXPECTED_ERRORS as error:
+            self.failed(stage, subject, error)
+            return None
+
+
+def run_demo(
+    data: Path,
+    governance_folder: Path,
+    json_file: Path | None,
+    port: int,
+    *,
+    host: str = local.HOST,
+    keep: bool = False,
+) -> int:
+    """Run the demo. Returns the exit code: 0, or 1 if a stage failed or could not begin."""
+    console = reports.make_console()
+    try:
+        governance = load(read_folder(governance_folder))
+        uploads, findings = plan_uploads(data, governance)
+    except GovernanceError as error:
+        console.print("The governance files have mistakes; nothing was started.", soft_wrap=True)
+        for problem in error.problems:
+            console.print(Text(f"{governance_folder}/{problem}"), soft_wrap=True)
+        return 1
+    except DataFolderError as error:
+        console.print(Text(f"{error}; nothing was started."), soft_wrap=True)
+        return 1
+    demo = Demo(governance, port, console)
+    demo.report.findings += findings
+    region = governance.region or local.REGION
+    with ThreadPoolExecutor(1) as aside:
+        project = project_with(governance_folder, port)
+        place = Place(f"http://127.0.0.1:{port}", region)
+        building = aside.submit(build, project, place.environment(demo.central))  # while the server starts
+        with local.running(port, host, region, keep=keep) as server:
+            demo.did("local AWS", server.endpoint, "started")
+            people = _prepare_accounts(demo, server, place)
+            if _deploy_stacks(demo, project, place, lambda: building.result()):
+                _publish(demo, server, place, uploads)
+                _query(demo, place, people)
+            _note_what_happened(demo, server, place)
+    _show(demo, json_file)
+    if keep:
+        _show_how_to_go_on(demo, place)
+    return 1 if demo.report.errors else 0
+
+
+# ── The steps ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prepare_accounts(demo: Demo, server: local.Server, place: Place) -> list[Person]:
+    governance = demo.governance
+    create_organization(server, governance, demo.central)
+    demo.did("accounts", f"{len(accounts_of(governance)) + 1}", f"central {demo.central}")
+    people = create_people(place, governance, demo.central)
+    demo.did("people", f"{len(people)}", "roles, users and permission sets that the governance names")
+    return people
+
+
+def _deploy_stacks(demo: Demo, project: Path, place: Place, built: Callable[[], bool]) -> bool:
+    """Build, deploy central, then the others side by side. Returns whether there is a mesh to use."""
+    try:
+        demo.did("build", "functions", "sam build" if built() else "sam build: unchanged since the last time")
+    except DeployError as error:
+        demo.failed("build", "functions", error)
+        return False
+    if not _deploy(demo, central_stack(demo.governance, demo.central), project, place):
+        return False
+    stacks = account_stacks(demo.governance, demo.central)
+    with ThreadPoolExecutor(len(stacks)) as pool:
+        list(pool.map(lambda stack: _deploy(demo, stack, project, place), stacks))
+    return True
+
+
+def _deploy(demo: Demo, stack: Stack, project: Path, place: Place) -> bool:
+    subject = f"{stack.name} in {stack.account}"
+    seconds = demo.attempt("deploy", subject, lambda: deploy(stack, project, place))
+    if seconds is None:
+        return False
+    demo.did("deploy", subject, f"{seconds:.1f} s")
+    return True
+
+
+def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Upload]) -> None:
+    """Upload, and watch until the mesh has come to rest."""
+    follower = Follower(server, demo.began, demo.happened)
+    follower.catch_up()
+    files: Counter[str] = Counter()
+    for upload, error in upload_all(uploads, place):
+        if error:
+            demo.failed("upload", f"s3://{upload.data_product.bucket}/{upload.key}", error)
+        else:
+            files[upload.folder] += 1
+    for folder, count in sorted(files.items()):
+        demo.did("upload", folder, f"{count} file{'s'[: count != 1]}")
+    expected = sorted({upload.data_product.unit for upload in uploads})
+    admin = place.administrator(demo.central)
+    settled = demo.attempt(
+        "settle", "the mesh", lambda: wait_until_settled(follower, admin, expected, demo.console.print)
+    )
+    if settled is not None:
+        demo.did("settled", "the mesh", "nothing is left to do")
+
+
+def _query(demo: Demo, place: Place, people: list[Person]) -> None:
+    """Read the catalogue, and ask Athena as everyone."""
+    report = demo.report
+
+    def catalogue() -> list[reports.CatalogTable]:
+        return read_catalogue(create_auditor(place, demo.central))
+
+    report.tables = demo.attempt("catalogue", demo.central, catalogue) or []
+    answers = ask_everyone(people, report.tables, demo.governance, demo.central)
+    report.access += answers.access
+    report.refused += answers.refused
+    demo.did("query", f"{len(people)} principals", f"{len(report.tables)} tables")
+    for failure in answers.failures:
+        demo.failed(failure.stage, failure.subject, failure.message)
+
+
+def _note_what_happened(demo: Demo, server: local.Server, place: Place) -> None:
+    """Calls, executions and findings; whatever failed on the way counts as an error."""
+    report = demo.report
+    central = place.administrator(demo.central)
+    report.executions = demo.attempt("executions", "all", lambda: read_executions(server)) or []
+    for execution in report.executions:
+        if execution.status in FAILED:
+            demo.failed(execution.state_machine, execution.name, execution.error or execution.status)
+    units = demo.attempt("findings", "all", lambda: read_units(central)) or {}
+    report.findings += [finding for unit in units.values() for finding in unit.findings]
+    for queue, count in (demo.attempt("dead letters", "all", lambda: _dead_letters(central)) or {}).items():
+        if count:
+            demo.failed("dead letters", queue, f"{count} events could not be delivered or taken")
+    calls = demo.attempt("calls", "all", lambda: local.ask(server, "calls")) or {"counts": {}, "failures": []}
+    report.calls = calls["counts"]
+    for trace in calls["failures"]:
+        demo.failed("local AWS", server.endpoint, trace.strip().splitlines()[-1])
+
+
+def _dead_letters(central: Identity) -> dict[str, int]:
+    sqs = central.client("sqs")
+    attribute = "ApproximateNumberOfMessages"
+    waiting = {}
+    for queue in DEAD_LETTERS:
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
+        waiting[queue] = int(answer["Attributes"][attribute])
+    return waiting
+
+
+# ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show(demo: Demo, json_file: Path | None) -> None:
+    console, report = demo.console, demo.report
+    if report.access or report.refused:
+        console.print("\nWhat each principal can query (Athena, workgroup tagmesh):")
+        console.print(reports.access_tables(report))
+    if report.findings:
+        console.print("\nFindings, for people to mend:")
+        console.print(reports.findings_text(report.findings))
+    if report.errors:
+        console.print("\nErrors:")
+        console.print(reports.failures_text(report.errors))
+    if json_file:
+        json_file.write_text(json.dumps(reports.to_json(report), indent=2) + "\n", encoding="utf-8")
+        console.print(Text(f"\nThe whole result is in {json_file}"), soft_wrap=True)
+
+
+def _show_how_to_go_on(demo: Demo, place: Place) -> None:
+    """After --keep: how to use what runs, and how to stop it."""
+    lines = [
+        f"The local AWS goes on at {place.endpoint}. Stop it with:",
+        f"  tagmesh local down --port {demo.port}",
+        "To be the administrator of an account (here the central one) with the AWS CLI or boto3:",
+        *(f"  export {name}={value}" for name, value in place.environment(demo.central).items()),
+    ]
+    demo.console.print(Text("\n" + "\n".join(lines)), soft_wrap=True)

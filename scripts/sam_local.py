@@ -1,0 +1,204 @@
+"""Runs every function with `sam local invoke` against a running mesh. Called by sam-local.sh, which has the engine.
+
+A function gets what Lambda gives it: its environment, its role's credentials, and an event: the one of events/,
+brought up to date where it names a run (its fencing token and plan). A custom resource's answer is received here, as
+CloudFormation would. `sam local invoke` ends well even where the function fails, so what it prints is read.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from samcli.yamlhelper import yaml_dump, yaml_parse
+
+from cli import local
+from cli.demo_accounts import SAMPLE_CENTRAL_ACCOUNT, Identity, Place
+from cli.demo_deploy import DeployError, host_parameters, sam
+from cli.project import ROOT
+
+BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
+PORT = 4680
+
+
+def main() -> int:
+    """Exit code 0 if every function answered as it should."""
+    parser = argparse.ArgumentParser(description="Run every function with sam local invoke.")
+    parser.add_argument("--host-address", required=True, help="this machine's address as containers see it")
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("only", nargs="*", help="functions to run (file names without .py); all if none is named")
+    options = parser.parse_args()
+
+    with mesh(options.port):
+        central = Place(f"http://127.0.0.1:{options.port}", local.REGION).administrator(SAMPLE_CENTRAL_ACCOUNT)
+        endpoint = f"http://{options.host_address}:{options.port}"
+        template = write_template()
+        with custom_resource_answers() as (answers_port, answers):
+            failed = []
+            for logical_id, function_name in sorted(functions_of(template).items()):
+                name = function_name.removeprefix("tagmesh-").replace("-", "_")
+                if options.only and name not in options.only:
+                    continue
+                event = up_to_date(
+                    json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8")),
+                    central,
+                    f"http://{options.host_address}:{answers_port}/{name}",
+                )
+                problem = run(logical_id, function_name, event, central, endpoint, template, answers)
+                print(f"  {name:<26} {'FAILED: ' + problem if problem else 'ok'}", flush=True)
+                failed += [name] if problem else []
+    print(f"sam local invoke: {len(failed)} failed" if failed else "sam local invoke: every function answered well")
+    return 1 if failed else 0
+
+
+@contextmanager
+def mesh(port: int) -> Iterator[None]:
+    """A local AWS that containers can reach, with the sample mesh deployed and its data published."""
+    print(f"sam-local: the sample mesh at port {port}", flush=True)
+    command = [Path(sys.executable).parent / "tagmesh", "demo", "--port", str(port), "--host", "0.0.0.0", "--keep"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    try:
+        if done.returncode:
+            raise SystemExit(f"the demo failed:\n{done.stdout}")
+        yield
+    finally:
+        if local.find(port):
+            local.down(port)
+
+
+# ── One function ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run(
+    logical_id: str,
+    function_name: str,
+    event: dict[str, Any],
+    central: Identity,
+    endpoint: str,
+    template: Path,
+    answers: dict[str, Any],
+) -> str:
+    """What is wrong with the function's answer, or nothing."""
+    environment = central.client("lambda").get_function_configuration(FunctionName=function_name)
+    variables = environment["Environment"]["Variables"] | {"AWS_ENDPOINT_URL": endpoint}
+    folder = template.parent
+    (folder / "local-event.json").write_text(json.dumps(event), encoding="utf-8")
+    (folder / "local-variables.json").write_text(json.dumps({"Parameters": variables}), encoding="utf-8")
+    try:
+        output = sam(
+            ["local", "invoke", logical_id, "--template", str(template), "--skip-pull-image", "--no-memory-limit"]
+            + ["--event", str(folder / "local-event.json"), "--env-vars", str(folder / "local-variables.json")]
+            + ["--region", central.place.region]
+            + ["--parameter-overrides", *(f"{key}={value}" for key, value in host_parameters())],
+            ROOT,
+            as_function(central, environment["Role"]),
+        )
+    except DeployError as error:
+        return str(error)
+    return problem_in(output, event, answers)
+
+
+def problem_in(output: str, event: dict[str, Any], answers: dict[str, Any]) -> str:
+    """What is wrong with the output of `sam local invoke`: the function's answer is its last line."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        return "no answer:\n" + "\n".join(lines[-15:])
+    if isinstance(answer, dict):
+        if "errorMessage" in answer:
+            return f"{answer.get('errorType')}: {answer['errorMessage']}"
+        if answer.get("batchItemFailures"):
+            return "the batch was not taken:\n" + "\n".join(lines[-15:])
+        if "another run" in answer.get("reason", ""):
+            return f"it did nothing: {answer['reason']}"
+    if "ResponseURL" in event:
+        told = answers.pop(event["ResponseURL"].rpartition("/")[2], {"Reason": "nothing was answered"})
+        return "" if told.get("Status") == "SUCCESS" else f"CloudFormation was told {told}"
+    return ""
+
+
+def up_to_date(event: dict[str, Any], central: Identity, response_url: str) -> dict[str, Any]:
+    """The event with the token that its unit has now, that run's newest plan, and a place for the answer."""
+    if "ResponseURL" in event:
+        return event | {"ResponseURL": response_url}
+    if "token" not in event:
+        return event
+    dynamodb, s3 = central.client("dynamodb"), central.client("s3")
+    item = dynamodb.get_item(TableName="tagmesh-units", Key={"unit": {"S": event["unit"]}})["Item"]
+    event = event | {"token": int(item["token"]["N"])}
+    if "plan" in event:
+        bucket = f"tagmesh-governance-{SAMPLE_CENTRAL_ACCOUNT}-{central.place.region}"
+        plans = s3.list_objects_v2(Bucket=bucket, Prefix=f"plans/{event['unit']}/")["Contents"]
+        event = event | {"plan": max(plans, key=lambda plan: plan["LastModified"])["Key"]}
+    return event
+
+
+def as_function(central: Identity, role_arn: str) -> dict[str, str]:
+    """The environment of a developer who has let herself into the function's role."""
+    iam = central.client("iam")
+    role = iam.get_role(RoleName=role_arn.rpartition("/")[2])["Role"]
+    trust = role["AssumeRolePolicyDocument"]
+    me = {"AWS": f"arn:aws:iam::{SAMPLE_CENTRAL_ACCOUNT}:root"}
+    if all(statement["Principal"] != me for statement in trust["Statement"]):
+        trust["Statement"].append({"Effect": "Allow", "Principal": me, "Action": "sts:AssumeRole"})
+        iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(trust))
+    issued = central.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="sam-local")["Credentials"]
+    return central.place.environment(SAMPLE_CENTRAL_ACCOUNT) | {
+        "AWS_ACCESS_KEY_ID": issued["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": issued["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": issued["SessionToken"],
+    }
+
+
+# ── What surrounds it ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_template() -> Path:
+    """The built template, with a variable for the endpoint: sam local sets only variables that a template declares."""
+    template = yaml_parse(BUILT.read_text(encoding="utf-8"))
+    template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = ""
+    path = BUILT.with_name("local-invoke.yaml")
+    path.write_text(yaml_dump(template), encoding="utf-8")
+    return path
+
+
+def functions_of(template: Path) -> dict[str, str]:
+    """Logical id -> function name, of every function in the template."""
+    resources = yaml_parse(template.read_text(encoding="utf-8"))["Resources"]
+    return {
+        logical_id: resource["Properties"]["FunctionName"]
+        for logical_id, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+@contextmanager
+def custom_resource_answers() -> Iterator[tuple[int, dict[str, Any]]]:
+    """Receives what custom resources put to their response URL: the port, and the answers by last path segment."""
+    answers: dict[str, Any] = {}
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:  # noqa: N802
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answers[self.path.rpartition("/")[2]] = json.loads(body)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    with ThreadingHTTPServer(("0.0.0.0", 0), Receiver) as server:  # noqa: S104 - containers must reach it
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, answers
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
