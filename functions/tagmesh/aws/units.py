@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -96,7 +97,6 @@ def _update(
     values: Mapping[str, Any] = {},
 ) -> Unit | None:
     """One UpdateItem; None where the condition does not hold. `set_` maps attributes to typed values or expressions."""
-    names = {f"#{name}": name for name in (*set_, "token", "until", "phase", "dirty", "done", "hurry")}
     assigned, typed = [], dict(values)
     for name, value in set_.items():
         if isinstance(value, str):
@@ -105,12 +105,12 @@ def _update(
             assigned.append(f"#{name} = :set_{name}")
             typed[f":set_{name}"] = value
     expression = " ".join(part for part in (f"SET {', '.join(assigned)}" if assigned else "", extra) if part)
-    used = expression + (condition or "")
+    names = re.findall(r"#(\w+)", f"{expression} {condition or ''}")
     request = {
         "TableName": _table(),
         "Key": {"unit": {"S": unit}},
         "UpdateExpression": expression,
-        "ExpressionAttributeNames": {placeholder: name for placeholder, name in names.items() if placeholder in used},
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
         "ReturnValues": "ALL_NEW",
     }
     if condition:
