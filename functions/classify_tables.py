@@ -20,7 +20,7 @@ logger = Logger()
 metrics = Metrics()
 
 #: Findings of prepare_crawl that a classification leaves standing.
-FROM_PREPARATION = {"files_beside_folders"}
+FROM_PREPARATION = {"files-beside-folders"}
 
 
 class CrawlerStopping(Exception):
@@ -167,7 +167,7 @@ def explained(decision: rules.TableDecision) -> dict[str, Any]:
 def crawl_failed(dynamodb: Any, product: DataProduct, lease: units.Lease, crawler: glue.Crawler) -> dict[str, Any]:
     """Ends the run with a finding; the sweep tries again when the next crawl is due."""
     finding = Finding(
-        "crawl_failed",
+        "crawl-failed",
         product.unit,
         f"{product.crawler} ended {crawler.status}: {crawler.error or 'Glue gave no reason'}",
         f"see /aws-glue/crawlers, stream {product.crawler}; the sweep crawls again when the next crawl is due",

@@ -12,6 +12,7 @@ from tagmesh.aws import glue, governance_store, grants, lakeformation, plans, un
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, Governance
+from tagmesh.grants import diff
 
 logger = Logger()
 metrics = Metrics()
@@ -41,7 +42,7 @@ def share(dynamodb: Any, lease: units.Lease) -> dict[str, Any]:
     if consumer is None:
         # Without the account's grants its principals' regrants open nothing.
         observed = grants.observed(client("lakeformation"), central, {grant.principal for grant in made})
-        actions = plan.diff([], observed, made)
+        actions = diff([], observed, made)
         grants.carry_out(dynamodb, client("lakeformation"), lease, governance.digest, actions, place="central")
         units.finish(dynamodb, lease, covered=True, findings=[], version=governance.digest, published={})
         return {

@@ -27,6 +27,7 @@ from tagmesh.aws import (
 from tagmesh.aws.session import ConsumerNotReachable, client, client_of, consumer_session, own_account
 from tagmesh.catalog import Finding
 from tagmesh.governance import Consumer, Governance
+from tagmesh.grants import Grant, Revoke
 
 logger = Logger()
 metrics = Metrics()
@@ -69,7 +70,7 @@ def link(
         changes, findings = carry_out(dynamodb, lease, governance, consumer, planned)
     except ConsumerNotReachable as error:
         finding = Finding(
-            "consumer_not_reachable",
+            "consumer-not-reachable",
             consumer.unit,
             str(error),
             f"deploy accounts/consumer.yaml in {consumer.account} with CentralAccountId={own_account()}",
@@ -119,7 +120,10 @@ def carry_out(
     accepted = 0 if local else ram.accept_invitations(consumers("ram"), central)
     if accepted:
         logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
-    found = principals.find(consumers("iam"), consumer.principals)
+    # Two consumers may be of one account: what one wants, the other's run must know.
+    neighbours = [other for other in governance.consumers if other.account == consumer.account]
+    named = {principal for other in neighbours for principal in other.principals}
+    found = principals.find(consumers("iam"), sorted(named))
     known = {principal: arn for principal, arn in found.items() if arn}
     made = grants.made(dynamodb, lease.unit, place="consumer")
     concerned = {*known.values(), *(grant.principal for grant in made)}
@@ -138,7 +142,7 @@ def carry_out(
         made=made,
         made_links=[entry["detail"]["name"] for key, entry in entries.items() if key.startswith("link/")],
     )
-    for kind, actions in groupby(wanted.actions, key=lambda action: isinstance(action, plan.Grant | plan.Revoke)):
+    for kind, actions in groupby(wanted.actions, key=lambda action: isinstance(action, Grant | Revoke)):
         if kind:
             try:
                 grants.carry_out(dynamodb, lf, lease, governance.digest, actions, place="consumer")
@@ -162,22 +166,7 @@ def carry_out(
             else:
                 glue.delete_link(catalogue, action.name)
                 ledger.forget(dynamodb, lease.unit, f"link/{action.name}")
-    findings = list(wanted.findings)
-    findings += [missing(consumer, principal) for principal, arn in found.items() if arn is None]
-    return len(wanted.actions), findings
-
-
-def missing(consumer: Consumer, principal: Any) -> Finding:
-    """A principal that the files name and the account does not have."""
-    mend = f"make it in account {consumer.account}, or correct the consumer's file; the sweep grants when it is there"
-    if principal.kind == "permission_set":
-        mend = mend.replace("make it in", "assign the permission set to")
-    return Finding(
-        "principal_not_found",
-        consumer.unit,
-        f"account {consumer.account} has no {principal}, so nothing was granted to it",
-        mend,
-    )
+    return len(wanted.actions), list(wanted.findings)
 
 
 def as_link(database: Mapping[str, Any]) -> plan.Link:

@@ -46,7 +46,7 @@ def refuse(dynamodb: Any, digest: str, error: GovernanceError) -> None:
     findings = [
         asdict(
             Finding(
-                "governance_refused",
+                "governance-refused",
                 f"{problem.file}:{problem.line}:{problem.column}",
                 f"{problem.message} (version {digest[:12]}; the last good version stays in force)",
                 problem.mend or "correct the file and deploy or apply the folder again",

@@ -49,7 +49,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         folders = s3.first_level_folders(client("s3"), product.bucket, product.prefix)
     except s3.BucketNotReadable as error:
         finding = Finding(
-            "bucket_not_readable",
+            "bucket-not-readable",
             product.unit,
             f"{product.location} of account {product.account} cannot be listed ({error})",
             f"deploy accounts/producer.yaml in {product.account} with BucketName={product.bucket}, or give an existing "
@@ -60,7 +60,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
     if folders.files_at_root:
         findings.append(
             Finding(
-                "files_beside_folders",
+                "files-beside-folders",
                 product.unit,
                 f"{folders.files_at_root} files lie directly in {product.location} and belong to no table",
                 "move them into a folder: each folder is a table",

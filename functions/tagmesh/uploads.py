@@ -43,7 +43,7 @@ def sort_uploads(
             well_formed = False
         if not well_formed or source != "aws.s3" or kind not in KINDS:
             refused["events"] = Finding(
-                "event_refused",
+                "event-refused",
                 "events",
                 "a message in the uploads queue is no S3 event",
                 "see who may send to the queue and to the mesh bus",
@@ -66,20 +66,20 @@ def refusal(governance: Governance, account: str, bucket: str) -> Finding:
     joined = [product for product in governance.data_products if product.bucket == bucket]
     if joined and joined[0].account != account:
         return Finding(
-            "upload_refused",
+            "upload-refused",
             subject,
             f"account {account} announced an upload to {bucket}, which belongs to {joined[0].account}",
             f"if the bucket moved, change `account` in the file of producer {joined[0].producer}",
         )
     if joined:
         return Finding(
-            "upload_outside_locations",
+            "upload-outside-locations",
             subject,
             f"an upload to {bucket} lies in no data product's location",
             f"upload below {', '.join(product.location for product in joined)}, or add a data product for it",
         )
     return Finding(
-        "upload_refused",
+        "upload-refused",
         subject,
         f"account {account} announced an upload to {bucket}, which no governance file names",
         f"add a data product with a location in {bucket} to a producer with account {account}",

@@ -53,7 +53,7 @@ def test_a_file_beside_the_folders_is_in_no_folder(governance):
 def test_the_envelopes_account_and_the_bucket_must_belong_together(governance):
     uploads, (finding,) = sort_uploads(governance, [record(account="222222222222")])
     assert uploads == {}
-    assert finding.code == "upload_refused"
+    assert finding.code == "upload-refused"
     assert "222222222222" in finding.message and "111111111111" in finding.message
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_bucket_is_refused_with_the_way_to_join_it(governance):
 def test_an_upload_outside_every_location_is_told_where_to_go(governance):
     uploads, (finding,) = sort_uploads(governance, [record(key="elsewhere/a.csv")])
     assert uploads == {}
-    assert finding.code == "upload_outside_locations" and "s3://sales-raw-111111111111/orders/" in finding.mend
+    assert finding.code == "upload-outside-locations" and "s3://sales-raw-111111111111/orders/" in finding.mend
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_upload_outside_every_location_is_told_where_to_go(governance):
 )
 def test_what_is_no_s3_event_is_counted_and_never_raises(governance, body):
     uploads, findings = sort_uploads(governance, [{"messageId": "m", "body": body}])
-    assert uploads == {} and [finding.code for finding in findings] == ["event_refused"]
+    assert uploads == {} and [finding.code for finding in findings] == ["event-refused"]
 
 
 def test_one_bad_record_does_not_stop_the_others(governance):

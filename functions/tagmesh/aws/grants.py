@@ -1,4 +1,4 @@
-"""Observing and carrying out grants: values of `tagmesh.plan` on one side, Lake Formation and the ledger on the other.
+"""Observing and carrying out grants: values of `tagmesh.grants` here, Lake Formation and the ledger there.
 
 `place` tells the two catalogues apart that one consumer's run writes to: "central" and "consumer".
 """
@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from tagmesh.aws import governance_store, lakeformation, ledger, units
-from tagmesh.plan import CreateLink, DeleteLink, Grant, Resource, Revoke, from_api, to_api
+from tagmesh.grants import Grant, Resource, Revoke, from_api, to_api
 
 
 def observed(lf: Any, catalog: str, principals: Collection[str]) -> list[Grant]:
@@ -91,7 +91,7 @@ def carry_out(
                 permissions=before.permissions | entry.permissions,
                 grantable=before.grantable | entry.grantable,
             )
-            ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), "subscription", version)
+            ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, version)
         lakeformation.grant(lf, calls, CatalogId=catalog)
 
 
@@ -114,7 +114,7 @@ def _forget(dynamodb: Any, unit: str, place: str, entry: Revoke, known: dict[str
 
 
 def _neighbours(
-    actions: Iterable[Grant | Revoke | CreateLink | DeleteLink],
+    actions: Iterable[Grant | Revoke],
 ) -> Iterator[tuple[type, str, list[Grant | Revoke]]]:
     for (kind, catalog), entries in groupby(actions, key=lambda action: (type(action), _catalog(action))):
         yield kind, catalog, list(entries)
