@@ -9,6 +9,8 @@ One YAML file per service, named as botocore names it:
         - KeySchema.AttributeName                  # dotted: only these, through lists and structures alike
       ListTables: []                               # no parameter at all
 
+A service's list may be split: `glue.yaml` and `glue-*.yaml` both belong to glue.
+
 An operation or a parameter that is not listed is refused with `LocalAwsNotSupported`. An entry arrives with a test.
 `cloudformation.yaml` has `resources` besides: resource type -> list of (dotted) properties.
 """
@@ -49,27 +51,45 @@ def tree(paths: list[str]) -> Tree:
 @cache
 def services() -> frozenset[str]:
     """The services that have an allow-list."""
-    return frozenset(path.stem for path in FOLDER.glob("*.yaml"))
+    return frozenset(path.stem for path in FOLDER.glob("*.yaml") if not _part_of(path.stem))
+
+
+def _part_of(stem: str) -> str | None:
+    """The service of which a file is a part: `glue-crawlers` of glue. None for a service's own file."""
+    service = stem.rpartition("-")[0]
+    return service if service and (FOLDER / f"{service}.yaml").exists() else None
 
 
 @cache
-def _file(service: str) -> dict[str, Any]:
-    content = yaml.load(
-        (FOLDER / f"{service}.yaml").read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    )
-    return content or {}
+def _files(service: str) -> list[dict[str, Any]]:
+    """The contents of a service's file and of its parts."""
+    paths = [FOLDER / f"{service}.yaml", *sorted(FOLDER.glob(f"{service}-*.yaml"))]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [
+        yaml.load(path.read_text("utf-8"), Loader=loader) or {}  # noqa: S506 - our own files
+        for path in paths
+        if path.stem == service or _part_of(path.stem) == service
+    ]
 
 
 @cache
 def operations(service: str) -> dict[str, Tree]:
     """Operation -> allowed parameters, of one service."""
-    return {name: tree(paths or []) for name, paths in (_file(service).get("operations") or {}).items()}
+    return {
+        name: tree(paths or [])
+        for content in _files(service)
+        for name, paths in (content.get("operations") or {}).items()
+    }
 
 
 @cache
 def resources() -> dict[str, Tree]:
     """CloudFormation resource type -> allowed properties."""
-    return {name: tree(paths or []) for name, paths in (_file("cloudformation").get("resources") or {}).items()}
+    return {
+        name: tree(paths or [])
+        for content in _files("cloudformation")
+        for name, paths in (content.get("resources") or {}).items()
+    }
 
 
 def check(service: str, operation: str, params: dict[str, Any]) -> None:

@@ -1,0 +1,221 @@
+"""Grants: how they merge, come apart, and go when their resource goes.
+
+Pure state: who may grant what is decided in lf_authority.py, what it comes to in lf_access.py.
+Sources: the Lake Formation developer guide, "Lake Formation permissions reference"; errors as the service words them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from local_aws.lf_model import (
+    IAM_ALLOWED,
+    ColumnsResource,
+    DatabaseResource,
+    Grant,
+    PolicyResource,
+    Resource,
+    TableResource,
+    TagResource,
+    describe,
+    invalid,
+)
+
+Piece = tuple[Resource, frozenset[str], frozenset[str]]
+"""A resource with the permissions and the grant options that are kept for it."""
+
+
+def pieces(resource: Resource, permissions: frozenset[str], grantable: frozenset[str]) -> list[Piece]:
+    """How Lake Formation keeps a grant: SELECT on a table is a permission on all its columns, apart from the others."""
+    if not isinstance(resource, TableResource) or "SELECT" not in permissions | grantable:
+        return [(resource, permissions, grantable)]
+    select = frozenset({"SELECT"})
+    columns = ColumnsResource(resource.catalog, resource.database, resource.name)
+    kept = [(columns, permissions & select, grantable & select)]
+    if permissions - select or grantable - select:
+        kept.append((resource, permissions - select, grantable - select))
+    return kept
+
+
+class GrantStore:
+    """The grants on all catalogues, each once per grantor's account, principal and resource."""
+
+    def __init__(self) -> None:
+        self._grants: dict[str, dict[str, dict[tuple[str, Resource], Grant]]] = defaultdict(lambda: defaultdict(dict))
+
+    def of(self, catalog: str, principals: Iterable[str], grantor: str) -> Iterator[Grant]:
+        """The grants on a catalogue's resources that `grantor` made to any of `principals`."""
+        for principal in principals:
+            for grant in self._grants[catalog].get(principal, {}).values():
+                if grant.grantor == grantor:
+                    yield grant
+
+    def all(self, catalog: str) -> list[Grant]:
+        """All grants on a catalogue's resources, in a stable order."""
+        by_principal = self._grants[catalog]
+        return [
+            grant
+            for principal in sorted(by_principal)
+            for grant in sorted(by_principal[principal].values(), key=lambda g: (g.grantor, repr(_key(g.resource))))
+        ]
+
+    def find(self, principal: str, resource: Resource, grantor: str) -> Grant | None:
+        return self._grants[resource.catalog].get(principal, {}).get((grantor, resource))
+
+    def iam_allowed(self, resource: DatabaseResource | TableResource) -> bool:
+        """Whether IAM_ALLOWED_PRINCIPALS holds anything on a database or table."""
+        held = self._grants[resource.catalog].get(IAM_ALLOWED, {})
+        if isinstance(resource, DatabaseResource):
+            return (resource.catalog, resource) in held
+        on_table = (TableResource, ColumnsResource)
+        return any(
+            isinstance(grant.resource, on_table)
+            and grant.resource.database == resource.database
+            and grant.resource.name in (None, resource.name)
+            for grant in held.values()
+        )
+
+    # -- granting -----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        principal: str,
+        resource: Resource,
+        permissions: frozenset[str],
+        grantable: frozenset[str],
+        *,
+        grantor: str,
+        by: str,
+        now: datetime,
+    ) -> None:
+        """Add permissions to what the principal has from this grantor. Granting what is there changes nothing."""
+        for part, gives, options in pieces(resource, permissions, grantable):
+            part, before = self._merged_columns(principal, part, grantor)
+            held = self._grants[part.catalog][principal]
+            if before:
+                del held[(grantor, before.resource)]
+                gives, options = before.permissions | gives, before.grantable | options
+                unchanged = (part, gives, options) == (before.resource, before.permissions, before.grantable)
+                if unchanged and not before.void:
+                    held[(grantor, part)] = before
+                    continue
+            held[(grantor, part)] = Grant(principal, part, gives, options, grantor, now, by)
+
+    def _merged_columns(self, principal: str, part: Resource, grantor: str) -> tuple[Resource, Grant | None]:
+        """Column lists of one table are kept as one list: the resource to keep, and the grant that it replaces."""
+        if isinstance(part, ColumnsResource) and part.included is not None:
+            before = self._listed_columns(principal, part, grantor)
+            if before:
+                return replace(part, included=part.included | before.resource.included), before
+        return part, self.find(principal, part, grantor)
+
+    def _listed_columns(self, principal: str, part: ColumnsResource, grantor: str) -> Grant | None:
+        for grant in self._grants[part.catalog].get(principal, {}).values():
+            kept = grant.resource
+            listed = isinstance(kept, ColumnsResource) and kept.included is not None and grant.grantor == grantor
+            if listed and (kept.database, kept.name) == (part.database, part.name):
+                return grant
+        return None
+
+    # -- revoking -----------------------------------------------------------------------------------------------
+
+    def remove(
+        self,
+        principal: str,
+        resource: Resource,
+        permissions: frozenset[str],
+        grantable: frozenset[str],
+        *,
+        grantor: str,
+        by: str,
+        now: datetime,
+    ) -> None:
+        """Revoke permissions with their grant options, and `grantable`: grant options alone.
+
+        InvalidInputException "No permissions revoked" if the principal lacks any of them; then nothing is revoked.
+        """
+        found = []
+        for part, gone, options in pieces(resource, permissions, grantable):
+            grant = self._holding(principal, part, grantor)
+            lacking = (gone - grant.permissions) | (options - gone - grant.grantable) if grant else gone | options
+            if grant is None and not self._any_held(principal, resource, grantor):
+                raise invalid(
+                    "No permissions revoked. Grantee has no permissions and no grantable permissions on resource "
+                    f"{describe(resource)}."
+                )
+            if lacking:
+                raise invalid(f"No permissions revoked. Grantee does not have: {', '.join(sorted(lacking))}")
+            found.append((grant, part, gone, options))
+        for grant, part, gone, options in found:
+            self._shrink(grant, part, gone, options, by, now)
+
+    def _holding(self, principal: str, part: Resource, grantor: str) -> Grant | None:
+        if isinstance(part, ColumnsResource) and part.included is not None:
+            grant = self._listed_columns(principal, part, grantor)
+            return grant if grant and part.included <= grant.resource.included else None
+        return self.find(principal, part, grantor)
+
+    def _any_held(self, principal: str, resource: Resource, grantor: str) -> bool:
+        both = (resource,)
+        if isinstance(resource, TableResource):
+            both += (ColumnsResource(resource.catalog, resource.database, resource.name),)
+        return any(self.find(principal, part, grantor) for part in both)
+
+    def _shrink(
+        self, grant: Grant, part: Resource, gone: frozenset, options: frozenset, by: str, now: datetime
+    ) -> None:
+        held = self._grants[part.catalog][grant.principal]
+        del held[(grant.grantor, grant.resource)]
+        if isinstance(part, ColumnsResource) and part.included is not None and gone:
+            left = grant.resource.included - part.included
+            if left:
+                kept = replace(grant.resource, included=left)
+                held[(grant.grantor, kept)] = replace(grant, resource=kept, updated=now, by=by)
+            return
+        permissions, grantable = grant.permissions - gone, grant.grantable - gone - options
+        if permissions:
+            left = replace(grant, permissions=permissions, grantable=grantable, updated=now, by=by)
+            held[(grant.grantor, grant.resource)] = left
+
+    # -- life of the resources ----------------------------------------------------------------------------------
+
+    def forget_database(self, database: DatabaseResource) -> None:
+        """Drop the grants on a database that was deleted, with those on all its tables."""
+
+        def gone(resource: Resource) -> bool:
+            on_tables = isinstance(resource, (TableResource, ColumnsResource)) and resource.database == database.name
+            return resource == database or on_tables
+
+        self._drop(database.catalog, gone)
+
+    def forget_table(self, table: TableResource) -> None:
+        """Drop the named grants on a table that was deleted. Grants on all tables stay."""
+
+        def gone(resource: Resource) -> bool:
+            named = isinstance(resource, (TableResource, ColumnsResource))
+            return named and (resource.database, resource.name) == (table.database, table.name)
+
+        self._drop(table.catalog, gone)
+
+    def forget_tag(self, catalog: str, key: str) -> None:
+        """A tag was deleted: grants on it go, and policies that use it are void for good, though still listed."""
+        self._drop(catalog, lambda resource: isinstance(resource, TagResource) and resource.key == key)
+        for held in self._grants[catalog].values():
+            for name, grant in held.items():
+                policy = isinstance(grant.resource, PolicyResource)
+                if policy and any(used == key for used, _ in grant.resource.expression):
+                    held[name] = replace(grant, void=True)
+
+    def _drop(self, catalog: str, gone) -> None:
+        for held in self._grants[catalog].values():
+            for name in [name for name, grant in held.items() if gone(grant.resource)]:
+                del held[name]
+
+
+def _key(resource: Resource) -> tuple:
+    """A sort key: by kind of resource, then by its fields (sets as sorted lists)."""
+    fields = (getattr(resource, name) for name in resource.__dataclass_fields__)
+    return type(resource).__name__, [sorted(field) if isinstance(field, frozenset) else str(field) for field in fields]
