@@ -1,6 +1,7 @@
 """`tagmesh demo`: the whole mesh on this machine, from governance files and a folder of data to queries."""
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -87,12 +88,11 @@ def run_demo(
         governance = load(read_folder(governance_folder))
         uploads, findings = plan_uploads(data, governance)
     except GovernanceError as error:
-        console.print("The governance files have mistakes; nothing was started.", soft_wrap=True)
-        for problem in error.problems:
-            console.print(Text(f"{governance_folder}/{problem}"), soft_wrap=True)
+        lines = [f"{governance_folder}/{problem}" for problem in error.problems]
+        print("the governance files have mistakes; nothing was started", *lines, sep="\n", file=sys.stderr)
         return 1
     except DataFolderError as error:
-        console.print(Text(f"{error}; nothing was started."), soft_wrap=True)
+        print(f"{error}; nothing was started", file=sys.stderr)
         return 1
     demo = Demo(governance, port, console)
     demo.report.findings += findings

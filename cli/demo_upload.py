@@ -41,7 +41,7 @@ def plan_uploads(data: Path, governance: Governance) -> tuple[list[Upload], list
     Hidden files are left out. Raises DataFolderError if there is no such folder or nothing in it.
     """
     if not data.is_dir():
-        raise DataFolderError(f"there is no folder {data}: give --data a folder with producers in it")
+        raise DataFolderError(f"there is no folder {data}: give --data a folder with a folder for each producer")
     products = {(product.producer, product.name): product for product in governance.data_products}
     described = {producer.name for producer in governance.producers}
     uploads: list[Upload] = []
@@ -50,6 +50,15 @@ def plan_uploads(data: Path, governance: Governance) -> tuple[list[Upload], list
         if producer.name not in described:
             findings.append(_undescribed(producer.name, f"a file producers/{producer.name}.yaml"))
             continue
+        findings += [
+            Finding(
+                code="stray_file",
+                subject=f"{producer.name}/{file.name}",
+                message="a file beside the data products' folders belongs to none of them: it was not uploaded",
+                mend=f"move it to {producer.name}/<data product>/<table>/",
+            )
+            for file in _files(producer)
+        ]
         for folder in _folders(producer):
             product = products.get((producer.name, folder.name))
             if product is None:
@@ -59,7 +68,7 @@ def plan_uploads(data: Path, governance: Governance) -> tuple[list[Upload], list
             uploads += [
                 Upload(product, file, product.prefix + file.relative_to(folder).as_posix())
                 for file in sorted(folder.rglob("*"))
-                if file.is_file() and not file.name.startswith(".")
+                if _is_data(file)
             ]
     if not uploads and not findings:
         raise DataFolderError(f"{data} has no files to upload: lay it out <producer>/<data product>/<table>/.../files")
@@ -68,6 +77,14 @@ def plan_uploads(data: Path, governance: Governance) -> tuple[list[Upload], list
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(each for each in parent.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _files(parent: Path) -> list[Path]:
+    return sorted(each for each in parent.iterdir() if _is_data(each))
+
+
+def _is_data(file: Path) -> bool:
+    return file.is_file() and not file.name.startswith(".")
 
 
 def _undescribed(place: str, wanted: str) -> Finding:
