@@ -70,6 +70,7 @@ TEXT_TEST = Record(
     {
         "words_any": Field(ListOf(WORD, or_one=True), "one of these words stands in the name"),
         "words_all": Field(ListOf(WORD, or_one=True), "all of these words stand in the name"),
+        "words_only": Field(ListOf(WORD, or_one=True), "the name is made of these words alone; numbers aside"),
         "words_none": Field(ListOf(WORD, or_one=True), "none of these words stands in the name"),
         "equals": Field(ListOf(SENTENCE, or_one=True), "the whole name is one of these"),
         "glob": Field(ListOf(SENTENCE, or_one=True), "the whole name matches: * anything, ? one character"),
@@ -78,7 +79,7 @@ TEXT_TEST = Record(
             "found somewhere in the name; no groups or alternatives, so that it stays fast",
         ),
     },
-    one_of=("words_any", "words_all", "words_none", "equals", "glob", "regex"),
+    one_of=("words_any", "words_all", "words_only", "words_none", "equals", "glob", "regex"),
     several=True,
     ref="text_test",
 )

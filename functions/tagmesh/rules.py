@@ -380,6 +380,11 @@ def _compile_text_test(what: str, test: str, texts: list[str], vocabulary: Vocab
     if test == "words_all":
         all_words = tuple(f"{what} word {text}" for text in texts)
         return lambda text: all_words if entries.keys() <= phrases(text) else None
+    if test == "words_only":
+        known = frozenset(entries)
+        return lambda text: (
+            (f"{what} words {' '.join(vocabulary.split(text))} alone",) if vocabulary.covers(text, known) else None
+        )
     if test == "words_none":
         return lambda text: None if entries.keys() & phrases(text) else ()
     if test == "equals":
@@ -449,6 +454,8 @@ def _needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
                 return frozenset(map(entry, _listed(wanted["words_any"])))
             if "words_all" in wanted:
                 return frozenset(map(entry, _listed(wanted["words_all"])[:1]))
+            if "words_only" in wanted:
+                return frozenset(map(entry, _listed(wanted["words_only"])))
         elif name == "all":
             for part in wanted:
                 if (needed := _needed_words(part)) is not None:

@@ -41,7 +41,7 @@ COMMON_WORDS = frozenset(
     loan local location lock locked login logo long longitude lookup maiden mail main manager marital
     mark market marketing married master match maximum measure media medical member memo message
     messages meta method middle minimum minute missing mobile mode model modified module month monthly
-    mother move name names national nationality net network new next nick no note notes notice number
+    mother move name names national nationality net network new next nick no note notebook notes notice number
     object occupation occurred of offer office officer offices old on online open opened operation
     option order ordered orders organisation organization origin original other outcome output owner
     package page paid parent part partner party passport password patient pay payee payer payment
@@ -121,6 +121,17 @@ class Vocabulary:
                 found.add(phrase)
                 found.add(_singular(phrase))
         return frozenset(found)
+
+    def covers(self, name: str, entries: frozenset[str]) -> bool:
+        """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
+        words = [word for word in self.split(name) if not word.isdigit()]
+        reached = {0}
+        for end in range(1, len(words) + 1):
+            starts = range(max(0, end - _LONGEST_ENTRY), end)
+            runs = ("".join(words[start:end]) for start in starts if start in reached)
+            if any(run in entries or _singular(run) in entries for run in runs):
+                reached.add(end)
+        return bool(words) and len(words) in reached
 
 
 def entry(word: str) -> str:
