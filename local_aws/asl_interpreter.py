@@ -1,23 +1,33 @@
-"""Interpreting a state machine: the semantics of each state, of data flow, retries, catchers and timeouts.
+"""Interpreting a state machine: the semantics of each state, of retries, catchers and timeouts.
 
 Pure of AWS: tasks, time and task tokens come in through Run, so a test can supply its own. Every state is a
 coroutine; a Parallel or Map runs its branches at the same time, and cancelling an execution cancels all that
-it waits for. Sources: Step Functions developer guide (pages of each state, "Processing input and output",
-"Handling errors"); Amazon States Language specification.
+it waits for. Sources: Step Functions developer guide (pages of each state, "Handling errors"); Amazon States
+Language specification.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from local_aws import asl_choice, asl_intrinsics, asl_paths
+from local_aws.asl_data_flow import (
+    Branch,
+    Run,
+    TaskCall,
+    Token,
+    data_failure,
+    effective_input,
+    filled,
+    integer_at,
+    limited,
+    output_of,
+    placed,
+    selected,
+)
 from local_aws.asl_errors import (
-    DATA_LIMIT_EXCEEDED,
     HEARTBEAT_TIMEOUT,
     RUNTIME,
     TIMEOUT,
@@ -26,78 +36,16 @@ from local_aws.asl_errors import (
     retriers,
 )
 from local_aws.asl_intrinsics import compact
-from local_aws.asl_resources import TOKEN, TaskResource, instant, parse_resource
+from local_aws.asl_resources import TOKEN, instant, parse_resource
 
-MAX_PAYLOAD_BYTES = 262_144
 MAX_INLINE_CONCURRENCY = 40
-
-
-@dataclass(frozen=True)
-class TaskCall:
-    """One attempt of a task."""
-
-    resource: TaskResource
-    parameters: Any
-    credentials_role: str | None
-    """Role that the task assumes instead of the machine's own, if any."""
-
-
-class Token(Protocol):
-    """A task token: somebody who holds its text ends the task."""
-
-    text: str
-
-    async def answer(self) -> Any:
-        """The task's result. Raises StateFailed if the holder reported a failure."""
-        ...
-
-    async def heartbeat(self) -> None:
-        """Returns at the next heartbeat."""
-        ...
-
-    def close(self) -> None:
-        """Nobody waits any more."""
-        ...
-
-
-@dataclass
-class Run:
-    """What one execution needs of the world around it."""
-
-    context: dict
-    """The context object's Execution and StateMachine."""
-    call: Callable[[TaskCall], Awaitable[Any]]
-    """Does the work of a task; raises StateFailed. With .sync it returns when the job has ended."""
-    open_token: Callable[[], Token]
-    sleep: Callable[[float], Awaitable[None]]
-    now: Callable[[], datetime]
-    record: Callable[[str, int, dict], int]
-    """Appends a history event (type, id of the event before it, details) and returns its id."""
-    transitions: int = 0
-
-
-@dataclass
-class Branch:
-    """One line of states: the machine's own, or a branch of Parallel or Map."""
-
-    run: Run
-    previous: int
-    """Id of the branch's latest history event."""
-    state: dict = field(default_factory=dict)
-    """The context object's State."""
-
-    def record(self, kind: str, **details: Any) -> None:
-        self.previous = self.run.record(kind, self.previous, details)
-
-    def context(self, **more: Any) -> dict:
-        return {**self.run.context, "State": self.state, **more}
 
 
 async def run_machine(definition: dict, data: Any, run: Run, first_event: int) -> Any:
     """Run a checked definition on an input and return its output.
 
-    `first_event` is the id of the ExecutionStarted event. Raises StateFailed; States.Timeout with
-    `machine_timed_out` set if the machine's own TimeoutSeconds ran out.
+    `first_event` is the id of the ExecutionStarted event. Raises StateFailed; MachineTimedOut if the
+    machine's own TimeoutSeconds ran out.
     """
     work = run_states(definition, data, Branch(run, first_event))
     if "TimeoutSeconds" not in definition:
@@ -121,104 +69,38 @@ async def run_states(machine: dict, data: Any, branch: Branch) -> Any:
         branch.state = {"EnteredTime": instant(branch.run.now()), "Name": name, "RetryCount": 0}
         kind = state["Type"]
         branch.record(f"{kind}StateEntered", name=name, input=compact(data))
+        branch.entered = branch.previous
         try:
             data, name = await STATES[kind](state, data, branch)
         except (asl_paths.PathNotFound, asl_intrinsics.IntrinsicFailure) as error:
-            raise _data_failure(error, branch) from error
+            raise data_failure(error, branch) from error
         branch.record(f"{kind}StateExited", name=branch.state["Name"], output=compact(data))
     return data
-
-
-def _data_failure(error: Exception, branch: Branch) -> StateFailed:
-    where = f"An error occurred while executing the state '{branch.state['Name']}'"
-    name = RUNTIME if isinstance(error, asl_paths.PathNotFound) else "States.IntrinsicFailure"
-    return StateFailed(name, f"{where} (entered at the event id #{branch.previous}). {error}")
-
-
-# --- data flow
-
-
-def _input(state: dict, data: Any, branch: Branch) -> Any:
-    """The state's input after InputPath."""
-    return _selected(state, "InputPath", data, branch)
-
-
-def _selected(state: dict, field_name: str, data: Any, branch: Branch) -> Any:
-    text = state.get(field_name, "$")
-    if text is None:
-        return {}
-    try:
-        return asl_paths.read(asl_paths.compile_path(text), data, branch.context())
-    except asl_paths.PathNotFound as error:
-        raise asl_paths.PathNotFound(f"Invalid path '{text}' in {field_name}: {error}") from error
-
-
-def _filled(template: Any, data: Any, branch: Branch, **context: Any) -> Any:
-    try:
-        return asl_intrinsics.fill(template, data, branch.context(**context))
-    except asl_paths.PathNotFound as error:
-        raise asl_paths.PathNotFound(
-            f"A JSONPath specified for a field could not be found in the input: {error}"
-        ) from error
-
-
-def _output(state: dict, raw_input: Any, result: Any, branch: Branch) -> Any:
-    """ResultSelector, ResultPath and OutputPath applied to a state's result."""
-    if "ResultSelector" in state:
-        result = _filled(state["ResultSelector"], result, branch)
-    placed = _placed(state.get("ResultPath", "$"), raw_input, result)
-    return _limited(_selected(state, "OutputPath", placed, branch), branch)
-
-
-def _placed(result_path: str | None, raw_input: Any, result: Any) -> Any:
-    if result_path is None:
-        return raw_input
-    try:
-        return asl_paths.place(asl_paths.compile_path(result_path), raw_input, result)
-    except asl_paths.CannotPlace as error:
-        raise StateFailed("States.ResultPathMatchFailure", str(error)) from error
-
-
-def _limited(value: Any, branch: Branch) -> Any:
-    if len(compact(value).encode("utf-8", "surrogatepass")) > MAX_PAYLOAD_BYTES:
-        raise StateFailed(
-            DATA_LIMIT_EXCEEDED,
-            f"The state/task '{branch.state['Name']}' returned a result with a size exceeding the maximum "
-            "number of bytes service limit.",
-        )
-    return value
-
-
-def _integer_at(path: str, data: Any, branch: Branch, least: int) -> int:
-    value = asl_paths.read(asl_paths.compile_path(path), data, branch.context())
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise StateFailed(RUNTIME, f"The value at {path} must be an integer from {least}, not {compact(value)}")
-    return value
 
 
 # --- states without errors of their own
 
 
 async def _pass(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
-    effective = _input(state, data, branch)
+    effective = effective_input(state, data, branch)
     if "Parameters" in state:
-        effective = _filled(state["Parameters"], effective, branch)
+        effective = filled(state["Parameters"], effective, branch)
     result = state.get("Result", effective)
     try:
-        placed = _placed(state.get("ResultPath", "$"), data, result)
+        combined = placed(state.get("ResultPath", "$"), data, result)
     except StateFailed as failure:
         raise StateFailed(RUNTIME, failure.cause) from failure
-    return _limited(_selected(state, "OutputPath", placed, branch), branch), state.get("Next")
+    return limited(selected(state, "OutputPath", combined, branch), branch), state.get("Next")
 
 
 async def _choice(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
-    effective = _input(state, data, branch)
+    effective = effective_input(state, data, branch)
     following = asl_choice.choose(state, effective, branch.context())
-    return _selected(state, "OutputPath", effective, branch), following
+    return selected(state, "OutputPath", effective, branch), following
 
 
 async def _succeed(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
-    return _selected(state, "OutputPath", _input(state, data, branch), branch), None
+    return selected(state, "OutputPath", effective_input(state, data, branch), branch), None
 
 
 async def _fail(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
@@ -236,12 +118,12 @@ def _text(state: dict, name: str, data: Any, branch: Branch) -> str:
 
 
 async def _wait(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
-    effective = _input(state, data, branch)
+    effective = effective_input(state, data, branch)
     seconds: float
     if "Seconds" in state:
         seconds = state["Seconds"]
     elif "SecondsPath" in state:
-        seconds = _integer_at(state["SecondsPath"], effective, branch, least=0)
+        seconds = integer_at(state["SecondsPath"], effective, branch, least=0)
     else:
         text = state.get("Timestamp")
         if text is None:
@@ -253,7 +135,7 @@ async def _wait(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None
         seconds = (moment - branch.run.now()).total_seconds()
     if seconds > 0:
         await branch.run.sleep(seconds)
-    return _selected(state, "OutputPath", effective, branch), state.get("Next")
+    return selected(state, "OutputPath", effective, branch), state.get("Next")
 
 
 # --- states that can fail: retries and catchers
@@ -268,8 +150,8 @@ async def _handled(
     except StateFailed as failure:
         for catcher in state.get("Catch", ()):
             if catches(catcher["ErrorEquals"], failure.error):
-                caught = _placed(catcher.get("ResultPath", "$"), data, failure.output())
-                return _limited(caught, branch), catcher["Next"]
+                caught = placed(catcher.get("ResultPath", "$"), data, failure.output())
+                return limited(caught, branch), catcher["Next"]
         raise
     return output, state.get("Next")
 
@@ -281,7 +163,7 @@ async def _retried(state: dict, branch: Branch, attempt: Callable[[], Awaitable[
         try:
             return await attempt()
         except (asl_paths.PathNotFound, asl_intrinsics.IntrinsicFailure) as error:
-            failure = _data_failure(error, branch)
+            failure = data_failure(error, branch)
         except StateFailed as error:
             failure = error
         index = next((index for index, rule in enumerate(rules) if catches(rule.error_equals, failure.error)), None)
@@ -295,7 +177,7 @@ async def _retried(state: dict, branch: Branch, attempt: Callable[[], Awaitable[
 
 async def _task(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
     async def attempt() -> Any:
-        return _output(state, data, await _task_result(state, data, branch), branch)
+        return output_of(state, data, await _task_result(state, data, branch), branch)
 
     return await _handled(state, data, branch, attempt)
 
@@ -303,23 +185,23 @@ async def _task(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None
 async def _task_result(state: dict, data: Any, branch: Branch) -> Any:
     """One attempt of a task: its history events, its timeouts, its result."""
     resource = parse_resource(state["Resource"])
-    effective = _input(state, data, branch)
+    effective = effective_input(state, data, branch)
     timeout = _seconds(state, "TimeoutSeconds", effective, branch)
     heartbeat = _seconds(state, "HeartbeatSeconds", effective, branch)
     token = branch.run.open_token() if resource.pattern == TOKEN else None
     try:
         more = {"Task": {"Token": token.text}} if token else {}
         if "Parameters" in state:
-            effective = _filled(state["Parameters"], effective, branch, **more)
-        _limited(effective, branch)
-        role = _filled(state.get("Credentials", {}), _input(state, data, branch), branch).get("RoleArn")
+            effective = filled(state["Parameters"], effective, branch, **more)
+        limited(effective, branch)
+        role = filled(state.get("Credentials", {}), effective_input(state, data, branch), branch).get("RoleArn")
         call = TaskCall(resource, effective, role)
         events = _TaskEvents(call, branch)
         events.scheduled(timeout, heartbeat)
         try:
             work = _perform(call, branch, events, token, heartbeat)
             result = await (_within(timeout, work, branch.run) if timeout else work)
-            _limited(result, branch)
+            limited(result, branch)
         except _Expired:
             events.timed_out(TIMEOUT)
             raise StateFailed(TIMEOUT) from None
@@ -338,7 +220,7 @@ async def _task_result(state: dict, data: Any, branch: Branch) -> Any:
 
 def _seconds(state: dict, name: str, data: Any, branch: Branch) -> int | None:
     if f"{name}Path" in state:
-        return _integer_at(state[f"{name}Path"], data, branch, least=1)
+        return integer_at(state[f"{name}Path"], data, branch, least=1)
     return state.get(name)
 
 
@@ -360,7 +242,7 @@ async def _answered_with_heartbeats(token: Token, seconds: int, run: Run) -> Any
     try:
         while True:
             beat = asyncio.ensure_future(token.heartbeat())
-            timer = asyncio.ensure_future(run.sleep(seconds))
+            timer = asyncio.ensure_future(run.timer(seconds))
             try:
                 await asyncio.wait((answer, beat, timer), return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():
@@ -416,9 +298,9 @@ class _TaskEvents:
 
 async def _parallel(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
     async def attempt() -> Any:
-        effective = _input(state, data, branch)
+        effective = effective_input(state, data, branch)
         if "Parameters" in state:
-            effective = _filled(state["Parameters"], effective, branch)
+            effective = filled(state["Parameters"], effective, branch)
         branch.record("ParallelStateStarted")
         started = branch.previous
         try:
@@ -429,26 +311,26 @@ async def _parallel(state: dict, data: Any, branch: Branch) -> tuple[Any, str | 
             branch.record("ParallelStateFailed")
             raise failure
         branch.record("ParallelStateSucceeded")
-        return _output(state, data, results, branch)
+        return output_of(state, data, results, branch)
 
     return await _handled(state, data, branch, attempt)
 
 
 async def _map(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
     async def attempt() -> Any:
-        return _output(state, data, await _map_results(state, data, branch), branch)
+        return output_of(state, data, await _map_results(state, data, branch), branch)
 
     return await _handled(state, data, branch, attempt)
 
 
 async def _map_results(state: dict, data: Any, branch: Branch) -> list:
-    effective = _input(state, data, branch)
+    effective = effective_input(state, data, branch)
     items = asl_paths.read(asl_paths.compile_path(state.get("ItemsPath", "$")), effective, branch.context())
     if not isinstance(items, list):
         raise StateFailed(RUNTIME, f'Reference path "{state.get("ItemsPath", "$")}" must point to array.')
     concurrency = state.get("MaxConcurrency", 0)
     if "MaxConcurrencyPath" in state:
-        concurrency = _integer_at(state["MaxConcurrencyPath"], effective, branch, least=0)
+        concurrency = integer_at(state["MaxConcurrencyPath"], effective, branch, least=0)
     places = asyncio.Semaphore(min(concurrency or MAX_INLINE_CONCURRENCY, MAX_INLINE_CONCURRENCY))
     selector = state.get("ItemSelector", state.get("Parameters"))
     processor = state["ItemProcessor"] if "ItemProcessor" in state else state["Iterator"]
@@ -462,9 +344,8 @@ async def _map_results(state: dict, data: Any, branch: Branch) -> list:
             iteration.record("MapIterationStarted", name=name, index=index)
             try:
                 if selector is not None:
-                    item_context = {"Item": {"Index": index, "Value": item, "Source": "STATE_DATA"}}
-                    item = _filled(selector, effective, branch, Map=item_context)
-                output = await run_states(processor, _limited(item, branch), iteration)
+                    item = _selected_item(selector, effective, index, item, branch)
+                output = await run_states(processor, limited(item, branch), iteration)
             except StateFailed:
                 iteration.record("MapIterationFailed", name=name, index=index)
                 raise
@@ -481,6 +362,15 @@ async def _map_results(state: dict, data: Any, branch: Branch) -> list:
         raise failure
     branch.record("MapStateSucceeded")
     return results
+
+
+def _selected_item(selector: Any, effective: Any, index: int, item: Any, branch: Branch) -> Any:
+    """The input of one iteration, as ItemSelector (or the older Parameters) makes it."""
+    context = {"Item": {"Index": index, "Value": item, "Source": "STATE_DATA"}}
+    try:
+        return filled(selector, effective, branch, Map=context)
+    except (asl_paths.PathNotFound, asl_intrinsics.IntrinsicFailure) as error:
+        raise data_failure(error, branch) from error
 
 
 async def _all(work: list[Coroutine[Any, Any, Any]]) -> list:
@@ -508,7 +398,7 @@ class _Expired(Exception):
 async def _within(seconds: float, work: Coroutine[Any, Any, Any], run: Run) -> Any:
     """The result of `work`, or _Expired after so many seconds; the work is cancelled then."""
     task = asyncio.ensure_future(work)
-    timer = asyncio.ensure_future(run.sleep(seconds))
+    timer = asyncio.ensure_future(run.timer(seconds))
     try:
         await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
         if task.done():

@@ -84,9 +84,7 @@ class Integration:
 
 
 def _dynamodb(operation: str) -> Integration:
-    return Integration(
-        "dynamodb", operation, "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException", patterns=("",)
-    )
+    return Integration("dynamodb", operation, "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException", patterns=("",))
 
 
 OPTIMIZED = {
@@ -202,9 +200,7 @@ def parse_resource(arn: str) -> TaskResource:
         )
     if pattern not in integration.patterns:
         raise InvalidResource(f"The resource provided {arn} is not recognized: no .{pattern} for {action}")
-    return TaskResource(
-        arn, "optimized", service, action, pattern, integration.client, integration.operation
-    )
+    return TaskResource(arn, "optimized", service, action, pattern, integration.client, integration.operation)
 
 
 def _sdk_resource(arn: str, service: str, action: str, pattern: str) -> TaskResource:
@@ -255,9 +251,7 @@ def _unsupported(name: str) -> str:
     return f"The field '{name.removesuffix('.$')}' is not supported by Step Functions"
 
 
-def _shape_problems(
-    shape: Any, template: Any, location: str, json_text: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
+def _shape_problems(shape: Any, template: Any, location: str, json_text: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if shape.type_name == "structure":
         if not isinstance(template, dict):
             yield location, "The value must be an object"
@@ -328,7 +322,7 @@ def _to_botocore(shape: Any, value: Any, json_text: tuple[str, ...]) -> Any:
         for name, field in value.items():
             member = shape.members[members[name]]
             if name in json_text:
-                as_text = field if isinstance(field, str) and name != "Payload" else json.dumps(field)
+                as_text = field if isinstance(field, str) and name != "Payload" else _compact(field)
                 converted[members[name]] = as_text.encode() if member.type_name == "blob" else as_text
             else:
                 converted[members[name]] = _to_botocore(member, field, json_text)
@@ -340,6 +334,10 @@ def _to_botocore(shape: Any, value: Any, json_text: tuple[str, ...]) -> Any:
     if shape.type_name == "blob":
         return value.encode()
     return value
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 # --- results

@@ -108,16 +108,16 @@ class InvalidDefinition(ValueError):
         self.problems = problems
 
 
-def check(text: str) -> dict:
-    """The definition as a dict. Raises InvalidDefinition with every mistake found."""
-    definition, problems = parse(text)
+def check(text: str, kind: str = "STANDARD") -> dict:
+    """The definition as a dict, for a machine of this type. Raises InvalidDefinition with every mistake."""
+    definition, problems = parse(text, kind)
     if problems:
         raise InvalidDefinition(problems)
     return definition
 
 
-def parse(text: str) -> tuple[dict, list[Problem]]:
-    """The definition and every mistake in it."""
+def parse(text: str, kind: str = "STANDARD") -> tuple[dict, list[Problem]]:
+    """The definition and every mistake in it, for a STANDARD or EXPRESS machine."""
     if len(text.encode()) > MAX_DEFINITION_BYTES:
         return {}, [Problem("SCHEMA_VALIDATION_FAILED", "The definition is larger than 1 MB", "")]
     try:
@@ -126,7 +126,7 @@ def parse(text: str) -> tuple[dict, list[Problem]]:
         return {}, [Problem("INVALID_JSON_DESCRIPTION", str(error), "")]
     if not isinstance(definition, dict):
         return {}, [Problem("INVALID_JSON_DESCRIPTION", "The definition is not an object", "")]
-    checker = _Checker()
+    checker = _Checker(kind)
     checker.machine(definition)
     return definition, checker.problems
 
@@ -141,7 +141,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict:
 class _Checker:
     """Walks a definition and collects problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.problems: list[Problem] = []
         self.places_of_names: dict[str, str] = {}
 
@@ -280,6 +281,8 @@ class _Checker:
         except asl_resources.InvalidResource as error:
             self.refuse(f"{location}/Resource", str(error))
             return
+        if parsed.pattern and self.kind == "EXPRESS":
+            self.refuse(f"{location}/Resource", "Express state machines only support Request Response")
         if "Parameters" in state or parsed.kind == "optimized":
             parameters = state.get("Parameters", {})
             self.refuse_all(asl_resources.parameter_problems(parsed, parameters, f"{location}/Parameters"))
