@@ -62,7 +62,7 @@ class Demo:
     def failed(self, stage: str, subject: str, error: object) -> None:
         """Note a stage that failed; whatever does not depend on it goes on."""
         self.report.errors.append(Failure(stage, subject, str(error)))
-        self.did(stage, subject, f"FAILED: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        self.did(stage, subject, "FAILED (see the end)")
 
     def attempt(self, stage: str, subject: str, do: Callable[[], Any]) -> Any:
         """The result of a step, or None if it failed; the failure is noted."""
@@ -104,10 +104,11 @@ def run_demo(
         with local.running(port, host, region, keep=keep) as server:
             demo.did("local AWS", server.endpoint, "started")
             people = _prepare_accounts(demo, server, place)
-            if _deploy_stacks(demo, project, place, lambda: building.result()):
+            if _deploy_stacks(demo, project, place, building.result):
                 _publish(demo, server, place, uploads)
                 _query(demo, place, people)
-            _note_what_happened(demo, server, place)
+                _note_what_is_left(demo, place)
+            _note_what_happened(demo, server)
     _show(demo, json_file)
     if keep:
         _show_how_to_go_on(demo, place)
@@ -187,19 +188,23 @@ def _query(demo: Demo, place: Place, people: list[Person]) -> None:
         demo.failed(failure.stage, failure.subject, failure.message)
 
 
-def _note_what_happened(demo: Demo, server: local.Server, place: Place) -> None:
-    """Calls, executions and findings; whatever failed on the way counts as an error."""
-    report = demo.report
+def _note_what_is_left(demo: Demo, place: Place) -> None:
+    """Findings of the mesh; and events that nobody could take, which count as errors."""
     central = place.administrator(demo.central)
+    units = demo.attempt("findings", "all", lambda: read_units(central)) or {}
+    demo.report.findings += [finding for unit in units.values() for finding in unit.findings]
+    for queue, count in (demo.attempt("dead letters", "all", lambda: _dead_letters(central)) or {}).items():
+        if count:
+            demo.failed("dead letters", queue, f"{count} events could not be delivered or taken")
+
+
+def _note_what_happened(demo: Demo, server: local.Server) -> None:
+    """Executions and calls; runs that failed, and the local AWS's own failures, count as errors."""
+    report = demo.report
     report.executions = demo.attempt("executions", "all", lambda: read_executions(server)) or []
     for execution in report.executions:
         if execution.status in FAILED:
             demo.failed(execution.state_machine, execution.name, execution.error or execution.status)
-    units = demo.attempt("findings", "all", lambda: read_units(central)) or {}
-    report.findings += [finding for unit in units.values() for finding in unit.findings]
-    for queue, count in (demo.attempt("dead letters", "all", lambda: _dead_letters(central)) or {}).items():
-        if count:
-            demo.failed("dead letters", queue, f"{count} events could not be delivered or taken")
     calls = demo.attempt("calls", "all", lambda: local.ask(server, "calls")) or {"counts": {}, "failures": []}
     report.calls = calls["counts"]
     for trace in calls["failures"]:

@@ -151,7 +151,7 @@ def sam(arguments: list[str], project: Path, environment: dict[str, str]) -> str
         check=False,
     )
     if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        lines = [line for line in done.stdout.splitlines() if line.strip() and "Uploading to" not in line]
         raise DeployError(f"`sam {' '.join(arguments)}` failed:\n" + "\n".join(lines[-25:]))
     return done.stdout
 
