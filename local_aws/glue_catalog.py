@@ -253,15 +253,20 @@ class Glue:
         return with_token({"TableList": [self._shown_found(table) for table in shown]}, following)
 
     def GetTableVersions(self, caller: Any, **params: Any) -> dict:
-        """The current version of a table and the archived ones, newest first."""
+        """The current version of a table and the archived ones, newest first.
+
+        Columns that are gone are shown to those who may describe the whole table.
+        """
         found = self._found(caller, params, params["TableName"])
-        table, described = found.real, found.real_access.described
+        table, access = found.real, found.real_access
         versions = [(table.version, table.shape), *sorted(table.versions.items(), reverse=True)]
         shown, following = page(versions, params.get("NextToken"), params.get("MaxResults"), VERSIONS_PAGE)
-        entries = [
-            {"VersionId": str(version), "Table": self._shown(table, described, shape=shape, version=version)}
-            for version, shape in shown
-        ]
+        entries = []
+        for version, shape in shown:
+            there = frozenset(c["Name"] for c in shape.get("StorageDescriptor", {}).get("Columns") or [])
+            described = there if "DESCRIBE" in access.whole.permissions else access.described
+            shape = self._shown(table, described, shape=shape, version=version)
+            entries.append({"VersionId": str(version), "Table": shape})
         return with_token({"TableVersions": entries}, following)
 
     def SearchTables(self, caller: Any, **params: Any) -> dict:
