@@ -1,0 +1,672 @@
+"""AWS CloudFormation: the API over stacks and change sets, as `sam deploy`, `sam delete` and boto3 use it.
+
+What is deployed is made by the local services themselves, called as the deployer. A template that asks for anything
+not built is refused whole, before anything is made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+from botocore.exceptions import ClientError
+
+from local_aws import cfn_template, identity, sam_transform
+from local_aws.cfn_deployment import Deployment
+from local_aws.cfn_intrinsics import TemplateError, text
+from local_aws.cfn_stack import ChangeSet, Desired, Stack, changes, desire, differs, missing_capabilities
+from local_aws.wire import AwsError
+
+if TYPE_CHECKING:
+    from local_aws.identity import Caller
+    from local_aws.world import World
+
+ANSWER_WITHIN = 8.0
+"""Seconds for which the answer to a call that starts a deployment waits for its end.
+
+Deployers poll every 15 to 30 s: where the work takes less than this, they find it done at the first look.
+"""
+EMPTY = "The submitted information didn't contain changes. Submit different information to create a change set."
+NAME = re.compile("[a-zA-Z][-a-zA-Z0-9]{0,127}")
+UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED"}
+PAGE = 100
+CLIENT_SETS = 32
+
+
+class CloudFormation:
+    """The engine of the service `cloudformation`."""
+
+    service = "cloudformation"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._stacks: dict[str, Stack] = {}
+        """By ARN; deleted ones stay, as AWS keeps them for 90 days."""
+        self._deployments: dict[str, Deployment] = {}
+        self._clients: OrderedDict[tuple[str, str], tuple[Any, dict[str, Any]]] = OrderedDict()
+        self._preloaded = threading.Event()
+
+    # -- change sets -----------------------------------------------------------------------------------------------
+
+    def CreateChangeSet(
+        self,
+        caller: Caller,
+        StackName: str,
+        ChangeSetName: str,
+        ChangeSetType: str = "UPDATE",
+        Description: str | None = None,
+        **request: Any,
+    ) -> dict:
+        with self.world.lock:
+            stack = self._find(caller, StackName)
+            if ChangeSetType == "CREATE":
+                if stack and stack.status != "REVIEW_IN_PROGRESS":
+                    raise _invalid(
+                        f"Stack [{StackName}] already exists and cannot be created again "
+                        f"with the changeSet [{ChangeSetName}]."
+                    )
+                stack = stack or self._new_stack(caller, StackName)
+            elif ChangeSetType != "UPDATE":
+                raise AwsError(
+                    "LocalAwsNotSupported", f"change sets of type {ChangeSetType} (local_aws/cloudformation.py)"
+                )
+            elif stack is None:
+                raise _invalid(f"Stack [{StackName}] does not exist")
+            else:
+                _require_updatable(stack)
+            if ChangeSetName in stack.change_sets:
+                raise AwsError("AlreadyExistsException", f"ChangeSet {ChangeSetName} already exists")
+        # only transforms that fail make a change set that failed; all other mistakes are answered at once, as AWS does
+        change_set_id = (
+            f"arn:aws:cloudformation:{stack.region}:{stack.account}:changeSet/{ChangeSetName}/{uuid.uuid4()}"
+        )
+        change_set = ChangeSet(
+            change_set_id, ChangeSetName, ChangeSetType, self.world.now(), None, [], "FAILED", "UNAVAILABLE",
+            description=Description,
+        )  # fmt: skip
+        try:
+            desired = self._desired(caller, stack, **request)
+        except TemplateError as error:
+            if not str(error).startswith("Transform"):
+                raise _invalid(str(error)) from None
+            change_set.reason = str(error)
+        else:
+            _require_capabilities(desired)
+            before = stack.desired if ChangeSetType == "UPDATE" else None
+            change_set.desired = desired
+            if differs(before, desired):
+                change_set.changes = changes(before, desired)
+                self._add_physical_ids(stack, change_set.changes)
+                change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
+            else:
+                change_set.reason = EMPTY
+        with self.world.lock:
+            if stack.id not in self._stacks:
+                stack.note(self.world.now(), None, "REVIEW_IN_PROGRESS", "User Initiated")
+                self._stacks[stack.id] = stack
+            stack.change_sets[ChangeSetName] = change_set
+        return {"Id": change_set.id, "StackId": stack.id}
+
+    def _add_physical_ids(self, stack: Stack, found: list[dict[str, Any]]) -> None:
+        for change in found:
+            existing = stack.resources.get(change["ResourceChange"]["LogicalResourceId"])
+            if existing and existing.id:
+                change["ResourceChange"]["PhysicalResourceId"] = existing.id
+
+    def DescribeChangeSet(
+        self, caller: Caller, ChangeSetName: str, StackName: str | None = None, NextToken: str | None = None
+    ) -> dict:
+        stack, change_set = self._change_set(caller, ChangeSetName, StackName)
+        page, following = _page(change_set.changes, NextToken)
+        desired = change_set.desired
+        return {
+            **_change_set_summary(stack, change_set),
+            "Parameters": _shown_parameters(desired),
+            "Tags": _shown_tags(desired),
+            "Capabilities": list(desired.capabilities) if desired else [],
+            "NotificationARNs": [],
+            "RollbackConfiguration": {},
+            "IncludeNestedStacks": False,
+            "Changes": page,
+            **following,
+        }
+
+    def ListChangeSets(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
+        stack = self._existing(caller, StackName)
+        page, following = _page(list(stack.change_sets.values()), NextToken)
+        return {"Summaries": [_change_set_summary(stack, each) for each in page], **following}
+
+    def DeleteChangeSet(self, caller: Caller, ChangeSetName: str, StackName: str | None = None) -> dict:
+        stack, change_set = self._change_set(caller, ChangeSetName, StackName)
+        del stack.change_sets[change_set.name]
+        return {}
+
+    def ExecuteChangeSet(
+        self,
+        caller: Caller,
+        ChangeSetName: str,
+        StackName: str | None = None,
+        ClientRequestToken: str | None = None,
+        DisableRollback: bool = False,
+    ) -> dict:
+        with self.world.lock:
+            stack, change_set = self._change_set(caller, ChangeSetName, StackName)
+            if change_set.execution_status != "AVAILABLE":
+                raise AwsError(
+                    "InvalidChangeSetStatus",
+                    f"ChangeSet [{change_set.id}] cannot be executed in its current status of [{change_set.status}]",
+                )
+            if change_set.type == "UPDATE":
+                _require_updatable(stack)
+            change_set.execution_status = "EXECUTE_COMPLETE"
+            stack.change_set_id = change_set.id
+            stack.change_sets.clear()
+            deployment = self._begin(caller, stack, change_set.desired, DisableRollback)
+        deployment.done.wait(ANSWER_WITHIN)
+        return {}
+
+    # -- stacks ----------------------------------------------------------------------------------------------------
+
+    def CreateStack(
+        self,
+        caller: Caller,
+        StackName: str,
+        DisableRollback: bool = False,
+        EnableTerminationProtection: bool = False,
+        ClientRequestToken: str | None = None,
+        **request: Any,
+    ) -> dict:
+        if self._find(caller, StackName):
+            raise AwsError("AlreadyExistsException", f"Stack [{StackName}] already exists")
+        stack = self._new_stack(caller, StackName)
+        desired = self._checked(caller, stack, request)
+        with self.world.lock:
+            if self._find(caller, StackName):
+                raise AwsError("AlreadyExistsException", f"Stack [{StackName}] already exists")
+            stack.protected = EnableTerminationProtection
+            self._stacks[stack.id] = stack
+            deployment = self._begin(caller, stack, desired, DisableRollback)
+        deployment.done.wait(ANSWER_WITHIN)
+        return {"StackId": stack.id}
+
+    def UpdateStack(
+        self,
+        caller: Caller,
+        StackName: str,
+        DisableRollback: bool = False,
+        ClientRequestToken: str | None = None,
+        **request: Any,
+    ) -> dict:
+        stack = self._existing(caller, StackName)
+        _require_updatable(stack)
+        desired = self._checked(caller, stack, request)
+        if not differs(stack.desired, desired):
+            raise _invalid("No updates are to be performed.")
+        with self.world.lock:
+            _require_updatable(stack)
+            deployment = self._begin(caller, stack, desired, DisableRollback)
+        deployment.done.wait(ANSWER_WITHIN)
+        return {"StackId": stack.id}
+
+    def DeleteStack(
+        self,
+        caller: Caller,
+        StackName: str,
+        RetainResources: list[str] | None = None,
+        RoleARN: str | None = None,
+        ClientRequestToken: str | None = None,
+    ) -> None:
+        with self.world.lock:
+            stack = self._find(caller, StackName)
+            if stack is None:
+                return
+            if stack.protected:
+                raise _invalid(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
+            if stack.in_progress:
+                raise _invalid(f"Stack [{stack.id}] cannot be deleted while in status {stack.status}")
+            if RetainResources and stack.status != "DELETE_FAILED":
+                raise _invalid("RetainResources can only be given for a stack in status DELETE_FAILED")
+            deployment = self._deployment(caller, stack, RoleARN or (stack.desired.role_arn if stack.desired else None))
+            stack.note(self.world.now(), None, "DELETE_IN_PROGRESS", "User Initiated")
+            stack.change_sets.clear()
+        self.world.submit(deployment.delete, frozenset(RetainResources or ()))
+        deployment.done.wait(ANSWER_WITHIN)
+
+    def DescribeStacks(self, caller: Caller, StackName: str | None = None, NextToken: str | None = None) -> dict:
+        self._preload()
+        if StackName is not None:
+            return {"Stacks": [_described(self._existing(caller, StackName))]}
+        page, following = _page([each for each in self._of(caller) if each.deleted is None], NextToken)
+        return {"Stacks": [_described(each) for each in page], **following}
+
+    def ListStacks(
+        self, caller: Caller, StackStatusFilter: list[str] | None = None, NextToken: str | None = None
+    ) -> dict:
+        found = [each for each in self._of(caller) if not StackStatusFilter or each.status in StackStatusFilter]
+        page, following = _page(found, NextToken)
+        return {"StackSummaries": [_stack_summary(each) for each in page], **following}
+
+    def DescribeStackEvents(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
+        page, following = _page(list(reversed(self._existing(caller, StackName).events)), NextToken)
+        return {"StackEvents": page, **following}
+
+    def DescribeStackResources(
+        self,
+        caller: Caller,
+        StackName: str | None = None,
+        LogicalResourceId: str | None = None,
+        PhysicalResourceId: str | None = None,
+    ) -> dict:
+        if StackName is not None:
+            stack = self._existing(caller, StackName)
+        else:
+            having = [
+                each
+                for each in self._of(caller)
+                if each.deleted is None and any(r.id == PhysicalResourceId for r in each.resources.values())
+            ]
+            if not having:
+                raise _invalid(f"Stack for {PhysicalResourceId} does not exist")
+            stack = having[0]
+        wanted = (each for each in list(stack.resources.values()) if LogicalResourceId in (None, each.logical_id))
+        return {
+            "StackResources": [
+                {"StackName": stack.name, "StackId": stack.id, "Timestamp": each.updated, **_resource(each)}
+                for each in wanted
+            ]
+        }
+
+    def DescribeStackResource(self, caller: Caller, StackName: str, LogicalResourceId: str) -> dict:
+        stack = self._existing(caller, StackName)
+        resource = stack.resources.get(LogicalResourceId)
+        if resource is None:
+            raise _invalid(f"Resource {LogicalResourceId} does not exist for stack {stack.name}")
+        detail = {
+            "StackName": stack.name,
+            "StackId": stack.id,
+            "LastUpdatedTimestamp": resource.updated,
+            "Metadata": json.dumps(resource.metadata),
+            **_resource(resource),
+        }
+        return {"StackResourceDetail": detail}
+
+    def ListStackResources(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
+        page, following = _page(list(self._existing(caller, StackName).resources.values()), NextToken)
+        summaries = [{"LastUpdatedTimestamp": each.updated, **_resource(each)} for each in page]
+        return {"StackResourceSummaries": summaries, **following}
+
+    # -- templates -------------------------------------------------------------------------------------------------
+
+    def GetTemplate(
+        self,
+        caller: Caller,
+        StackName: str | None = None,
+        ChangeSetName: str | None = None,
+        TemplateStage: str = "Original",
+    ) -> dict:
+        if ChangeSetName is not None:
+            desired = self._change_set(caller, ChangeSetName, StackName)[1].desired
+        else:
+            desired = self._existing(caller, StackName).desired
+        if desired is None:
+            return {"TemplateBody": "", "StagesAvailable": []}
+        body = desired.template if TemplateStage == "Original" else json.dumps(desired.processed)
+        return {"TemplateBody": body, "StagesAvailable": ["Original", "Processed"]}
+
+    def GetTemplateSummary(self, caller: Caller, StackName: str | None = None, **source: Any) -> dict:
+        if StackName is not None:
+            desired = self._existing(caller, StackName).desired
+            template = cfn_template.read(desired.template) if desired else {"Resources": {}}
+        else:
+            template = self._read(caller, **source)
+        resources = template.get("Resources") or {}
+        declared = [
+            {
+                **_declared_parameter(name, each),
+                "ParameterType": each["Type"],
+                "ParameterConstraints": {"AllowedValues": [text(value) for value in each["AllowedValues"]]}
+                if "AllowedValues" in each
+                else {},
+            }
+            for name, each in (template.get("Parameters") or {}).items()
+        ]
+        return {
+            "Parameters": declared,
+            "Description": template.get("Description"),
+            "ResourceTypes": sorted({each["Type"] for each in resources.values()}),
+            "DeclaredTransforms": cfn_template.transforms(template),
+            "Version": str(template.get("AWSTemplateFormatVersion", "2010-09-09")),
+            "Metadata": json.dumps(template["Metadata"]) if "Metadata" in template else None,
+        }
+
+    def ValidateTemplate(self, caller: Caller, **source: Any) -> dict:
+        template = self._read(caller, **source)
+        transforms = cfn_template.transforms(template)
+        if not transforms:
+            try:
+                cfn_template.check_structure(template)
+            except TemplateError as error:
+                raise _invalid(str(error)) from None
+        return {
+            "Parameters": [_declared_parameter(*each) for each in (template.get("Parameters") or {}).items()],
+            "Description": template.get("Description"),
+            "DeclaredTransforms": transforms,
+            "Capabilities": ["CAPABILITY_AUTO_EXPAND"] if transforms else [],
+        }
+
+    # -- exports ---------------------------------------------------------------------------------------------------
+
+    def ListExports(self, caller: Caller, NextToken: str | None = None) -> dict:
+        exports = [
+            {"ExportingStackId": stack.id, "Name": name, "Value": value}
+            for stack in self._of(caller)
+            if stack.deleted is None
+            for name, value in stack.exports.items()
+        ]
+        page, following = _page(exports, NextToken)
+        return {"Exports": page, **following}
+
+    def ListImports(self, caller: Caller, ExportName: str, NextToken: str | None = None) -> dict:
+        importing = [each.name for each in self._of(caller) if ExportName in each.imports]
+        if not importing:
+            raise _invalid(f"Export '{ExportName}' is not imported by any stack.")
+        page, following = _page(importing, NextToken)
+        return {"Imports": page, **following}
+
+    def _check_exports(self, stack: Stack, exports: Mapping[str, str]) -> None:
+        """Raise TemplateError if a stack's new exports collide with others, or drop or change one in use."""
+        others = [each for each in self._neighbours(stack) if each.deleted is None]
+        for other in others:
+            if twice := sorted(exports.keys() & other.exports.keys()):
+                raise TemplateError(f"Export with name {twice[0]} is already exported by stack {other.name}.")
+        for name, value in stack.exports.items():
+            users = [other.name for other in others if name in other.imports]
+            if users and name not in exports:
+                raise TemplateError(f"Cannot delete export {name} as it is in use by {' and '.join(users)}")
+            if users and exports[name] != value:
+                raise TemplateError(f"Cannot update export {name} as it is in use by {' and '.join(users)}")
+
+    def _imported(self, stack: Stack, name: str) -> str:
+        for other in self._neighbours(stack):
+            if other.deleted is None and name in other.exports:
+                return other.exports[name]
+        raise TemplateError(f"No export named {name} found.")
+
+    def _neighbours(self, stack: Stack) -> list[Stack]:
+        """The other stacks of its account and Region."""
+        place = (stack.account, stack.region)
+        return [
+            each for each in list(self._stacks.values()) if (each.account, each.region) == place and each is not stack
+        ]
+
+    # -- finding stacks and templates ------------------------------------------------------------------------------
+
+    def _of(self, caller: Caller) -> list[Stack]:
+        place = (caller.account, caller.region)
+        return [each for each in list(self._stacks.values()) if (each.account, each.region) == place]
+
+    def _find(self, caller: Caller, name: str) -> Stack | None:
+        """The stack by ARN, also a deleted one, or by name if it is not deleted."""
+        for stack in self._of(caller):
+            if stack.id == name or (stack.name == name and stack.deleted is None):
+                return stack
+        return None
+
+    def _existing(self, caller: Caller, name: str) -> Stack:
+        stack = self._find(caller, name)
+        if stack is None:
+            raise _invalid(f"Stack with id {name} does not exist")
+        return stack
+
+    def _change_set(self, caller: Caller, name: str, stack_name: str | None) -> tuple[Stack, ChangeSet]:
+        stacks = [self._existing(caller, stack_name)] if stack_name else self._of(caller)
+        for stack in stacks:
+            for change_set in list(stack.change_sets.values()):
+                if name in (change_set.name, change_set.id):
+                    return stack, change_set
+        raise AwsError("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
+
+    def _new_stack(self, caller: Caller, name: str) -> Stack:
+        if not NAME.fullmatch(name):
+            raise _invalid(f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint")
+        arn = f"arn:aws:cloudformation:{caller.region}:{caller.account}:stack/{name}/{uuid.uuid4()}"
+        return Stack(arn, name, caller.account, caller.region, self.world.now())
+
+    def _read(self, caller: Caller, TemplateBody: str | None = None, TemplateURL: str | None = None) -> dict:
+        try:
+            return cfn_template.read(self._body(caller, TemplateBody, TemplateURL))
+        except TemplateError as error:
+            raise _invalid(str(error)) from None
+
+    def _body(self, caller: Caller, body: str | None, url: str | None) -> str:
+        if body is not None and url is None:
+            return body
+        if url is None or body is not None:
+            raise _invalid("Either Template URL or Template Body must be specified.")
+        bucket, key, version = _s3_place(url)
+        s3 = self._client(self._credentials(caller, None), caller.region, "s3")
+        try:
+            stored = s3.get_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
+        except ClientError as error:
+            raise _invalid(f"S3 error: {error.response['Error'].get('Message')} ({url})") from None
+        return stored["Body"].read().decode()
+
+    def _desired(
+        self,
+        caller: Caller,
+        stack: Stack,
+        TemplateBody: str | None = None,
+        TemplateURL: str | None = None,
+        UsePreviousTemplate: bool = False,
+        Parameters: list[dict] | None = None,
+        Capabilities: list[str] | None = None,
+        Tags: list[dict] | None = None,
+        RoleARN: str | None = None,
+    ) -> Desired:
+        """What a request asks the stack to become. Raises TemplateError or AwsError."""
+        before = stack.desired
+        previous = UsePreviousTemplate and before
+        body = previous.template if previous else self._body(caller, TemplateBody, TemplateURL)
+        tags = {tag["Key"]: tag["Value"] for tag in Tags} if Tags is not None else (before.tags if before else {})
+        return desire(
+            body,
+            Parameters or [],
+            tags,
+            before.values if before else {},
+            stack.name,
+            stack.id,
+            tuple(Capabilities or ()),
+            RoleARN or (before.role_arn if before else None),
+        )
+
+    def _checked(self, caller: Caller, stack: Stack, request: Mapping[str, Any]) -> Desired:
+        """As _desired, for calls that deploy at once."""
+        try:
+            desired = self._desired(caller, stack, **request)
+        except TemplateError as error:
+            raise _invalid(str(error)) from None
+        _require_capabilities(desired)
+        if desired.transformed and "CAPABILITY_AUTO_EXPAND" not in desired.capabilities:
+            raise AwsError("InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_AUTO_EXPAND]")
+        return desired
+
+    # -- deploying -------------------------------------------------------------------------------------------------
+
+    def _begin(self, caller: Caller, stack: Stack, desired: Desired, disable_rollback: bool) -> Deployment:
+        """Start bringing a stack to what is desired. The world's lock is held."""
+        creating = stack.status == "REVIEW_IN_PROGRESS"
+        deployment = self._deployment(caller, stack, desired.role_arn)
+        stack.disable_rollback = disable_rollback
+        if creating:
+            stack.desired = desired
+        stack.note(self.world.now(), None, "CREATE_IN_PROGRESS" if creating else "UPDATE_IN_PROGRESS", "User Initiated")
+        self.world.submit(deployment.deploy, desired, disable_rollback)
+        return deployment
+
+    def _deployment(self, caller: Caller, stack: Stack, role_arn: str | None) -> Deployment:
+        credentials = self._credentials(caller, role_arn)
+        session, clients = self._session(credentials, stack.region)
+        return Deployment(
+            self.world, stack, session, clients, lambda name: self._imported(stack, name), self._check_exports
+        )
+
+    def _credentials(self, caller: Caller, role_arn: str | None) -> identity.Credentials:
+        """Those of the service role if there is one, else the caller's own."""
+        if role_arn:
+            return identity.assume_as_service(self.world, role_arn, "AWSCloudFormation", "cloudformation.amazonaws.com")
+        if caller.is_admin:
+            return identity.admin(caller.account, caller.region)
+        return self.world.credentials[caller.access_key]
+
+    def _session(self, credentials: identity.Credentials, region: str) -> tuple[Any, dict[str, Any]]:
+        """A session and its clients, kept: making a client takes longer than most calls."""
+        key = (credentials.access_key, region)
+        with self.world.lock:
+            if key not in self._clients:
+                self._clients[key] = (self.world.session_of(credentials, region), {})
+            self._clients.move_to_end(key)
+            if len(self._clients) > CLIENT_SETS:
+                self._clients.popitem(last=False)
+            return self._clients[key]
+
+    def _client(self, credentials: identity.Credentials, region: str, service: str) -> Any:
+        session, clients = self._session(credentials, region)
+        if service not in clients:
+            clients[service] = session.client(service)
+        return clients[service]
+
+    def _preload(self) -> None:
+        """A deployer's first call is to look for the stack: use its thinking time to import the translator."""
+        if not self._preloaded.is_set():
+            self._preloaded.set()
+            threading.Thread(target=sam_transform.preload, name="sam-preload", daemon=True).start()
+
+
+# -- answers -------------------------------------------------------------------------------------------------------
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("ValidationError", message)
+
+
+def _require_updatable(stack: Stack) -> None:
+    if stack.status not in UPDATABLE:
+        raise _invalid(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
+
+
+def _require_capabilities(desired: Desired) -> None:
+    if missing := missing_capabilities(desired.settled, desired.capabilities):
+        raise AwsError("InsufficientCapabilitiesException", f"Requires capabilities : [{', '.join(missing)}]")
+
+
+def _s3_place(url: str) -> tuple[str, str, str | None]:
+    """(bucket, key, version) of a template's URL, on amazonaws.com or here, in path or virtual-host style."""
+    parsed = urlparse(url)
+    host, path = parsed.hostname or "", unquote(parsed.path.lstrip("/"))
+    version = parse_qs(parsed.query).get("versionId", [None])[0]
+    hosted = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", host)
+    if hosted:
+        return hosted[1], path, version
+    bucket, _, key = path.partition("/")
+    if parsed.scheme not in ("http", "https") or not bucket or not key:
+        raise _invalid("TemplateURL must be a supported URL.")
+    return bucket, key, version
+
+
+def _page(items: list[Any], token: str | None) -> tuple[list[Any], dict[str, str]]:
+    start = int(token or 0)
+    following = {"NextToken": str(start + PAGE)} if len(items) > start + PAGE else {}
+    return items[start : start + PAGE], following
+
+
+def _shown_parameters(desired: Desired | None) -> list[dict[str, str]]:
+    if desired is None:
+        return []
+    hidden = desired.settled.hidden
+    return [
+        {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
+        for name, value in desired.values.items()
+    ]
+
+
+def _shown_tags(desired: Desired | None) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in desired.tags.items()] if desired else []
+
+
+def _declared_parameter(name: str, parameter: Mapping[str, Any]) -> dict[str, Any]:
+    declared = {"ParameterKey": name, "NoEcho": text(parameter.get("NoEcho", False)) == "true"}
+    if "Default" in parameter:
+        declared["DefaultValue"] = text(parameter["Default"])
+    if "Description" in parameter:
+        declared["Description"] = parameter["Description"]
+    return declared
+
+
+def _stack_summary(stack: Stack) -> dict[str, Any]:
+    summary = {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "CreationTime": stack.created,
+        "LastUpdatedTime": stack.updated,
+        "DeletionTime": stack.deleted,
+        "StackStatus": stack.status,
+        "StackStatusReason": stack.reason,
+        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+        "TemplateDescription": stack.desired.description if stack.desired else None,
+    }
+    return {key: value for key, value in summary.items() if value is not None}
+
+
+def _described(stack: Stack) -> dict[str, Any]:
+    desired = stack.desired
+    described = {
+        **_stack_summary(stack),
+        "Parameters": _shown_parameters(desired),
+        "Tags": _shown_tags(desired),
+        "Capabilities": list(desired.capabilities) if desired else [],
+        "Outputs": list(stack.outputs.values()),
+        "DisableRollback": stack.disable_rollback,
+        "EnableTerminationProtection": stack.protected,
+        "NotificationARNs": [],
+        "RollbackConfiguration": {},
+    }
+    if description := described.pop("TemplateDescription", None):
+        described["Description"] = description
+    if desired and desired.role_arn:
+        described["RoleARN"] = desired.role_arn
+    if stack.change_set_id:
+        described["ChangeSetId"] = stack.change_set_id
+    return described
+
+
+def _resource(resource: Any) -> dict[str, Any]:
+    shown = {
+        "LogicalResourceId": resource.logical_id,
+        "PhysicalResourceId": resource.id,
+        "ResourceType": resource.type,
+        "ResourceStatus": resource.status,
+        "ResourceStatusReason": resource.reason,
+        "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
+    }
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _change_set_summary(stack: Stack, change_set: ChangeSet) -> dict[str, Any]:
+    summary = {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "ChangeSetId": change_set.id,
+        "ChangeSetName": change_set.name,
+        "ExecutionStatus": change_set.execution_status,
+        "Status": change_set.status,
+        "StatusReason": change_set.reason,
+        "CreationTime": change_set.created,
+        "Description": change_set.description,
+    }
+    return {key: value for key, value in summary.items() if value is not None}

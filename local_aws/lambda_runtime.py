@@ -1,0 +1,614 @@
+"""AWS Lambda: functions whose real code runs in real processes.
+
+Functions, versions, aliases, policies and invocations are here; processes in `lambda_sandbox`, asynchronous
+invocations in `lambda_async`, event source mappings in `event_sources`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from moto.logs.models import logs_backends
+
+from local_aws import identity, lambda_sandbox
+from local_aws.lambda_async import Event, run_event
+from local_aws.lambda_functions import (
+    ARN,
+    LATEST,
+    NAME,
+    Code,
+    Function,
+    Settings,
+    check_settings,
+    invalid,
+    not_found,
+    permission_statement,
+    store_code,
+    unzipped,
+    with_configuration,
+)
+from local_aws.lambda_sandbox import Invocation, Launch, Outcome, Pool, Sandbox
+from local_aws.wire import AwsError
+
+if TYPE_CHECKING:
+    from local_aws.identity import Caller
+    from local_aws.world import World
+
+MAX_PAYLOAD = 6_291_456
+MAX_EVENT_PAYLOAD = 1_048_576
+ACCOUNT_CONCURRENCY = 1000
+PROCESS_LIFE = timedelta(hours=1)
+"""A process older than this is not used again: its credentials end some time."""
+PRINCIPAL = "lambda.amazonaws.com"
+
+
+class Lambda:
+    """The engine of the service `lambda`, but for event source mappings."""
+
+    service = "lambda"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._functions: dict[tuple[str, str, str], Function] = {}
+        """By account, Region, name."""
+        self._running: Counter[str] = Counter()
+        """Invocations under way, by function ARN."""
+        self._guard = threading.Lock()
+        self._pool = Pool(self._start)
+        world.on_stop.append(self._pool.close)
+        world.busy_checks.append(self._busy)
+
+    # -- for other engines -----------------------------------------------------------------------------------------
+
+    def invoke(
+        self, function_arn: str, payload: bytes, service: str | None = None, source_arn: str | None = None
+    ) -> tuple[bytes, str | None, str]:
+        """Run a function and wait. Returns (payload, None or `Unhandled`, end of the log).
+
+        With `service` (such as `events.amazonaws.com`) the function's policy must let that service invoke it, from
+        `source_arn`. Raises AwsError ResourceNotFoundException, AccessDeniedException, TooManyRequestsException.
+        """
+        function, qualifier = self._by_arn(function_arn)
+        if service:
+            self._admit(function, function_arn, service, source_arn)
+        outcome = self.run(function, function.settings(qualifier), qualifier, payload)
+        return outcome.payload, "Unhandled" if outcome.error else None, outcome.log.decode(errors="replace")[-4096:]
+
+    def invoke_event(
+        self, function_arn: str, payload: bytes, service: str | None = None, source_arn: str | None = None
+    ) -> str:
+        """Have a function run asynchronously, as EventBridge does. Returns the request id; errors as of `invoke`."""
+        function, qualifier = self._by_arn(function_arn)
+        if service:
+            self._admit(function, function_arn, service, source_arn)
+        function.settings(qualifier)
+        event = Event(function, qualifier, str(uuid.uuid4()), payload)
+        self.world.submit(run_event, self, event)
+        return event.request_id
+
+    def resource_policy(self, arn: str) -> dict[str, Any] | None:
+        """The resource policy of a function, version or alias, or None."""
+        try:
+            function, qualifier = self._by_arn(arn)
+        except AwsError:
+            return None
+        return function.policy(qualifier)
+
+    def function(self, arn: str) -> tuple[Function, Settings]:
+        """A function and the settings that an ARN (with or without qualifier) means. Raises AwsError."""
+        function, qualifier = self._by_arn(arn)
+        return function, function.settings(qualifier)
+
+    def run(
+        self,
+        function: Function,
+        settings: Settings,
+        qualifier: str | None,
+        payload: bytes,
+        request_id: str | None = None,
+        client_context: str | None = None,
+    ) -> Outcome:
+        """Run one invocation to its end, within the function's concurrency. Logs and records it.
+
+        Raises AwsError TooManyRequestsException when there is no concurrency left.
+        """
+        self._begin(function)
+        try:
+            invoked = f"{function.arn}:{qualifier}" if qualifier else function.arn
+            invocation = Invocation(request_id or str(uuid.uuid4()), payload, invoked, settings.timeout, client_context)
+            launch = function.launch(settings, unzipped(settings.code))
+            sandbox = self._pool.take(launch, self.world.now() - PROCESS_LIFE)
+            try:
+                outcome = sandbox.invoke(invocation)
+            finally:
+                self._pool.give_back(sandbox)
+        finally:
+            with self._guard:
+                self._running[function.arn] -= 1
+        outcome = replace(outcome, log=self._log(function, settings, sandbox, invocation, outcome))
+        said = f"failed: {outcome.error}" if outcome.error else "ok"
+        self.world.activity("function", function.name, f"{said} in {outcome.milliseconds:.0f} ms")
+        return outcome
+
+    def role_client(self, settings: Settings, service: str, region: str) -> Any:
+        """A client as the function's role, for what Lambda itself does on its behalf."""
+        return self.world.client(settings.role, service, service=PRINCIPAL, session_name="lambda", region=region)
+
+    def queue_url(self, queue_arn: str) -> str:
+        _, _, _, _, account, name = queue_arn.split(":")
+        return f"{self.world.endpoint}/{account}/{name}"
+
+    # -- processes -------------------------------------------------------------------------------------------------
+
+    def _busy(self) -> list[str]:
+        with self._guard:
+            return [f"function {arn.rsplit(':', 1)[1]} ({count})" for arn, count in self._running.items() if count]
+
+    def _begin(self, function: Function) -> None:
+        with self._guard:
+            limit = ACCOUNT_CONCURRENCY if function.concurrency is None else function.concurrency
+            if self._running[function.arn] >= limit:
+                raise AwsError(
+                    "TooManyRequestsException",
+                    "Rate Exceeded.",
+                    429,
+                    Reason="ReservedFunctionConcurrentInvocationLimitExceeded",
+                )
+            self._running[function.arn] += 1
+
+    def _start(self, launch: Launch) -> Sandbox:
+        executable = lambda_sandbox.interpreter(launch.python, self.world.state_dir)
+        credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL)
+        return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now())
+
+    def _log(
+        self, function: Function, settings: Settings, sandbox: Sandbox, invocation: Invocation, outcome: Outcome
+    ) -> bytes:
+        """Write what the process printed, between the platform's lines, to CloudWatch Logs. Returns all of it."""
+        lines = _platform_lines(settings, invocation, outcome)
+        printed = outcome.log.decode(errors="replace").split("\n")
+        messages = [lines[0], *(f"{line}\n" for line in printed if line), *lines[1:]]
+        group, stream = sandbox.launch.log_group, sandbox.log_stream
+        now = int(self.world.now().timestamp() * 1000)
+        with self.world.moto_lock("logs"):
+            backend = logs_backends[function.account][function.region]
+            backend.ensure_log_group(group)
+            backend.ensure_log_stream(group, stream)
+            backend.put_log_events(group, stream, [{"timestamp": now, "message": message} for message in messages])
+        return "".join(messages).encode()
+
+    def _admit(self, function: Function, arn: str, service: str, source_arn: str | None) -> None:
+        source_account = source_arn.split(":")[4] if source_arn else function.account
+        self.world.authorize_service(
+            service, "lambda:InvokeFunction", arn, source_arn or "", source_account or function.account
+        )
+
+    # -- finding functions -----------------------------------------------------------------------------------------
+
+    def _by_arn(self, arn: str) -> tuple[Function, str | None]:
+        found = ARN.fullmatch(arn)
+        function = found and self._functions.get((found[2], found[1], found[3]))
+        if not function:
+            raise not_found(arn)
+        return function, found[4]
+
+    def find(self, caller: Caller, name: str, qualifier: str | None = None) -> tuple[Function, str | None]:
+        """A function by name, partial ARN or ARN, each with or without a qualifier."""
+        parts = name.split(":")
+        if not name.startswith("arn:"):
+            if len(parts) > 2 and parts[1] == "function":  # 123456789012:function:name
+                account, parts = parts[0], parts[2:]
+            else:
+                account = caller.account
+            name = f"arn:aws:lambda:{caller.region}:{account}:function:{':'.join(parts)}"
+        function, of_name = self._by_arn(name)
+        if qualifier and of_name and qualifier != of_name:
+            raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
+        return function, qualifier or of_name
+
+    def _of(self, caller: Caller) -> list[Function]:
+        place = (caller.account, caller.region)
+        return sorted(
+            (each for key, each in list(self._functions.items()) if key[:2] == place), key=lambda each: each.name
+        )
+
+    # -- functions -------------------------------------------------------------------------------------------------
+
+    def CreateFunction(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        Code: dict,
+        Tags: dict | None = None,
+        Publish: bool = False,
+        **request: Any,
+    ) -> dict:
+        name = FunctionName.rsplit(":", 1)[-1]
+        if not NAME.fullmatch(name):
+            raise invalid(f"Value '{FunctionName}' at 'functionName' failed to satisfy constraint")
+        for needed in ("Runtime", "Handler", "Role"):
+            if needed not in request:
+                raise invalid(f"{needed} is mandatory for functions created with deployment package type Zip.")
+        code = self._code(caller, Code)
+        settings = with_configuration(
+            Settings(code, "", "", "", modified=self.world.now(), revision=str(uuid.uuid4())), request
+        )
+        self._check(settings)
+        key = (caller.account, caller.region, name)
+        with self._guard:
+            if key in self._functions:
+                raise AwsError("ResourceConflictException", f"Function already exist: {name}", 409)
+            function = Function(name, caller.account, caller.region, settings, tags=dict(Tags or {}))
+            self._functions[key] = function
+        if Publish:
+            return self.PublishVersion(caller, name)
+        return function.described(settings)
+
+    def GetFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        settings = function.settings(qualifier)
+        answer: dict[str, Any] = {
+            "Configuration": function.described(settings, qualified=bool(qualifier)),
+            "Code": {"RepositoryType": "S3", "Location": settings.code.package.as_uri()},
+            "Tags": dict(function.tags),
+        }
+        if function.concurrency is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": function.concurrency}
+        return answer
+
+    def GetFunctionConfiguration(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
+    ) -> dict:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        return function.described(function.settings(qualifier), qualified=bool(qualifier))
+
+    def UpdateFunctionCode(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        Architectures: list[str] | None = None,
+        Publish: bool = False,
+        DryRun: bool = False,
+        RevisionId: str | None = None,
+        **source: Any,
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        code = self._code(caller, source)
+        change = {"Architectures": Architectures} if Architectures else {}
+        settings = with_configuration(replace(function.latest, code=code), change)
+        if DryRun:
+            return function.described(settings)
+        self._change(function, settings, RevisionId)
+        return self.PublishVersion(caller, function.name) if Publish else function.described(function.latest)
+
+    def UpdateFunctionConfiguration(  # noqa: N802
+        self, caller: Caller, FunctionName: str, RevisionId: str | None = None, **request: Any
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        self._change(function, with_configuration(function.latest, request), RevisionId)
+        return function.described(function.latest)
+
+    def _change(self, function: Function, settings: Settings, revision: str | None) -> None:
+        if revision and revision != function.latest.revision:
+            raise AwsError(
+                "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId.", 412
+            )
+        self._check(settings)
+        function.latest = replace(settings, modified=self.world.now(), revision=str(uuid.uuid4()))
+        self._pool.end_idle(function.arn)
+
+    def _check(self, settings: Settings) -> None:
+        check_settings(settings, self.world.state_dir)
+        try:
+            identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL)
+        except AwsError as error:
+            raise invalid(f"The role defined for the function cannot be assumed by Lambda. ({error.message})") from None
+
+    def _code(self, caller: Caller, source: dict[str, Any]) -> Code:
+        """The package that a request brings or names. S3 is read as the caller."""
+        if "ZipFile" in source:
+            return store_code(source["ZipFile"], self.world.state_dir)
+        credentials = (
+            identity.admin(caller.account, caller.region)
+            if caller.is_admin
+            else self.world.credentials[caller.access_key]
+        )
+        version = {"VersionId": source["S3ObjectVersion"]} if "S3ObjectVersion" in source else {}
+        try:
+            stored = (
+                self.world.session_of(credentials, caller.region)
+                .client("s3")
+                .get_object(Bucket=source["S3Bucket"], Key=source["S3Key"], **version)
+            )
+        except ClientError as error:
+            fault = error.response["Error"]
+            raise invalid(
+                f"Error occurred while GetObject. S3 Error Code: {fault.get('Code')}. "
+                f"S3 Error Message: {fault.get('Message')}"
+            ) from None
+        return store_code(stored["Body"].read(), self.world.state_dir)
+
+    def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        if qualifier:
+            if any(alias["FunctionVersion"] == qualifier for alias in function.aliases.values()):
+                raise AwsError("ResourceConflictException", f"Version {qualifier} is used by an alias", 409)
+            function.settings(qualifier)
+            function.versions.pop(qualifier, None)
+        else:
+            with self._guard:
+                del self._functions[function.account, function.region, function.name]
+        self._pool.end_idle(function.arn)
+        return {"StatusCode": 204}
+
+    def ListFunctions(  # noqa: N802
+        self, caller: Caller, FunctionVersion: str | None = None, Marker: str | None = None, MaxItems: int = 50
+    ) -> dict:
+        listed = []
+        for each in self._of(caller):
+            listed.append(each.described(each.latest, qualified=FunctionVersion == "ALL"))
+            if FunctionVersion == "ALL":
+                listed += [each.described(settings, qualified=True) for settings in each.versions.values()]
+        return _page("Functions", listed, Marker, MaxItems)
+
+    # -- versions and aliases --------------------------------------------------------------------------------------
+
+    def PublishVersion(  # noqa: N802
+        self, caller: Caller, FunctionName: str, CodeSha256: str | None = None, Description: str | None = None
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        latest = function.latest
+        if CodeSha256 and CodeSha256 != latest.code.sha256:
+            raise invalid(
+                f"CodeSHA256 ({CodeSha256}) is different from current CodeSHA256 in $LATEST ({latest.code.sha256}). "
+                "Please try again with the CodeSHA256 in $LATEST."
+            )
+        with self._guard:
+            newest = function.versions.get(str(function.published))
+            if newest and replace(newest, version=LATEST, description=latest.description) == latest:
+                return function.described(newest, qualified=True)
+            function.published += 1
+            version = str(function.published)
+            published = replace(latest, version=version, description=Description or latest.description)
+            function.versions[version] = published
+        return function.described(published, qualified=True)
+
+    def ListVersionsByFunction(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Marker: str | None = None, MaxItems: int = 50
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        versions = [function.latest, *function.versions.values()]
+        return _page("Versions", [function.described(each, qualified=True) for each in versions], Marker, MaxItems)
+
+    def CreateAlias(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Name: str, FunctionVersion: str, Description: str = ""
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        if Name in function.aliases:
+            raise AwsError("ResourceConflictException", f"Alias already exists: {function.arn}:{Name}", 409)
+        if Name.isdigit() or not NAME.fullmatch(Name):
+            raise invalid(f"Value '{Name}' at 'name' failed to satisfy constraint")
+        function.settings(FunctionVersion)
+        return self._put_alias(function, Name, FunctionVersion, Description)
+
+    def UpdateAlias(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        Name: str,
+        FunctionVersion: str | None = None,
+        Description: str | None = None,
+    ) -> dict:
+        function, alias = self._alias(caller, FunctionName, Name)
+        version = FunctionVersion or alias["FunctionVersion"]
+        function.settings(version)
+        return self._put_alias(function, Name, version, alias["Description"] if Description is None else Description)
+
+    def _put_alias(self, function: Function, name: str, version: str, description: str) -> dict:
+        function.aliases[name] = {
+            "AliasArn": f"{function.arn}:{name}",
+            "Name": name,
+            "FunctionVersion": version,
+            "Description": description,
+            "RevisionId": str(uuid.uuid4()),
+        }
+        return dict(function.aliases[name])
+
+    def _alias(self, caller: Caller, function_name: str, name: str) -> tuple[Function, dict]:
+        function, _ = self.find(caller, function_name)
+        if name not in function.aliases:
+            raise AwsError("ResourceNotFoundException", f"Cannot find alias arn: {function.arn}:{name}", 404)
+        return function, function.aliases[name]
+
+    def GetAlias(self, caller: Caller, FunctionName: str, Name: str) -> dict:  # noqa: N802
+        return dict(self._alias(caller, FunctionName, Name)[1])
+
+    def ListAliases(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        FunctionVersion: str | None = None,
+        Marker: str | None = None,
+        MaxItems: int = 50,
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        found = [each for each in function.aliases.values() if FunctionVersion in (None, each["FunctionVersion"])]
+        return _page("Aliases", found, Marker, MaxItems)
+
+    def DeleteAlias(self, caller: Caller, FunctionName: str, Name: str) -> None:  # noqa: N802
+        function, _ = self.find(caller, FunctionName)
+        function.aliases.pop(Name, None)
+        function.policies.pop(Name, None)
+
+    # -- policies, concurrency, tags, asynchronous settings ----------------------------------------------------------
+
+    def AddPermission(  # noqa: N802
+        self, caller: Caller, FunctionName: str, StatementId: str, Qualifier: str | None = None, **request: Any
+    ) -> dict:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        function.settings(qualifier)
+        statements = function.policies.setdefault(qualifier, {})
+        if StatementId in statements:
+            raise AwsError(
+                "ResourceConflictException",
+                f"The statement id ({StatementId}) provided already exists. Please provide a new statement id, or "
+                "remove the existing statement.",
+                409,
+            )
+        arn = f"{function.arn}:{qualifier}" if qualifier else function.arn
+        statements[StatementId] = permission_statement(arn, {**request, "StatementId": StatementId}, caller.account)
+        return {"Statement": json.dumps(statements[StatementId])}
+
+    def RemovePermission(  # noqa: N802
+        self, caller: Caller, FunctionName: str, StatementId: str, Qualifier: str | None = None
+    ) -> None:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        if function.policies.get(qualifier, {}).pop(StatementId, None) is None:
+            raise AwsError(
+                "ResourceNotFoundException", f"Statement {StatementId} is not found in resource policy.", 404
+            )
+
+    def GetPolicy(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        policy = function.policy(qualifier)
+        if policy is None:
+            raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+        return {"Policy": json.dumps(policy), "RevisionId": function.latest.revision}
+
+    def PutFunctionConcurrency(  # noqa: N802
+        self, caller: Caller, FunctionName: str, ReservedConcurrentExecutions: int
+    ) -> dict:
+        function, _ = self.find(caller, FunctionName)
+        function.concurrency = ReservedConcurrentExecutions
+        return {"ReservedConcurrentExecutions": ReservedConcurrentExecutions}
+
+    def GetFunctionConcurrency(self, caller: Caller, FunctionName: str) -> dict:  # noqa: N802
+        function, _ = self.find(caller, FunctionName)
+        return {} if function.concurrency is None else {"ReservedConcurrentExecutions": function.concurrency}
+
+    def DeleteFunctionConcurrency(self, caller: Caller, FunctionName: str) -> None:  # noqa: N802
+        self.find(caller, FunctionName)[0].concurrency = None
+
+    def PutFunctionEventInvokeConfig(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Qualifier: str | None = None, **config: Any
+    ) -> dict:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        function.settings(qualifier)
+        function.invoke_configs[qualifier or LATEST] = {**config, "LastModified": self.world.now()}
+        return self.GetFunctionEventInvokeConfig(caller, FunctionName, Qualifier)
+
+    def GetFunctionEventInvokeConfig(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
+    ) -> dict:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        arn = f"{function.arn}:{qualifier or LATEST}"
+        if (qualifier or LATEST) not in function.invoke_configs:
+            raise AwsError("ResourceNotFoundException", f"The function {arn} doesn't have an EventInvokeConfig", 404)
+        return {"FunctionArn": arn, **function.invoke_configs[qualifier or LATEST]}
+
+    def DeleteFunctionEventInvokeConfig(  # noqa: N802
+        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
+    ) -> None:
+        self.GetFunctionEventInvokeConfig(caller, FunctionName, Qualifier)
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        del function.invoke_configs[qualifier or LATEST]
+
+    def TagResource(self, caller: Caller, Resource: str, Tags: dict) -> None:  # noqa: N802
+        self._by_arn(Resource)[0].tags.update(Tags)
+
+    def UntagResource(self, caller: Caller, Resource: str, TagKeys: list[str]) -> None:  # noqa: N802
+        tags = self._by_arn(Resource)[0].tags
+        for key in TagKeys:
+            tags.pop(key, None)
+
+    def ListTags(self, caller: Caller, Resource: str) -> dict:  # noqa: N802
+        return {"Tags": dict(self._by_arn(Resource)[0].tags)}
+
+    # -- invoking --------------------------------------------------------------------------------------------------
+
+    def Invoke(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        InvocationType: str = "RequestResponse",
+        LogType: str = "None",
+        Payload: bytes = b"",
+        Qualifier: str | None = None,
+        ClientContext: str | None = None,
+    ) -> dict:
+        function, qualifier = self.find(caller, FunctionName, Qualifier)
+        settings = function.settings(qualifier)
+        payload = _checked_payload(Payload, MAX_EVENT_PAYLOAD if InvocationType == "Event" else MAX_PAYLOAD)
+        if InvocationType == "DryRun":
+            return {"StatusCode": 204}
+        context = base64.b64decode(ClientContext).decode() if ClientContext else None
+        if InvocationType == "Event":
+            self.world.submit(run_event, self, Event(function, qualifier, str(uuid.uuid4()), payload, context))
+            return {"StatusCode": 202}
+        outcome = self.run(function, settings, qualifier, payload, client_context=context)
+        answer: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload, "ExecutedVersion": settings.version}
+        if outcome.error:
+            answer["FunctionError"] = "Unhandled"
+        if LogType == "Tail":
+            answer["LogResult"] = base64.b64encode(outcome.log[-4096:]).decode()
+        return answer
+
+
+def _checked_payload(payload: Any, limit: int) -> bytes:
+    payload = (
+        payload if isinstance(payload, bytes) else payload.read() if hasattr(payload, "read") else str(payload).encode()
+    )
+    payload = payload or b"{}"
+    if len(payload) > limit:
+        raise AwsError(
+            "RequestTooLargeException",
+            f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
+            413,
+        )
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise AwsError("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None
+    return payload
+
+
+def _page(member: str, items: list[Any], marker: str | None, limit: int) -> dict[str, Any]:
+    start = int(marker or 0)
+    following = {"NextMarker": str(start + limit)} if len(items) > start + limit else {}
+    return {member: items[start : start + limit], **following}
+
+
+def _platform_lines(settings: Settings, invocation: Invocation, outcome: Outcome) -> list[str]:
+    """The lines that Lambda itself writes: START, then END and REPORT (and the timeout in between)."""
+    request_id = invocation.request_id
+    if settings.log_format == "JSON":
+        metrics = {
+            "durationMs": round(outcome.milliseconds, 3),
+            "memorySizeMB": settings.memory,
+            "maxMemoryUsedMB": outcome.memory_mb,
+        }
+        status = {"status": "error" if outcome.error else "success", "requestId": request_id, "metrics": metrics}
+        return [
+            json.dumps({"type": "platform.start", "record": {"requestId": request_id, "version": settings.version}})
+            + "\n",
+            json.dumps({"type": "platform.report", "record": status}) + "\n",
+        ]
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
+        f"Billed Duration: {int(outcome.milliseconds) + 1} ms\tMemory Size: {settings.memory} MB\t"
+        f"Max Memory Used: {outcome.memory_mb} MB"
+    )
+    if outcome.init_milliseconds is not None:
+        report += f"\tInit Duration: {outcome.init_milliseconds:.2f} ms"
+    lines = [f"START RequestId: {request_id} Version: {settings.version}\n"]
+    if outcome.error == "Sandbox.Timedout":
+        lines.append(f"{request_id} Task timed out after {invocation.seconds:.2f} seconds\n")
+    return [*lines, f"END RequestId: {request_id}\n", f"{report}\t\n"]
