@@ -75,8 +75,8 @@ def test_a_run_that_did_not_cover_leaves_the_work(dynamodb):
     units.request(dynamodb, UNIT, "c-1")
     lease = units.acquire(dynamodb, UNIT, "preparing")
     units.note(dynamodb, lease, "preparing")
-    unit = units.finish(dynamodb, lease, covered=False, findings=[{"code": "crawl_failed", "subject": UNIT}])
-    assert unit.dirty > unit.done and unit.findings[0]["code"] == "crawl_failed"
+    unit = units.finish(dynamodb, lease, covered=False, findings=[{"code": "crawl-failed", "subject": UNIT}])
+    assert unit.dirty > unit.done and unit.findings[0]["code"] == "crawl-failed"
 
 
 def test_one_completion_takes_a_crawling_unit_over_and_a_second_finds_nothing(dynamodb):
