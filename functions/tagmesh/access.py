@@ -7,7 +7,6 @@ expression, or has another value, does not match.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
@@ -59,5 +58,7 @@ def sees_database(governance: Governance, subscription: Subscription, data_produ
 def fingerprint(readable_tables: Mapping[str, Iterable[str]]) -> str:
     """A stable name (sha256, hex) for what a consumer can read in one data product: table -> columns.
     Equal exactly if the same columns are readable; tables without a readable column do not count."""
+    import hashlib
+
     content = {table: sorted(columns) for table, columns in readable_tables.items() if columns}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -7,16 +7,16 @@ needs no further check anywhere. The shapes of the files are in ``governance_sha
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tagmesh.rules import Classifier
 
 #: A tag expression: (key, (value, ...)) in the order in which mesh.yaml declares keys and values.
@@ -274,6 +274,8 @@ class Governance:
 
 def digest_of(files: Mapping[str, str]) -> str:
     """The name of a governance version: sha256, in hex, over the sorted (path, text) pairs as JSON."""
+    import hashlib
+
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()
 
 
@@ -281,6 +283,8 @@ def read_folder(path: str | Path) -> dict[str, str]:
     """Every YAML file below a folder: path relative to it (with ``/``) -> text.
 
     Raises GovernanceError if the folder or a file cannot be read as UTF-8 text."""
+    from pathlib import Path
+
     folder = Path(path)
     if not folder.is_dir():
         mend = "give the folder that holds mesh.yaml"

@@ -112,7 +112,7 @@ class _Loader:
                 self.report(other.at, f"Region {other} is not the mesh's, {named[0]} ({named[0].at})", mend)
         return str(named[0]) if named else None
 
-    # ---- LF-Tags ----------------------------------------------------------------------------------------------
+    # ---- LF-Tags ------------------------------------------------------------------------
 
     def _read_keys(self, lf_tags: Fields) -> None:
         if len(lf_tags) > MAX_KEYS:
@@ -179,7 +179,7 @@ class _Loader:
                 pairs[key.lower()] = value.lower()
         return tuple((name, pairs[name]) for name in self.keys if name in pairs)
 
-    # ---- Rules and overrides ----------------------------------------------------------------------------------
+    # ---- Rules and overrides ------------------------------------------------------------
 
     def _rules(self, documents: list[Fields]) -> tuple[Rule, ...]:
         """The rules, sorted by id, so that nothing depends on the order of files."""
@@ -252,7 +252,7 @@ class _Loader:
         if first is not name:
             self.report(name.at, f"{what} is already there: {first.at}", "rename one or remove one")
 
-    # ---- Producers --------------------------------------------------------------------------------------------
+    # ---- Producers ----------------------------------------------------------------------
 
     def _producers(self, documents: list[Fields], rules: tuple[Rule, ...]) -> tuple[Producer, ...]:
         decided = {key: rule for rule in rules for key, _ in rule.raises + rule.clears + rule.assigns}
@@ -351,7 +351,7 @@ class _Loader:
                 self.report(location.at, message, "give every data product a folder of its own")
             around.append((product, location))
 
-    # ---- Consumers --------------------------------------------------------------------------------------------
+    # ---- Consumers ----------------------------------------------------------------------
 
     def _consumers(self, documents: list[Fields], producers: tuple[Producer, ...]) -> tuple[Consumer, ...]:
         products = [product for producer in producers for product in producer.data_products]

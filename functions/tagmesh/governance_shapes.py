@@ -21,6 +21,7 @@ from tagmesh.governance_yaml import (
     shown,
 )
 from tagmesh.rules import FAMILIES, unsafe_regex
+from tagmesh.words import entry
 
 #: Lake Formation developer guide, "Lake Formation tag-based access control considerations".
 MAX_TAG_LENGTH = 50
@@ -56,9 +57,9 @@ IAM_NAME = Scalar(
 )
 GLUE_NAME = Scalar("a name as the Glue catalogue has it", r"(?s)\S|\S.{0,253}\S")
 WORD = Scalar(
-    "lower-case words of letters or digits, joined by _",
-    r"[^\W_]+(?:_[^\W_]+)*",
-    fault=lambda text: None if text == text.lower() else f"`{shown(text)}` is not lower-case",
+    "one or more words: email, first_name",
+    r"(?s).{1,100}",
+    fault=lambda text: None if entry(text) else f"`{shown(text)}` has no letter and no digit",
 )
 EXAMPLE = Scalar("a column name, or table.column, or name:type", r"(?s)[^\s.:]\S*")
 VALUES = MapOf(TAG, TAG)
@@ -267,3 +268,9 @@ def json_schema() -> dict[str, Any]:
         "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds],
         "$defs": {name: record.definition() for name, record in records.items()},
     }
+
+
+if __name__ == "__main__":  # python -m tagmesh.governance_shapes > docs/governance.schema.json
+    import json
+
+    print(json.dumps(json_schema(), indent=2))

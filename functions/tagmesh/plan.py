@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from tagmesh.access import database_tags, sees_database
 from tagmesh.catalog import AssignedTags, Finding
@@ -20,10 +21,26 @@ from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf
 from tagmesh.rules import TableDecision
 
 __all__ = [
-    "AssignTags", "CreateLink", "DeleteLink", "Grant", "Link", "PrincipalPlan", "Resource", "Revoke", "database",
-    "diff", "from_api", "lf_tag", "plan_account_grants", "plan_database_tags", "plan_principal_grants", "plan_tags",
-    "rectangles", "tag_policy", "to_api",
-]  # fmt: skip
+    "AssignTags",
+    "CreateLink",
+    "DeleteLink",
+    "Grant",
+    "Link",
+    "PrincipalPlan",
+    "Resource",
+    "Revoke",
+    "database",
+    "diff",
+    "from_api",
+    "lf_tag",
+    "plan_account_grants",
+    "plan_database_tags",
+    "plan_principal_grants",
+    "plan_tags",
+    "rectangles",
+    "tag_policy",
+    "to_api",
+]
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class AssignTags:
     why: str
 
 
-# ---- LF-Tags ----------------------------------------------------------------------------------------------------
+# ---- LF-Tags ------------------------------------------------------------------------
 
 MAX_COLUMNS = 1000  # a call; the API documents no limit
 
@@ -183,8 +200,7 @@ def _add(changes: _Changes, place: tuple[str | None, str | None], tags: Mapping[
         changes.setdefault(place, {}).update(tags)
 
 
-@dataclass(frozen=True)
-class _Steps:
+class _Steps(NamedTuple):
     """The changes of one column: (close, move, open); ``swaps``: the move leads from open to open."""
 
     phases: tuple[dict[str, str], dict[str, str], dict[str, str]]
@@ -233,7 +249,7 @@ def rectangles(changes: Mapping[str, Mapping[str, str]]) -> list[tuple[tuple[str
     return [(tuple(columns), dict(tags)) for tags, columns in sorted(fewest.items())]
 
 
-# ---- Grants -----------------------------------------------------------------------------------------------------
+# ---- Grants -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

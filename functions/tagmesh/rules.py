@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagmesh.catalog import Column, Finding, Table
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
@@ -52,8 +52,7 @@ _REGEX_ATOM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """One rule that spoke about one column: ``effect`` is raise, clear or assign; ``matched`` says what of the
     column did it (``column word email``, ``type string``)."""
 
@@ -64,8 +63,7 @@ class Match:
     matched: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The value of one LF-Tag key of one column. ``outcome``: raised, cleared, assigned, override or default.
     ``winners`` gave the value, ``losers`` matched too and did not; ``because`` is for people."""
 
@@ -118,8 +116,7 @@ def _family(type_name: str) -> str:
     return _FAMILY.get(name.group(1), "") if name else ""
 
 
-@dataclass(slots=True)
-class _Subject:
+class _Subject(NamedTuple):
     """What a condition looks at."""
 
     column: str
@@ -138,8 +135,7 @@ _Evidence = tuple[str, ...] | None
 _Test = Callable[[_Subject], _Evidence]
 
 
-@dataclass(frozen=True)
-class _CompiledRule:
+class _CompiledRule(NamedTuple):
     rule: Rule
     test: _Test
     effects: Mapping[str, tuple[tuple[str, str], ...]]  # key -> ((effect, value), ...)
@@ -273,7 +269,7 @@ def _apply_partition_floor(
     ]
 
 
-# ---- Conditions -------------------------------------------------------------------------------------------------
+# ---- Conditions ---------------------------------------------------------------------
 
 
 def check_examples(rule: Rule) -> list[str]:

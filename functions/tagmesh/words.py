@@ -79,7 +79,7 @@ class Vocabulary:
     """The words that names are cut into: common ones, and every word that a rule asks for."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._words = COMMON_WORDS.union(part for word in words for part in fold(word).split("_"))
+        self._words = COMMON_WORDS.union(part for word in words for part in _parts(word))
         self._longest = max(map(len, self._words)) + 1  # and a plural's s
         self.split = lru_cache(maxsize=65536)(self._split)
         self.phrases = lru_cache(maxsize=65536)(self._phrases)
@@ -87,9 +87,7 @@ class Vocabulary:
     def _split(self, name: str) -> tuple[str, ...]:
         """The words of a name, lower-case, in order: cut at everything that is no letter, at humps, between
         letters and digits, and, where a run of letters is no word itself, into the fewest known words."""
-        if not name.islower():
-            name = _HUMP.sub("_", name)
-        return tuple(word for token in _TOKEN.findall(fold(name)) for word in self._cut(token))
+        return tuple(word for part in _parts(name) for word in self._cut(part))
 
     def _cut(self, run: str) -> tuple[str, ...]:
         """A run of letters as the fewest known words that make all of it; of two ways as short, the one with the
@@ -135,8 +133,13 @@ class Vocabulary:
 
 
 def entry(word: str) -> str:
-    """An entry of a rule (`e_mail`) as it is looked up among the phrases of a name."""
-    return fold(word).replace("_", "")
+    """An entry of a rule (`e_mail`) as it is looked up among the phrases of a name; "" if it has no letter."""
+    return "".join(_parts(word))
+
+
+def _parts(name: str) -> list[str]:
+    """The runs of letters and of digits of a name, lower-case: cut at anything else, and at humps."""
+    return _TOKEN.findall(fold(name if name.islower() else _HUMP.sub("_", name)))
 
 
 def _singular(word: str) -> str:
