@@ -26,11 +26,14 @@ from local_aws.asl_errors import RUNTIME, StateFailed
 from local_aws.asl_interpreter import MachineTimedOut
 from local_aws.asl_intrinsics import compact
 from local_aws.asl_resources import instant
-from local_aws.asl_tasks import TaskClients, perform
+from local_aws.asl_tasks import perform
+from local_aws.role_clients import RoleClients
+from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
     from local_aws.world import World
 
+STATES = "states.amazonaws.com"
 MAX_RUNNING = 200
 """Executions interpreted at the same time; further ones queue, as under a quota."""
 MAX_CALLS = 64
@@ -136,7 +139,7 @@ class Executions:
         self.by_arn: dict[str, Execution] = {}
         self.tokens: dict[str, TaskToken] = {}
         """Every token given out, the closed ones too: the API tells them from tokens that never were."""
-        self.clients = TaskClients(world)
+        self.clients = RoleClients(world, STATES)
         self.alarms = Alarms(world, "state machines")
         self._loop = asyncio.new_event_loop()
         self._running = asyncio.Semaphore(MAX_RUNNING)
@@ -325,10 +328,14 @@ class Executions:
         return perform(self._client(execution, task), task, (execution.arn, execution.machine.arn))
 
     def _client(self, execution: Execution, task: TaskCall) -> Any:
+        """A client of the machine's role or, where the task has Credentials, of the role it assumes."""
         machine = execution.machine
-        return self.clients.client(
-            task.resource.client, machine.region, machine.role_arn, task.credentials_role, machine.arn
-        )
+        try:
+            return self.clients.client(
+                task.resource.client, machine.role_arn, machine.arn, machine.region, task.credentials_role
+            )
+        except (AwsError, ClientError) as error:
+            raise StateFailed("States.Permissions", f"The role cannot be assumed: {error}") from error
 
     async def _job(self, execution: Execution, task: TaskCall, arn: str) -> Any:
         """Wait for the execution that a task with .sync started; its outcome is the task's result."""

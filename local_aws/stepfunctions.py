@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from local_aws import asl_history, asl_logging, asl_validation, identity
 from local_aws.asl_data_flow import MAX_PAYLOAD_BYTES
 from local_aws.asl_errors import StateFailed
-from local_aws.asl_executions import Execution, Executions, Machine, TaskToken
-from local_aws.asl_tasks import STATES
+from local_aws.asl_executions import STATES, Execution, Executions, Machine, TaskToken
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -84,10 +83,10 @@ class StepFunctions:
         if not NAME.fullmatch(name):
             raise AwsError("InvalidName", f"Invalid Name: '{name}'")
         definition = self._checked_definition(params["definition"], kind)
-        self._check_role(params["roleArn"])
+        arn = f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{name}"
+        self._check_role(params["roleArn"], arn)
         logging = asl_logging.checked(params.get("loggingConfiguration"))
         tracing = params.get("tracingConfiguration", {"enabled": False})
-        arn = f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{name}"
         now = self.world.now()
         machine = Machine(
             arn=arn,
@@ -125,7 +124,7 @@ class StepFunctions:
             changes["definition"] = self._checked_definition(params["definition"], machine.kind)
             changes["text"] = params["definition"]
         if "roleArn" in params:
-            self._check_role(params["roleArn"])
+            self._check_role(params["roleArn"], stateMachineArn)
             changes["role_arn"] = params["roleArn"]
         if "loggingConfiguration" in params:
             changes["logging"] = asl_logging.checked(params["loggingConfiguration"])
@@ -398,11 +397,11 @@ class StepFunctions:
         except asl_validation.InvalidDefinition as error:
             raise AwsError("InvalidDefinition", str(error)) from error
 
-    def _check_role(self, role_arn: str) -> None:
+    def _check_role(self, role_arn: str, machine_arn: str) -> None:
         if not re.fullmatch(r"arn:aws:iam::\d{12}:role/.+", role_arn):
             raise AwsError("InvalidArn", f"Invalid Role Arn: '{role_arn}'")
         try:
-            identity.assume_as_service(self.world, role_arn, "states", STATES)
+            identity.assume_as_service(self.world, role_arn, "states", STATES, machine_arn)
         except AwsError as error:
             raise AwsError(
                 "AccessDeniedException",
