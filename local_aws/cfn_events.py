@@ -247,9 +247,7 @@ TYPES = {
     "AWS::Events::EventBusPolicy": ResourceType(
         _put_bus_policy, lambda site, _id, _old, new: _put_bus_policy(site, new), _delete_bus_policy
     ),
-    "AWS::Events::Rule": ResourceType(
-        _create_rule, _update_rule, _delete_rule, frozenset({"Arn", "RuleName"}), named_by="Name"
-    ),
+    "AWS::Events::Rule": ResourceType(_create_rule, _update_rule, _delete_rule, frozenset({"Arn", "RuleName"})),
     "AWS::Scheduler::Schedule": ResourceType(
         _create_schedule, _update_schedule, _delete_schedule, frozenset({"Arn"}), named_by="Name"
     ),

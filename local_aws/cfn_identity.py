@@ -22,7 +22,8 @@ MISSING = "NoSuchEntity"
 
 
 def _document(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A policy as text. SAM's policy templates have no Version: IAM takes them so, moto's IAM does not."""
+    return value if isinstance(value, str) else json.dumps({"Version": "2012-10-17", **value})
 
 
 # -- AWS::IAM::Role --------------------------------------------------------------------------------------------------

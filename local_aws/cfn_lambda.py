@@ -50,6 +50,7 @@ def _create_function(site: Site, properties: Properties) -> Made:
         functions.put_function_concurrency(
             FunctionName=name, ReservedConcurrentExecutions=properties["ReservedConcurrentExecutions"]
         )
+    site.world.engines["lambda"].prewarm(site.arn("lambda", f"function:{name}"))
     return _function(site, name)
 
 
@@ -75,6 +76,7 @@ def _update_function(site: Site, name: str, old: Properties, new: Properties) ->
         functions.untag_resource(Resource=arn, TagKeys=to_remove)
     if to_set:
         functions.tag_resource(Resource=arn, Tags=to_set)
+    site.world.engines["lambda"].prewarm(arn)
     return _function(site, name)
 
 
@@ -215,9 +217,7 @@ TYPES = {
     "AWS::Lambda::Version": ResourceType(
         _create_version, cannot_update, _delete_version, frozenset({"Version", "FunctionArn"})
     ),
-    "AWS::Lambda::Alias": ResourceType(
-        _create_alias, _update_alias, _delete_alias, frozenset({"AliasArn"}), named_by="Name"
-    ),
+    "AWS::Lambda::Alias": ResourceType(_create_alias, _update_alias, _delete_alias, frozenset({"AliasArn"})),
     "AWS::Lambda::Permission": ResourceType(_create_permission, cannot_update, _delete_permission, frozenset({"Id"})),
     "AWS::Lambda::EventSourceMapping": ResourceType(
         _create_mapping, _update_mapping, _delete_mapping, frozenset({"Id", "EventSourceMappingArn"})

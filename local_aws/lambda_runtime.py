@@ -61,6 +61,8 @@ class Lambda:
         """By account, Region, name."""
         self._running: Counter[str] = Counter()
         """Invocations under way, by function ARN."""
+        self._to_warm: list[str] = []
+        self._s3_clients: dict[str, Any] = {}
         self._guard = threading.Lock()
         self._pool = Pool(self._start)
         world.on_stop.append(self._pool.close)
@@ -106,6 +108,27 @@ class Lambda:
         """A function and the settings that an ARN (with or without qualifier) means. Raises AwsError."""
         function, qualifier = self._by_arn(arn)
         return function, function.settings(qualifier)
+
+    def prewarm(self, function_arn: str) -> None:
+        """Start a process of a function that was just deployed, in the background, one function after the other."""
+        with self._guard:
+            self._to_warm.append(function_arn)
+            if len(self._to_warm) == 1:
+                threading.Thread(target=self._warm, name="prewarm", daemon=True).start()
+
+    def _warm(self) -> None:
+        while not self.world.stopping.is_set():
+            try:
+                function, settings = self.function(self._to_warm[0])
+                sandbox = self._pool.prepare(function.launch(settings, unzipped(settings.code)))
+                if sandbox:
+                    sandbox.wait_initialised()
+            except AwsError as error:  # gone again, or its role is: whoever invokes it is told
+                self.world.activity("error", self._to_warm[0], error.message)
+            with self._guard:
+                self._to_warm.pop(0)
+                if not self._to_warm:
+                    return
 
     def run(
         self,
@@ -316,18 +339,9 @@ class Lambda:
         """The package that a request brings or names. S3 is read as the caller."""
         if "ZipFile" in source:
             return store_code(source["ZipFile"], self.world.state_dir)
-        credentials = (
-            identity.admin(caller.account, caller.region)
-            if caller.is_admin
-            else self.world.credentials[caller.access_key]
-        )
         version = {"VersionId": source["S3ObjectVersion"]} if "S3ObjectVersion" in source else {}
         try:
-            stored = (
-                self.world.session_of(credentials, caller.region)
-                .client("s3")
-                .get_object(Bucket=source["S3Bucket"], Key=source["S3Key"], **version)
-            )
+            stored = self._s3(caller).get_object(Bucket=source["S3Bucket"], Key=source["S3Key"], **version)
         except ClientError as error:
             fault = error.response["Error"]
             raise invalid(
@@ -335,6 +349,16 @@ class Lambda:
                 f"S3 Error Message: {fault.get('Message')}"
             ) from None
         return store_code(stored["Body"].read(), self.world.state_dir)
+
+    def _s3(self, caller: Caller) -> Any:
+        """An S3 client with the caller's own credentials."""
+        if not caller.is_admin:
+            return self.world.session_of(self.world.credentials[caller.access_key], caller.region).client("s3")
+        key = f"{caller.account} {caller.region}"
+        if key not in self._s3_clients:  # a deployer makes many functions: a new client each time would cost more
+            admin = identity.admin(caller.account, caller.region)
+            self._s3_clients[key] = self.world.session_of(admin, caller.region).client("s3")
+        return self._s3_clients[key]
 
     def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
         function, qualifier = self.find(caller, FunctionName, Qualifier)

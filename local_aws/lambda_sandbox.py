@@ -266,6 +266,12 @@ class Sandbox:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def wait_initialised(self) -> None:
+        """Wait until the handler is imported, or the process gives up."""
+        deadline = time.monotonic() + INIT_SECONDS
+        while self._initialised is None and self.alive and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     # -- called by the Runtime API -------------------------------------------------------------------------------
 
     def next_invocation(self) -> Invocation | None:
@@ -421,11 +427,23 @@ class Pool:
                 self._changed.notify_all()
         return sandbox
 
+    def prepare(self, launch: Launch) -> Sandbox | None:
+        """Start a process before it is asked for, if there is none yet and room enough."""
+        with self._changed:
+            known = [*self._busy, *(each for idle in self._idle.values() for each in idle)]
+            if self._closed or len(known) >= self._overall or any(each.launch == launch for each in known):
+                return None
+        sandbox = self._start(launch)
+        self.give_back(sandbox)
+        return sandbox
+
     def give_back(self, sandbox: Sandbox) -> None:
         """Keep a process for the next invocation, if it still runs."""
         with self._changed:
             self._busy.discard(sandbox)
-            if sandbox.alive and not self._closed:
+            if self._closed:
+                sandbox.kill()
+            elif sandbox.alive:
                 self._idle.setdefault(sandbox.launch, []).append(sandbox)
             self._changed.notify_all()
 

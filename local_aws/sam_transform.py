@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ import boto3
 from local_aws.cfn_intrinsics import TemplateError
 
 NAME = "AWS::Serverless-2016-10-31"
+
+logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns that nobody publishes its metrics
 
 # the translator keeps its Region and its metrics in class attributes
 _one_at_a_time = threading.Lock()
