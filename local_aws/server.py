@@ -15,16 +15,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+from moto.core.request import Request
 from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-from local_aws import allowed, identity, wire
+from local_aws import actions, allowed, authorization, iam, identity, s3, sqs, wire
+from local_aws.actions import Need
 from local_aws.admin import answer_admin
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
@@ -48,8 +51,25 @@ ENGINES = (
 )
 """Import paths of the engines. Several may serve one service: the first that has a method for an operation answers."""
 
+@dataclass
+class Judgement:
+    """What became known of a request on its way: for the record."""
+
+    call: Call | None = None
+    verdict: str = "unauthenticated"
+    needs: list[Need] = field(default_factory=list)
+    error: AwsError | None = None
+
+
 UNLOCKED = frozenset({"lambda", "events", "stepfunctions"})
 """Services whose calls in moto may call back into the server: a lock held around them could wait for itself."""
+
+
+HOOKS = {"s3": s3, "iam": iam}
+"""What is done around moto for a service: `before(world, call)`, and `after(world, call, response, before)`."""
+
+OWNED = frozenset({"s3", "sqs", "sns", "kms", "logs"})
+"""Services whose resources may be another account's: moto has to look in the owner's backend."""
 
 
 class Front:
@@ -69,60 +89,100 @@ class Front:
         request, body = wire.read(environ)
         if request.path.startswith("/_local/"):
             return answer_admin(self.world, request, body)
-        call = None
-        verdict = "unauthenticated"
-        asked: tuple[tuple[str, str], ...] = ()
-        error: AwsError | None = None
+        judgement = Judgement()
         try:
-            call, refusal = self._identify(request, body)
-            if refusal:
-                raise refusal
-            verdict = "refused"
-            allowed.check(call.service, call.operation, call.params)
-            response = self._dispatch(call)
-            verdict = "allow"
-        except AwsError as raised:
-            error = raised
-            response = wire.error_response(call, error) if call else wire.unroutable_response(request, error)
+            response = self._answer(request, body, judgement)
+        except AwsError as error:
+            response = self._failed(request, judgement, error)
         except Exception:  # noqa: BLE001 - the boundary of the process: AWS answers 500 too
             trace = traceback.format_exc()
             self.world.failures.append(trace)
             log.error("%s %s broke\n%s", request.method, request.path, trace)
-            error = AwsError("InternalFailure", f"the local AWS broke: {trace.strip().splitlines()[-1]}", 500)
-            response = wire.error_response(call, error) if call else wire.unroutable_response(request, error)
-        if call:
-            self._record(call, verdict, asked, error, response, started)
+            reason = trace.strip().splitlines()[-1]
+            response = self._failed(request, judgement, AwsError("InternalFailure", reason, 500))
+        self._record(judgement, response, started)
         return response
 
-    def _identify(self, request: Any, body: bytes) -> tuple[Call, AwsError | None]:
-        """The call that a request makes; with the error when its caller is nobody we know."""
+    def _answer(self, request: Request, body: bytes, judgement: Judgement) -> Response:
         signature = wire.signature(request)
         if signature is None:
-            raise AwsError("MissingAuthenticationToken", "Missing Authentication Token", 403)
+            raise identity.unauthenticated(wire.likely_service(request), "missing")
         service = wire.service_of(request, signature.signing_name)
         if service not in allowed.services():
-            raise AwsError(allowed.REFUSED, f"the local AWS has no {service} (no local_aws/allowed/{service}.yaml)")
+            raise AwsError(allowed.REFUSED, allowed.no_such_service(service))
         model, params, protocol = wire.parse(request, body, service)
-        refusal = None
-        try:
-            caller = identity.caller_of(self.world, signature)
-        except AwsError as error:
-            refusal = error
-            caller = identity.Caller("", signature.region, "", "", access_key=signature.access_key)
-        call = Call(service, model.name, params, caller, model, protocol, request, body, wire.new_request_id())
-        return call, refusal
+        nobody = identity.Caller("", signature.region, "", signature.access_key)
+        call = Call(service, model.name, params, nobody, model, protocol, request, body, wire.new_request_id())
+        judgement.call = call
+        judgement.call = call = replace(call, caller=identity.caller_of(self.world, signature, service))
+        if (end := wire.presigned_until(request)) and end <= self.world.now():
+            raise AwsError("AccessDenied", "Request has expired", 403)
+        judgement.verdict = "refused"
+        allowed.check(service, call.operation, params)
+        if service != "s3":  # which has errors of its own for each parameter
+            wire.check_constraints(call)
+        judgement.verdict = "deny"
+        judgement.needs = actions.needs(self.world, call.caller, service, call.operation, params)
+        withheld = self._authorize(call, judgement.needs)
+        judgement.verdict = "allow"
+        if withheld:
+            return self._put_events(call, withheld)
+        return self._dispatch(call, judgement.needs)
 
-    def _dispatch(self, call: Call) -> Response:
+    def _authorize(self, call: Call, needs: list[Need]) -> dict[int, AwsError]:
+        """Judge a call. Raises the service's AccessDenied, save for the entries of PutEvents that only the policy of
+        another account's bus denies: those are returned, by index, and fail one by one."""
+        keys = wire.request_keys(call)
+        withheld = {}
+        for index, need in enumerate(needs):
+            denied = authorization.denial(self.world, call.caller, need, keys)
+            if denied and denied.by_resource and need.action == "events:PutEvents":
+                withheld[index] = authorization.error(call.caller, call.service, denied)
+            elif denied:
+                raise authorization.error(call.caller, call.service, denied)
+        return withheld
+
+    def _put_events(self, call: Call, withheld: dict[int, AwsError]) -> Response:
+        """PutEvents without the withheld entries, which fail in their places."""
+        entries = call.params["Entries"]
+        handler = self.world.handler("events", "PutEvents")
+        if handler is None:
+            raise next(iter(withheld.values()))
+        sent = [entry for index, entry in enumerate(entries) if index not in withheld]
+        answers = handler(call.caller, **{**call.params, "Entries": sent})["Entries"] if sent else []
+        results = iter(answers)
+        answer = [
+            {"ErrorCode": withheld[index].code, "ErrorMessage": withheld[index].message}
+            if index in withheld
+            else next(results)
+            for index in range(len(entries))
+        ]
+        failed = sum("ErrorCode" in each for each in answer)
+        return wire.result_response(call, {"FailedEntryCount": failed, "Entries": answer})
+
+    def _dispatch(self, call: Call, needs: list[Need]) -> Response:
         handler = self.world.handler(call.service, call.operation)
         if handler is not None:
             return wire.result_response(call, handler(call.caller, **call.params))
-        return self.moto(call)
+        hooks = HOOKS.get(call.service)
+        known = hooks.before(self.world, call) if hooks else None
+        account = call.caller.account
+        if call.service in OWNED and needs:
+            account = needs[0].owner(call.caller)
+        if call.service == "sqs" and call.operation == "ReceiveMessage":
+            call = sqs.wait_for_message(self.world, call, account)
+        response = self.moto(call, account)
+        return hooks.after(self.world, call, response, known) if hasattr(hooks, "after") else response
 
-    def moto(self, call: Call) -> Response:
-        """Let moto answer a call, in the caller's account."""
+    def moto(self, call: Call, account: str) -> Response:
+        """Let moto answer a call, in an account."""
         app = self._moto_app(call.service)
-        environ = {name: value for name, value in call.request.environ.items() if not name.startswith("werkzeug.request")}
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller.account
+        environ = {
+            name: value for name, value in call.request.environ.items() if not name.startswith("werkzeug.")
+        }
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+        if call.service == "s3" and call.request.content_type == "application/x-www-form-urlencoded":
+            environ["CONTENT_TYPE"] = "binary/octet-stream"  # or moto reads an object as a form
         wire.rewind(environ, call.body)
         try:
             if call.service in UNLOCKED:
@@ -134,36 +194,40 @@ class Front:
             raise AwsError(allowed.REFUSED, f"moto does not do {call.service}:{call.operation}: {error}") from error
         return wire.with_request_id(response, call.request_id)
 
-    def _moto_app(self, service: str) -> Callable:
-        with self._guard:
-            if service not in self._moto_apps:
-                self._moto_apps[service] = create_backend_app(service)
-            return self._moto_apps[service]
+    def _failed(self, request: Request, judgement: Judgement, error: AwsError) -> Response:
+        judgement.error = error
+        if judgement.call:
+            return wire.error_response(judgement.call, error)
+        return wire.unroutable_response(request, error)
 
-    def _record(
-        self,
-        call: Call,
-        verdict: str,
-        asked: tuple[tuple[str, str], ...],
-        error: AwsError | None,
-        response: Response,
-        started: float,
-    ) -> None:
-        code = error.code if error else None
+    def _record(self, judgement: Judgement, response: Response, started: float) -> None:
+        call = judgement.call
+        if call is None:
+            return
+        code = judgement.error.code if judgement.error else None
         if code is None and response.status_code >= 400:
             code = wire.error_code(response)
+        verdict = judgement.verdict
+        if code == allowed.REFUSED:
+            verdict = "refused"
         self.world.record(
             service=call.service,
             operation=call.operation,
             account=call.caller.account,
             region=call.caller.region,
             principal=call.caller.principal,
-            actions=tuple(action for action, _ in asked),
-            resources=tuple(resource for _, resource in asked),
+            actions=tuple(dict.fromkeys(need.action for need in judgement.needs)),
+            resources=tuple(dict.fromkeys(need.resource for need in judgement.needs)),
             verdict=verdict,
             error=code,
             milliseconds=round((time.perf_counter() - started) * 1000, 2),
         )
+
+    def _moto_app(self, service: str) -> Callable:
+        with self._guard:
+            if service not in self._moto_apps:
+                self._moto_apps[service] = create_backend_app(service)
+            return self._moto_apps[service]
 
 
 class Handler(MotoRequestHandler):
@@ -226,7 +290,9 @@ class LocalAws:
         os.environ["MOTO_PORT"] = str(self.port)  # moto calls its own server by it
         for path in ENGINES:
             _add_engine(self.world, path)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="local-aws", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:

@@ -12,12 +12,13 @@ import io
 import json
 import re
 import uuid
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+import moto.core.errors
 from botocore.utils import parse_timestamp
 from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
 from moto.core.request import Request, determine_request_protocol
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from local_aws.identity import Caller
 
 # Errors that a service's model does not list (AccessDenied of S3, say) are no reason to warn.
-warnings.filterwarnings("ignore", message="Exception.* does not match an error shape")
+moto.core.errors.warn = lambda *_args, **_kwargs: None
 
 SERVICE_OF_SIGNING_NAME = {
     "states": "stepfunctions",
@@ -120,6 +121,16 @@ def signature(request: Request) -> Signature | None:
     return Signature(access_key, token, region, signing_name.lower())
 
 
+def presigned_until(request: Request) -> datetime | None:
+    """When a presigned URL ends, or None for a request that is signed otherwise."""
+    if expires := request.args.get("Expires"):
+        return datetime.fromtimestamp(int(expires), UTC)
+    if seconds := request.args.get("X-Amz-Expires"):
+        signed = datetime.strptime(request.args["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return signed + timedelta(seconds=int(seconds))
+    return None
+
+
 def service_of(request: Request, signing_name: str) -> str:
     """botocore's name of the service that a request is for."""
     if signing_name == "dynamodb" and request.headers.get("X-Amz-Target", "").startswith("DynamoDBStreams"):
@@ -127,6 +138,29 @@ def service_of(request: Request, signing_name: str) -> str:
     if signing_name == "s3" and request.raw_path.startswith("/v20180820/"):
         return "s3control"
     return SERVICE_OF_SIGNING_NAME.get(signing_name, signing_name)
+
+
+def likely_service(request: Request) -> str:
+    """A service whose way of saying no fits a request that is not signed, so that nobody knows whom it is for."""
+    if "X-Amz-Target" in request.headers:
+        return "json"
+    return "sts" if (request.content_type or "").startswith("application/x-www-form-urlencoded") else "s3"
+
+
+def request_keys(call: Call) -> dict[str, Any]:
+    """The condition keys of a request that do not depend on what it is for."""
+    given = call.params.get("Tags") or call.params.get("tags") or []
+    if isinstance(given, dict):
+        tags = {str(key): str(value) for key, value in given.items()}
+    else:
+        pairs = [{name.lower(): value for name, value in tag.items()} for tag in given if isinstance(tag, dict)]
+        tags = {pair["key"]: pair.get("value", "") for pair in pairs if "key" in pair}
+    return {
+        "aws:SourceIp": call.request.remote_addr,
+        "aws:UserAgent": call.request.headers.get("User-Agent"),
+        "aws:TagKeys": list(tags) or None,
+        **{f"aws:RequestTag/{key}": value for key, value in tags.items()},
+    }
 
 
 def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, dict[str, Any], str]:
@@ -158,6 +192,65 @@ def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, 
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise AwsError("SerializationException", f"{operation.name}: a parameter has the wrong type: {error}") from error
     return operation, {name: value for name, value in params.items() if value not in (None, [])}, protocol
+
+
+def check_constraints(call: Call) -> None:
+    """Hold the parameters of a call to what the service's model says: required members, lengths, ranges, enums.
+
+    boto3 checks only some of it, and only its own callers. Raises AwsError ValidationException in AWS's words.
+    """
+    if call.model.input_shape is None:
+        return
+    faults = list(_faults(call.params, call.model.input_shape, ""))
+    if faults:
+        plural = "error" if len(faults) == 1 else "errors"
+        code = "ValidationError" if call.protocol == "query" else "ValidationException"
+        raise AwsError(code, f"{len(faults)} validation {plural} detected: {'; '.join(faults)}")
+
+
+PYTHON_TYPES = {"string": str, "list": list, "map": dict, "boolean": bool}
+
+
+def _faults(value: Any, shape: Any, path: str) -> Iterator[str]:
+    def fault(constraint: str) -> str:
+        return f"Value at '{path}' failed to satisfy constraint: Member must {constraint}"
+
+    kind = shape.type_name
+    expected = PYTHON_TYPES.get(kind)
+    if expected and not isinstance(value, expected):
+        yield f"Value at '{path}' must be a {kind}"
+        return
+    if kind == "structure" and isinstance(value, dict):
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
+        for name, below in value.items():
+            if name in shape.members and below is not None:
+                yield from _faults(below, shape.members[name], _below(path, name))
+    elif kind == "list" and isinstance(value, list):
+        for index, item in enumerate(value, 1):
+            yield from _faults(item, shape.member, f"{path}.{index}.member")
+    elif kind == "map" and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _faults(item, shape.value, f"{path}.{key}.member")
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if kind in ("string", "list", "blob") and isinstance(value, (str, list, bytes)):
+        if least is not None and len(value) < least:
+            yield fault(f"have length greater than or equal to {least}")
+        if most is not None and len(value) > most:
+            yield fault(f"have length less than or equal to {most}")
+        if kind == "string" and (known := shape.metadata.get("enum")) and value not in known:
+            yield fault(f"satisfy enum value set: [{', '.join(known)}]")
+    elif kind in ("integer", "long") and isinstance(value, int):
+        if least is not None and value < least:
+            yield fault(f"have value greater than or equal to {least}")
+        if most is not None and value > most:
+            yield fault(f"have value less than or equal to {most}")
+
+
+def _below(path: str, name: str) -> str:
+    lower = name[:1].lower() + name[1:]
+    return f"{path}.{lower}" if path else lower
 
 
 def _timestamp(value: Any) -> datetime:

@@ -1,6 +1,6 @@
 """The allow-list: what this local AWS is known to do, checked before anything else sees a request.
 
-One YAML file per service, named as botocore names it:
+One YAML file per service, named as botocore names it; a long one may go on in `<service>-<part>.yaml`:
 
     operations:
       PutItem: [TableName, Item, ReturnValues]     # a bare parameter allows all that is nested below it
@@ -11,7 +11,8 @@ One YAML file per service, named as botocore names it:
 
 A service's list may be split: `glue.yaml` and `glue-*.yaml` both belong to glue.
 
-An operation or a parameter that is not listed is refused with `LocalAwsNotSupported`. An entry arrives with a test.
+An operation or a parameter that is not listed is refused with `LocalAwsNotSupported`. An entry arrives with a
+test.
 `cloudformation.yaml` has `resources` besides: resource type -> list of (dotted) properties.
 """
 
@@ -49,62 +50,67 @@ def tree(paths: list[str]) -> Tree:
 
 
 @cache
-def services() -> frozenset[str]:
-    """The services that have an allow-list."""
-    return frozenset(path.stem for path in FOLDER.glob("*.yaml") if not _part_of(path.stem))
-
-
-def _part_of(stem: str) -> str | None:
-    """The service of which a file is a part: `glue-crawlers` of glue. None for a service's own file."""
-    service = stem.rpartition("-")[0]
-    return service if service and (FOLDER / f"{service}.yaml").exists() else None
+def _files() -> dict[str, list[Path]]:
+    """Service -> its files."""
+    stems = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    files: dict[str, list[Path]] = {}
+    for stem, path in stems.items():
+        service = stem.rpartition("-")[0]
+        files.setdefault(service if service in stems else stem, []).append(path)
+    return files
 
 
 @cache
-def _files(service: str) -> list[dict[str, Any]]:
-    """The contents of a service's file and of its parts."""
-    paths = [FOLDER / f"{service}.yaml", *sorted(FOLDER.glob(f"{service}-*.yaml"))]
+def services() -> frozenset[str]:
+    """The services that have an allow-list."""
+    return frozenset(_files())
+
+
+@cache
+def _content(service: str) -> list[dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [
-        yaml.load(path.read_text("utf-8"), Loader=loader) or {}  # noqa: S506 - our own files
-        for path in paths
-        if path.stem == service or _part_of(path.stem) == service
-    ]
+    return [yaml.load(path.read_text("utf-8"), Loader=loader) or {} for path in _files().get(service, [])]
+
+
+def _trees(service: str, section: str) -> dict[str, Tree]:
+    return {
+        name: tree(paths or [])
+        for content in _content(service)
+        for name, paths in (content.get(section) or {}).items()
+    }
 
 
 @cache
 def operations(service: str) -> dict[str, Tree]:
     """Operation -> allowed parameters, of one service."""
-    return {
-        name: tree(paths or [])
-        for content in _files(service)
-        for name, paths in (content.get("operations") or {}).items()
-    }
+    return _trees(service, "operations")
 
 
 @cache
 def resources() -> dict[str, Tree]:
     """CloudFormation resource type -> allowed properties."""
-    return {
-        name: tree(paths or [])
-        for content in _files("cloudformation")
-        for name, paths in (content.get("resources") or {}).items()
-    }
+    return _trees("cloudformation", "resources")
+
+
+def no_such_service(service: str) -> str:
+    """What to say of a service without an allow-list."""
+    return f"the local AWS has no {service} (there is no file local_aws/allowed/{service}.yaml)"
 
 
 def check(service: str, operation: str, params: dict[str, Any]) -> None:
-    """Refuse what is not listed. Raises AwsError LocalAwsNotSupported that names it and the file to add it to."""
+    """Refuse what is not listed.
+
+    Raises AwsError LocalAwsNotSupported that names it, and the file to add it to.
+    """
     if service not in services():
-        raise AwsError(REFUSED, f"the local AWS has no {service} (no file local_aws/allowed/{service}.yaml)")
-    allowed = operations(service).get(operation)
-    where = f"local_aws/allowed/{service}.yaml"
+        raise AwsError(REFUSED, no_such_service(service))
+    add = f"(add it to local_aws/allowed/{service}.yaml, with a test)"
     if operation not in operations(service):
-        raise AwsError(REFUSED, f"the local AWS does not do {service}:{operation} (add it to {where} with a test)")
-    if unlisted := sorted(set(_unlisted(params, allowed, ""))):
-        names = ", ".join(unlisted)
+        raise AwsError(REFUSED, f"the local AWS does not do {service}:{operation} {add}")
+    if names := unlisted(params, operations(service)[operation]):
+        listed = ", ".join(names)
         raise AwsError(
-            REFUSED,
-            f"the local AWS does not do the parameter {names} of {service}:{operation} (add it to {where} with a test)",
+            REFUSED, f"the local AWS does not do the parameter {listed} of {service}:{operation} {add}"
         )
 
 
