@@ -93,8 +93,9 @@ def plan_tags(
     data product's own tags on the database. Permissive values are only ever assigned to columns; one that
     somebody put on a table or the database is closed there.
 
-    A column that has its table's value of a key is taken to inherit it: answers of Lake Formation do not
-    always tell. If that is wrong (assigned by hand, and equal), the next run sees the difference."""
+    Answers of Lake Formation do not always tell an inherited value from an assigned one that is equal. What
+    must be closed is therefore closed at every level; a default assigned by hand below one that is inherited
+    keeps its column closed until the next run, which sees the difference."""
     decisions = sorted(decisions, key=lambda decision: decision.table)
     plan = _TagPlan(governance, data_product)
     plan.parent(None, database, {})
@@ -127,10 +128,11 @@ class _TagPlan:
         """The database (no table) or a table: closed where it has what it should not, opened again at the end."""
         for key in self._keys:
             value, resting = effective.get(key.name), self._resting[key.name]
-            if value == resting or (table is not None and value == inherited.get(key.name)):
+            closed = value is None or value == key.default
+            if value == resting or (closed and table is not None and value == inherited.get(key.name)):
                 continue
-            if value is not None or key.name not in self._own:
-                _add(self._close, (table, None), {key.name: key.default} if value != key.default else {})
+            if not closed or key.name not in self._own:
+                _add(self._close, (table, None), {key.name: key.default})
             if key.name in self._own:
                 _add(self._reopen, (table, None), {key.name: resting})
 
@@ -148,18 +150,19 @@ class _TagPlan:
         held_closed = False
         for key in self._keys:
             name = key.name
+            closed = state.get(name) in (None, key.default)
             follows = state.get(name) == inherited.get(name)
             settled = inherited.get(name) == self._resting[name]
+            if follows and not settled:
+                if not closed:  # inherited, or its own and equal: closed either way
+                    _add(self._close, place, {name: key.default})
+                state[name] = key.default  # as its parent will be
             if name not in self._own:
                 final[name] = decided[name].value
-                if follows and not settled:
-                    if state.get(name) is not None:  # inherited or its own: closed either way
-                        _add(self._close, place, {name: key.default})
-                    state[name] = key.default  # as its parent will be
-            elif not follows:
+            elif not follows or not (settled or closed):
                 final[name] = self._own[name]
-            else:
-                held_closed = held_closed or not settled  # its parent is closed first and opened last
+            elif not settled:
+                held_closed = True  # until its parent is opened, last
         steps = _steps(self._keys, state, final, held_closed)
         for phase, tags in zip((self._close, self._move, self._open), steps.phases, strict=True):
             _add(phase, place, tags)
