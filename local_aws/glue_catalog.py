@@ -22,7 +22,7 @@ from local_aws.glue_search import searched
 from local_aws.glue_tables import Database, Table
 from local_aws.lf_locking import serialized
 from local_aws.lf_model import catalog_of, denied, insufficient, invalid, is_below, not_found, refused, s3_path
-from local_aws.lf_paging import page, with_token
+from local_aws.lf_paging import chosen_page, page, with_token
 from local_aws.lf_settings import checked_defaults
 from local_aws.wire import AwsError
 
@@ -101,10 +101,14 @@ class Glue:
         databases = [] if kind == "FOREIGN" else self.lookup.databases(own)
         if kind:
             databases += self._foreign_databases(own)
-        visible = [database for database in databases if self.lookup.sees_database(caller.principal, database)]
-        shown, following = page(visible, params.get("NextToken"), params.get("MaxResults"), DATABASES_PAGE)
-        answer = {"DatabaseList": [self._shown_database(caller, database) for database in shown]}
-        return with_token(answer, following)
+
+        def shown(database: Database) -> dict | None:
+            visible = self.lookup.sees_database(caller.principal, database)
+            return self._shown_database(caller, database) if visible else None
+
+        token, wanted = params.get("NextToken"), params.get("MaxResults")
+        listed, following = chosen_page(databases, shown, token, wanted, DATABASES_PAGE)
+        return with_token({"DatabaseList": listed}, following)
 
     def UpdateDatabase(self, caller: Any, **params: Any) -> dict:
         """Replace the properties of a database, of a link's target: needs ALTER. Defaults not given stay."""
@@ -141,6 +145,12 @@ class Glue:
     def _holder(self, caller: Any, catalog: str, name: str) -> Database:
         return self.lookup.holder(caller.principal, catalog, name)
 
+    def _is_link(self, caller: Any, params: dict) -> bool:
+        """Whether DatabaseName names a database link."""
+        catalog = catalog_of(caller, params.get("CatalogId"))
+        database = self.lookup.find(catalog, params["DatabaseName"].lower())
+        return database is not None and database.is_link
+
     def _foreign_databases(self, own: str) -> list[Database]:
         others = [catalog for catalog in self.lookup.catalogs() if catalog != own]
         return [database for other in others for database in self.lookup.databases(other) if not database.is_link]
@@ -164,8 +174,7 @@ class Glue:
         catalog, given = catalog_of(caller, params.get("CatalogId")), params["TableInput"]
         database = self._holder(caller, catalog, params["DatabaseName"])
         name = values.folded_name(given["Name"], "Table")
-        through_link = (database.catalog, database.name) != (catalog, params["DatabaseName"].lower())
-        if given.get("TargetTable") is not None and through_link:
+        if given.get("TargetTable") is not None and self._is_link(caller, params):
             raise invalid("a table resource link cannot be created through a database resource link")
         self._require_on_database(caller, database, "CREATE_TABLE")
         if database.catalog != caller.account:
@@ -242,15 +251,22 @@ class Glue:
     def GetTables(self, caller: Any, **params: Any) -> dict:
         """The visible tables of a database, through a link the target's. Expression: a regular expression on names."""
         database = self._holder(caller, catalog_of(caller, params.get("CatalogId")), params["DatabaseName"])
+        through_link = self._is_link(caller, params)
+        if not self.lookup.sees_any_table(caller.principal, database):
+            if not self.lookup.sees_database(caller.principal, database):
+                raise not_found(f"Database {params['DatabaseName'].lower()} not found.")
+            return {"TableList": []}
         names = sorted(database.tables)
         if expression := params.get("Expression"):
-            names = [name for name in names if _pattern(expression).fullmatch(name)]
-        found = [self._found_or_none(caller, params, name) for name in names]
-        visible = [table for table in found if table]
-        if not visible and not self.lookup.sees_database(caller.principal, database):
-            raise not_found(f"Database {params['DatabaseName'].lower()} not found.")
-        shown, following = page(visible, params.get("NextToken"), params.get("MaxResults"), TABLES_PAGE)
-        return with_token({"TableList": [self._shown_found(table) for table in shown]}, following)
+            pattern = _pattern(expression)
+            names = [name for name in names if pattern.fullmatch(name)]
+
+        def shown(name: str) -> dict | None:
+            found = self.lookup.table_or_none(caller.principal, database, name, through_link)
+            return self._shown_found(found) if found else None
+
+        tables, following = chosen_page(names, shown, params.get("NextToken"), params.get("MaxResults"), TABLES_PAGE)
+        return with_token({"TableList": tables}, following)
 
     def GetTableVersions(self, caller: Any, **params: Any) -> dict:
         """The current version of a table and the archived ones, newest first.
@@ -290,12 +306,6 @@ class Glue:
     def _found(self, caller: Any, params: dict, name: str) -> Found:
         catalog = catalog_of(caller, params.get("CatalogId"))
         return self.lookup.table(caller.principal, catalog, params["DatabaseName"], name)
-
-    def _found_or_none(self, caller: Any, params: dict, name: str) -> Found | None:
-        try:
-            return self._found(caller, params, name)
-        except AwsError:
-            return None
 
     def _real(self, caller: Any, params: dict, name: str) -> Found:
         catalog = catalog_of(caller, params.get("CatalogId"))

@@ -17,6 +17,7 @@ from typing import Any
 from local_aws.glue_tables import Database, ResolvedTable, Table
 from local_aws.lf_access import TableAccess
 from local_aws.lf_model import denied, not_found
+from local_aws.wire import AwsError
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,19 @@ class Lookup:
         IAM_ALLOWED_PRINCIPALS keeps another account's principal out.
         """
         holder = self.holder(principal, catalog, database)
-        through = (holder.catalog, holder.name) != (catalog, database.lower())
+        return self._within(principal, holder, name, self.find(catalog, database.lower()).is_link)
+
+    def table_or_none(self, principal: str, holder: Database, name: str, through_link: bool) -> Found | None:
+        """As `table`, in a database already found; None for what is not visible."""
+        try:
+            return self._within(principal, holder, name, through_link)
+        except AwsError:
+            return None
+
+    def sees_any_table(self, principal: str, database: Database) -> bool:
+        return any(self.access.table(principal, table).visible for table in database.tables.values())
+
+    def _within(self, principal: str, holder: Database, name: str, through_link: bool) -> Found:
         table = holder.tables.get(name.lower())
         if table is None:
             raise not_found(f"Table {name.lower()} not found.")
@@ -127,8 +140,8 @@ class Lookup:
             )
         if not access.visible:
             raise not_found(f"Table {name.lower()} not found.")
-        if not table.is_link or through:
-            return Found(table, access, through_link=through)
+        if not table.is_link or through_link:
+            return Found(table, access, through_link=through_link)
         target = self._target_table(table)
         target_access = self.access.table(principal, target) if target else None
         if target_access is None or not target_access.visible:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.lf_grants import GrantStore
+from local_aws.lf_grants import GrantStore, topic
 from local_aws.lf_model import (
     CATALOG_PERMISSIONS,
     DATABASE_PERMISSIONS,
@@ -150,16 +150,16 @@ class Access:
             return Held()
         if self.is_admin(principal):
             return Held(CATALOG_PERMISSIONS, CATALOG_PERMISSIONS)
-        grants = self._grants.of(catalog, (principal, group_of(account), IAM_ALLOWED), catalog)
-        return held_by((grant for grant in grants if isinstance(grant.resource, CatalogResource)), CATALOG_PERMISSIONS)
+        grantees, about = (principal, group_of(account), IAM_ALLOWED), topic(CatalogResource(catalog))
+        return held_by(self._grants.of(catalog, grantees, catalog, about), CATALOG_PERMISSIONS)
 
     def location(self, principal: str, catalog: str, path: str) -> Held:
         """Data location permissions on a path: on a location one has them on everything below it."""
 
         def covering(grantees: Iterable[str], grantor: str) -> Held:
             held = Held()
-            for grant in self._grants.of(catalog, grantees, grantor):
-                if isinstance(grant.resource, LocationResource) and is_below(path, grant.resource.path):
+            for grant in self._grants.of(catalog, grantees, grantor, topic(LocationResource(catalog, path))):
+                if is_below(path, grant.resource.path):
                     held |= Held(grant.permissions, grant.grantable)
             return held
 
@@ -181,9 +181,8 @@ class Access:
         every = TAG_PERMISSIONS | TAG_VALUE_PERMISSIONS
 
         def on_value(grantees: Iterable[str], grantor: str) -> Held:
-            grants = self._grants.of(catalog, grantees, grantor)
-            kept = (g for g in grants if isinstance(g.resource, TagResource) and g.resource.key == key)
-            return held_by((g for g in kept if g.resource.value in (value, "*")), every)
+            grants = self._grants.of(catalog, grantees, grantor, topic(TagResource(catalog, key, value)))
+            return held_by((g for g in grants if g.resource.value in (value, "*")), every)
 
         if not self._tags.has(catalog, key):
             return Held()
@@ -237,11 +236,11 @@ class Access:
         tags = {} if database.is_link else self._tags.effective(named)
 
         def applies(grant: Grant) -> bool:
-            if isinstance(grant.resource, PolicyResource) and grant.resource.kind == "DATABASE":
+            if isinstance(grant.resource, PolicyResource):
                 return not database.is_link and not grant.void and matches(grant.resource.expression, tags)
-            return grant.resource == named
+            return True
 
-        grants = self._grants.of(database.catalog, grantees, grantor)
+        grants = self._grants.of(database.catalog, grantees, grantor, topic(named), ("policy", "DATABASE"))
         return held_by((grant for grant in grants if applies(grant)), DATABASE_PERMISSIONS)
 
     # -- tables -------------------------------------------------------------------------------------------------
@@ -281,7 +280,8 @@ class Access:
 
     def _table_grants(self, grantees: Iterable[str], table: Any, grantor: str) -> TableAccess:
         access = TableAccess()
-        for grant in self._grants.of(table.catalog, grantees, grantor):
+        about = (("table", table.database, table.name), ("table", table.database, None), ("policy", "TABLE"))
+        for grant in self._grants.of(table.catalog, grantees, grantor, *about):
             access |= self._covered(grant, table)
         return access
 
@@ -289,27 +289,27 @@ class Access:
         """What one grant gives on one table."""
         columns = frozenset(table.column_names)
         match grant.resource:
-            case TableResource(_, table.database, None | table.name):
+            case TableResource():
                 return _on_whole(grant, columns)
-            case ColumnsResource(_, table.database, None | table.name, included, excluded):
+            case ColumnsResource(_, _, _, included, excluded):
                 if not grant.resource.filtered:
                     return _on_whole(grant, columns)
                 chosen = (columns if included is None else columns & included) - excluded
                 return TableAccess(described=chosen, selected=chosen, visible=bool(chosen))
-            case PolicyResource(_, "TABLE", expression) if not grant.void and not table.is_link:
+            case PolicyResource(_, _, expression) if not grant.void and not table.is_link:
                 return self._matched(grant, expression, table, columns)
         return TableAccess()
 
     def _matched(self, grant: Grant, expression: Any, table: Any, columns: frozenset[str]) -> TableAccess:
         named = TableResource(table.catalog, table.database, table.name)
-        table_matches = matches(expression, self._tags.effective(named))
-        matching = frozenset(c for c in columns if matches(expression, self._tags.effective((named, c))))
+        table_matches, matching = self._tags.matching(expression, named, columns)
         if table_matches and matching == columns:
             return _on_whole(grant, columns)
         if not table_matches and not matching:
             return TableAccess()
         reads = "SELECT" in grant.permissions or "ALL" in grant.permissions
-        return TableAccess(described=matching, selected=matching if reads else NOTHING, visible=True)
+        shown = frozenset(matching)
+        return TableAccess(described=shown, selected=shown if reads else NOTHING, visible=True)
 
 
 def _on_whole(grant: Grant, columns: frozenset[str]) -> TableAccess:

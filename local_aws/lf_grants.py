@@ -16,6 +16,7 @@ from local_aws.lf_model import (
     ColumnsResource,
     DatabaseResource,
     Grant,
+    LocationResource,
     PolicyResource,
     Resource,
     TableResource,
@@ -40,43 +41,75 @@ def pieces(resource: Resource, permissions: frozenset[str], grantable: frozenset
     return kept
 
 
+def topic(resource: Resource) -> tuple:
+    """What a resource is about: grants are found by it. A table and its columns share one."""
+    match resource:
+        case DatabaseResource(_, name):
+            return ("database", name)
+        case TableResource(_, database, name) | ColumnsResource(_, database, name):
+            return ("table", database, name)
+        case PolicyResource(_, kind):
+            return ("policy", kind)
+        case TagResource(_, key):
+            return ("tag", key)
+        case LocationResource():
+            return ("location",)
+    return ("catalog",)
+
+
+class Holdings(dict[tuple, dict[tuple[str, Resource], Grant]]):
+    """The grants to one principal on one catalogue's resources: topic -> (grantor, resource) -> grant."""
+
+    def get_grant(self, grantor: str, resource: Resource) -> Grant | None:
+        return self.get(topic(resource), {}).get((grantor, resource))
+
+    def put(self, grant: Grant) -> None:
+        self.setdefault(topic(grant.resource), {})[(grant.grantor, grant.resource)] = grant
+
+    def drop(self, grant: Grant) -> None:
+        del self[topic(grant.resource)][(grant.grantor, grant.resource)]
+
+    def grants(self) -> Iterator[Grant]:
+        for grants in self.values():
+            yield from grants.values()
+
+
 class GrantStore:
     """The grants on all catalogues, each once per grantor's account, principal and resource."""
 
     def __init__(self) -> None:
-        self._grants: dict[str, dict[str, dict[tuple[str, Resource], Grant]]] = defaultdict(lambda: defaultdict(dict))
+        self._held: dict[str, dict[str, Holdings]] = defaultdict(lambda: defaultdict(Holdings))
 
-    def of(self, catalog: str, principals: Iterable[str], grantor: str) -> Iterator[Grant]:
-        """The grants on a catalogue's resources that `grantor` made to any of `principals`."""
+    def of(self, catalog: str, principals: Iterable[str], grantor: str, *topics: tuple) -> Iterator[Grant]:
+        """The grants on a catalogue's resources that `grantor` made to any of `principals`; of all topics or some."""
         for principal in principals:
-            for grant in self._grants[catalog].get(principal, {}).values():
-                if grant.grantor == grantor:
-                    yield grant
+            held = self._held[catalog].get(principal)
+            if held is None:
+                continue
+            for wanted in topics or tuple(held):
+                for grant in held.get(wanted, {}).values():
+                    if grant.grantor == grantor:
+                        yield grant
 
     def all(self, catalog: str) -> list[Grant]:
         """All grants on a catalogue's resources, in a stable order."""
-        by_principal = self._grants[catalog]
+        by_principal = self._held[catalog]
         return [
             grant
             for principal in sorted(by_principal)
-            for grant in sorted(by_principal[principal].values(), key=lambda g: (g.grantor, repr(_key(g.resource))))
+            for grant in sorted(by_principal[principal].grants(), key=lambda g: (g.grantor, repr(_key(g.resource))))
         ]
 
     def find(self, principal: str, resource: Resource, grantor: str) -> Grant | None:
-        return self._grants[resource.catalog].get(principal, {}).get((grantor, resource))
+        held = self._held[resource.catalog].get(principal)
+        return held.get_grant(grantor, resource) if held else None
 
     def iam_allowed(self, resource: DatabaseResource | TableResource) -> bool:
         """Whether IAM_ALLOWED_PRINCIPALS holds anything on a database or table."""
-        held = self._grants[resource.catalog].get(IAM_ALLOWED, {})
+        held = self._held[resource.catalog].get(IAM_ALLOWED, Holdings())
         if isinstance(resource, DatabaseResource):
-            return (resource.catalog, resource) in held
-        on_table = (TableResource, ColumnsResource)
-        return any(
-            isinstance(grant.resource, on_table)
-            and grant.resource.database == resource.database
-            and grant.resource.name in (None, resource.name)
-            for grant in held.values()
-        )
+            return bool(held.get(topic(resource)))
+        return any(held.get(("table", resource.database, name)) for name in (None, resource.name))
 
     # -- granting -----------------------------------------------------------------------------------------------
 
@@ -94,15 +127,15 @@ class GrantStore:
         """Add permissions to what the principal has from this grantor. Granting what is there changes nothing."""
         for part, gives, options in pieces(resource, permissions, grantable):
             part, before = self._merged_columns(principal, part, grantor)
-            held = self._grants[part.catalog][principal]
+            held = self._held[part.catalog][principal]
             if before:
-                del held[(grantor, before.resource)]
+                held.drop(before)
                 gives, options = before.permissions | gives, before.grantable | options
                 unchanged = (part, gives, options) == (before.resource, before.permissions, before.grantable)
                 if unchanged and not before.void:
-                    held[(grantor, part)] = before
+                    held.put(before)
                     continue
-            held[(grantor, part)] = Grant(principal, part, gives, options, grantor, now, by)
+            held.put(Grant(principal, part, gives, options, grantor, now, by))
 
     def _merged_columns(self, principal: str, part: Resource, grantor: str) -> tuple[Resource, Grant | None]:
         """Column lists of one table are kept as one list: the resource to keep, and the grant that it replaces."""
@@ -113,10 +146,8 @@ class GrantStore:
         return part, self.find(principal, part, grantor)
 
     def _listed_columns(self, principal: str, part: ColumnsResource, grantor: str) -> Grant | None:
-        for grant in self._grants[part.catalog].get(principal, {}).values():
-            kept = grant.resource
-            listed = isinstance(kept, ColumnsResource) and kept.included is not None and grant.grantor == grantor
-            if listed and (kept.database, kept.name) == (part.database, part.name):
+        for grant in self.of(part.catalog, (principal,), grantor, topic(part)):
+            if isinstance(grant.resource, ColumnsResource) and grant.resource.included is not None:
                 return grant
         return None
 
@@ -167,52 +198,40 @@ class GrantStore:
     def _shrink(
         self, grant: Grant, part: Resource, gone: frozenset, options: frozenset, by: str, now: datetime
     ) -> None:
-        held = self._grants[part.catalog][grant.principal]
-        del held[(grant.grantor, grant.resource)]
+        held = self._held[part.catalog][grant.principal]
+        held.drop(grant)
         if isinstance(part, ColumnsResource) and part.included is not None and gone:
             left = grant.resource.included - part.included
             if left:
                 kept = replace(grant.resource, included=left)
-                held[(grant.grantor, kept)] = replace(grant, resource=kept, updated=now, by=by)
+                held.put(replace(grant, resource=kept, updated=now, by=by))
             return
         permissions, grantable = grant.permissions - gone, grant.grantable - gone - options
         if permissions:
-            left = replace(grant, permissions=permissions, grantable=grantable, updated=now, by=by)
-            held[(grant.grantor, grant.resource)] = left
+            held.put(replace(grant, permissions=permissions, grantable=grantable, updated=now, by=by))
 
     # -- life of the resources ----------------------------------------------------------------------------------
 
     def forget_database(self, database: DatabaseResource) -> None:
         """Drop the grants on a database that was deleted, with those on all its tables."""
-
-        def gone(resource: Resource) -> bool:
-            on_tables = isinstance(resource, (TableResource, ColumnsResource)) and resource.database == database.name
-            return resource == database or on_tables
-
-        self._drop(database.catalog, gone)
+        for held in self._held[database.catalog].values():
+            for about in [about for about in held if about[:2] == ("table", database.name)]:
+                del held[about]
+            held.pop(topic(database), None)
 
     def forget_table(self, table: TableResource) -> None:
         """Drop the named grants on a table that was deleted. Grants on all tables stay."""
-
-        def gone(resource: Resource) -> bool:
-            named = isinstance(resource, (TableResource, ColumnsResource))
-            return named and (resource.database, resource.name) == (table.database, table.name)
-
-        self._drop(table.catalog, gone)
+        for held in self._held[table.catalog].values():
+            held.pop(topic(table), None)
 
     def forget_tag(self, catalog: str, key: str) -> None:
         """A tag was deleted: grants on it go, and policies that use it are void for good, though still listed."""
-        self._drop(catalog, lambda resource: isinstance(resource, TagResource) and resource.key == key)
-        for held in self._grants[catalog].values():
-            for name, grant in held.items():
-                policy = isinstance(grant.resource, PolicyResource)
-                if policy and any(used == key for used, _ in grant.resource.expression):
-                    held[name] = replace(grant, void=True)
-
-    def _drop(self, catalog: str, gone) -> None:
-        for held in self._grants[catalog].values():
-            for name in [name for name, grant in held.items() if gone(grant.resource)]:
-                del held[name]
+        for held in self._held[catalog].values():
+            held.pop(("tag", key), None)
+            for kind in ("DATABASE", "TABLE"):
+                for grant in list(held.get(("policy", kind), {}).values()):
+                    if any(used == key for used, _ in grant.resource.expression):
+                        held.put(replace(grant, void=True))
 
 
 def _key(resource: Resource) -> tuple:

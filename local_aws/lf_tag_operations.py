@@ -27,7 +27,7 @@ from local_aws.lf_model import (
     refused,
     resource_member,
 )
-from local_aws.lf_paging import page, with_token
+from local_aws.lf_paging import chosen_page, page, with_token
 from local_aws.lf_tags import NO_TAG, TagStore, Target, folded, matches, pairs_to_api
 from local_aws.wire import AwsError
 
@@ -39,13 +39,15 @@ TO_TAG_TABLE = frozenset({"DESCRIBE", "ALTER", "DROP", "INSERT", "SELECT", "DELE
 
 
 class TagOperations:
-    """LF-Tag operations over the stores. `lookup` finds databases and tables (glue_lookup.Lookup)."""
+    """LF-Tag operations over the stores, made for one API call. `lookup` finds databases and tables."""
 
     def __init__(self, tags: TagStore, grants: GrantStore, access: Access, lookup: Any) -> None:
         self._tags = tags
         self._grants = grants
         self._access = access
         self._lookup = lookup
+        self._described: dict[tuple[str, str, str, str], bool] = {}
+        """Answers of this call: a page of tables asks about few tags, very often."""
 
     # -- definitions --------------------------------------------------------------------------------------------------
 
@@ -102,7 +104,10 @@ class TagOperations:
         return {"CatalogId": catalog, "TagKey": key, "TagValues": values} if values else None
 
     def _describes(self, caller: Any, catalog: str, key: str, value: str) -> bool:
-        return "DESCRIBE" in self._access.tag(caller.principal, catalog, key, value).permissions
+        asked = (caller.principal, catalog, key, value)
+        if asked not in self._described:
+            self._described[asked] = "DESCRIBE" in self._access.tag(*asked).permissions
+        return self._described[asked]
 
     # -- assignments --------------------------------------------------------------------------------------------------
 
@@ -113,18 +118,25 @@ class TagOperations:
         resource that is not there or not visible, AccessDeniedException without the permissions on the resource. Tags
         that are not there or lack ASSOCIATE are in Failures; the others are assigned.
         """
-        catalog = catalog_of(caller, catalog_id)
-        owner, targets = self._taggable(caller, catalog, resource)
-        return self._each(owner, pairs, lambda key, value: self._assign(caller, owner, targets, key, value))
+        owner, checked = self._checked(caller, catalog_id, resource, pairs)
+        targets = self._taggable(caller, owner, resource)
+        return self._each(checked, pairs, lambda key, value: self._assign(caller, owner, targets, key, value))
 
     def remove(self, caller: Any, catalog_id: str | None, resource: dict, pairs: list[dict]) -> dict:
         """RemoveLFTagsFromResource: as assign; inherited values show again."""
-        catalog = catalog_of(caller, catalog_id)
-        owner, targets = self._taggable(caller, catalog, resource)
-        return self._each(owner, pairs, lambda key, value: self._remove(caller, owner, targets, key, value))
+        owner, checked = self._checked(caller, catalog_id, resource, pairs)
+        targets = self._taggable(caller, owner, resource)
+        return self._each(checked, pairs, lambda key, value: self._remove(caller, owner, targets, key, value))
 
-    def _each(self, catalog: str, pairs: list[dict], apply: Any) -> dict:
-        checked = _checked_pairs(catalog, pairs)
+    def _checked(
+        self, caller: Any, catalog_id: str | None, resource: dict, pairs: list[dict]
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """The catalogue of the resource, and the folded keys and values."""
+        shape = resource[resource_member(resource)]
+        owner = shape.get("CatalogId") or catalog_of(caller, catalog_id)
+        return owner, _checked_pairs(owner, pairs)
+
+    def _each(self, checked: list[tuple[str, str]], pairs: list[dict], apply: Any) -> dict:
         failures = []
         for (key, value), pair in zip(checked, pairs, strict=True):
             try:
@@ -152,8 +164,8 @@ class TagOperations:
         if "ASSOCIATE" not in self._access.tag(caller.principal, catalog, key, value).permissions:
             raise insufficient("ASSOCIATE", f"LF-Tag {key}={value}")
 
-    def _taggable(self, caller: Any, catalog: str, resource: dict) -> tuple[str, list[Target]]:
-        """The catalogue and the targets of a resource that the caller may tag."""
+    def _taggable(self, caller: Any, catalog: str, resource: dict) -> list[Target]:
+        """The targets of a resource that the caller may tag."""
         database, table, columns = self._named(caller, catalog, resource)
         holder = table or database
         if holder.is_link:
@@ -170,9 +182,9 @@ class TagOperations:
                 f"Insufficient Lake Formation permission(s): Required {lacking} with the grant option on {holder.name}"
             )
         if table is None:
-            return database.catalog, [DatabaseResource(database.catalog, database.name)]
+            return [DatabaseResource(database.catalog, database.name)]
         named = TableResource(table.catalog, table.database, table.name)
-        return table.catalog, [(named, column) for column in columns] if columns else [named]
+        return [(named, column) for column in columns] if columns else [named]
 
     def _named(self, caller: Any, catalog: str, resource: dict) -> tuple[Database, Table | None, list[str]]:
         """The database, table and columns that a Resource names, if visible. EntityNotFoundException otherwise."""
@@ -231,15 +243,17 @@ class TagOperations:
         """SearchDatabasesByLFTags: visible databases whose tags match, with the tags the caller may describe."""
         catalog = catalog_of(caller, catalog_id)
         expression = self._searched(caller, catalog, conditions)
-        found = []
-        for database in self._lookup.databases(catalog):
+
+        def tagged(database: Database) -> dict | None:
             tags = self._tags.effective(DatabaseResource(catalog, database.name))
             if database.is_link or not matches(expression, tags):
-                continue
-            if self._lookup.sees_database(caller.principal, database):
-                name = {"CatalogId": catalog, "Name": database.name}
-                found.append({"Database": name, "LFTags": self._shown(caller, catalog, tags)})
-        shown, following = page(found, token, wanted, SEARCH_PAGE)
+                return None
+            if not self._lookup.sees_database(caller.principal, database):
+                return None
+            name = {"CatalogId": catalog, "Name": database.name}
+            return {"Database": name, "LFTags": self._shown(caller, catalog, tags)}
+
+        shown, following = chosen_page(self._lookup.databases(catalog), tagged, token, wanted, SEARCH_PAGE)
         return with_token({"DatabaseList": shown}, following)
 
     def search_tables(
@@ -255,13 +269,13 @@ class TagOperations:
             for name in sorted(database.tables)
             if not database.tables[name].is_link
         ]
-        matching = [
-            table
-            for table in tables
-            if self._matches(expression, table) and self._access.table(caller.principal, table).visible
-        ]
-        shown, following = page(matching, token, wanted, SEARCH_PAGE)
-        return with_token({"TableList": [self._tagged(caller, table) for table in shown]}, following)
+
+        def tagged(table: Table) -> dict | None:
+            visible = self._matches(expression, table) and self._access.table(caller.principal, table).visible
+            return self._tagged(caller, table) if visible else None
+
+        shown, following = chosen_page(tables, tagged, token, wanted, SEARCH_PAGE)
+        return with_token({"TableList": shown}, following)
 
     def _searched(self, caller: Any, catalog: str, conditions: list[dict]) -> Any:
         expression = expression_from_api(conditions)
@@ -273,8 +287,8 @@ class TagOperations:
 
     def _matches(self, expression: Any, table: Table) -> bool:
         named = TableResource(table.catalog, table.database, table.name)
-        targets = [named, *((named, name) for name in table.column_names)]
-        return any(matches(expression, self._tags.effective(target)) for target in targets)
+        on_table, on_columns = self._tags.matching(expression, named, table.column_names)
+        return on_table or bool(on_columns)
 
     def _tagged(self, caller: Any, table: Table) -> dict:
         on_database = self._tags.effective(DatabaseResource(table.catalog, table.database))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from local_aws.lf_model import DatabaseResource, Expression, TableResource, invalid, not_found
@@ -61,7 +61,8 @@ class TagStore:
 
     def __init__(self) -> None:
         self._tags: dict[str, dict[str, Tag]] = defaultdict(dict)
-        self._assigned: dict[Target, dict[str, str]] = {}
+        self._assigned: dict[DatabaseResource | TableResource, dict[str, str]] = {}
+        self._on_columns: dict[TableResource, dict[str, dict[str, str]]] = {}
 
     # -- definitions --------------------------------------------------------------------------------------------
 
@@ -106,8 +107,8 @@ class TagStore:
             raise invalid("UpdateLFTag needs values to add or to delete, and none in both")
         if not set(deleted) <= set(tag.values):
             raise not_found(NO_TAG)
-        for target, assigned in self._assigned.items():
-            if _catalog(target) == catalog and assigned.get(tag.key) in deleted:
+        for assigned in self._assignments(catalog):
+            if assigned.get(tag.key) in deleted:
                 raise invalid(f"Update not allowed: LF-Tag {tag.key}={assigned[tag.key]} is assigned to a resource")
         values = [value for value in tag.values if value not in deleted]
         values += [value for value in added if value not in values]
@@ -119,26 +120,43 @@ class TagStore:
         """Delete a tag with all its assignments: that it is in use is no obstacle. EntityNotFoundException."""
         tag = self.get(catalog, key)
         del self._tags[catalog][tag.key]
+        for assigned in self._assignments(catalog):
+            assigned.pop(tag.key, None)
+
+    def _assignments(self, catalog: str) -> Iterator[dict[str, str]]:
+        """Everything assigned to the resources of a catalogue."""
         for target, assigned in self._assigned.items():
-            if _catalog(target) == catalog:
-                assigned.pop(tag.key, None)
+            if target.catalog == catalog:
+                yield assigned
+        for table, columns in self._on_columns.items():
+            if table.catalog == catalog:
+                yield from columns.values()
 
     # -- assignments --------------------------------------------------------------------------------------------
 
     def assign(self, target: Target, key: str, value: str) -> None:
         """Assign a folded key and value; the same key's earlier value is replaced. InvalidInputException above 50."""
-        assigned = self._assigned.setdefault(target, {})
+        if isinstance(target, tuple):
+            table, column = target
+            assigned = self._on_columns.setdefault(table, {}).setdefault(column, {})
+        else:
+            assigned = self._assigned.setdefault(target, {})
         if key not in assigned and len(assigned) >= TAGS_PER_RESOURCE:
             raise invalid(f"more than {TAGS_PER_RESOURCE} LF-Tags on one resource")
         assigned[key] = value
 
     def remove(self, target: Target, key: str) -> None:
         """Remove a key: what is inherited shows again."""
-        self._assigned.get(target, {}).pop(key, None)
+        self._own(target).pop(key, None)
+
+    def _own(self, target: Target) -> dict[str, str]:
+        if isinstance(target, tuple):
+            return self._on_columns.get(target[0], {}).get(target[1], {})
+        return self._assigned.get(target, {})
 
     def assigned(self, target: Target) -> dict[str, str]:
         """What is assigned to the target itself."""
-        return dict(self._assigned.get(target, {}))
+        return dict(self._own(target))
 
     def effective(self, target: Target) -> dict[str, str]:
         """What the target has: inherited from database and table, overridden by what is assigned lower down."""
@@ -146,9 +164,20 @@ class TagStore:
             case DatabaseResource():
                 return self.assigned(target)
             case TableResource(catalog, database, _):
-                return {**self.assigned(DatabaseResource(catalog, database)), **self.assigned(target)}
+                return {**self._own(DatabaseResource(catalog, database)), **self._own(target)}
             case (table, _):
-                return {**self.effective(table), **self.assigned(target)}
+                return {**self.effective(table), **self._own(target)}
+
+    def matching(self, expression: Expression, table: TableResource, names: Iterable[str]) -> tuple[bool, set[str]]:
+        """Whether a table's effective tags match, and which of its columns' do."""
+        on_table = self.effective(table)
+        table_matches, own = matches(expression, on_table), self._on_columns.get(table, {})
+        columns = {
+            name
+            for name in names
+            if (matches(expression, {**on_table, **own[name]}) if own.get(name) else table_matches)
+        }
+        return table_matches, columns
 
     # -- life of the resources ----------------------------------------------------------------------------------
 
@@ -158,17 +187,13 @@ class TagStore:
 
     def forget_table(self, table: TableResource) -> None:
         """Drop the assignments of a table that was deleted, and of its columns."""
-        for target in [t for t in self._assigned if t == table or isinstance(t, tuple) and t[0] == table]:
-            del self._assigned[target]
+        self._assigned.pop(table, None)
+        self._on_columns.pop(table, None)
 
     def forget_columns(self, table: TableResource, names: Iterable[str]) -> None:
         """Drop the assignments of columns that a table no longer has: one of that name added later inherits."""
         for name in names:
-            self._assigned.pop((table, name), None)
-
-
-def _catalog(target: Target) -> str:
-    return target[0].catalog if isinstance(target, tuple) else target.catalog
+            self._on_columns.get(table, {}).pop(name, None)
 
 
 def matches(expression: Expression, tags: Mapping[str, str]) -> bool:
