@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Demo:
     def happened(self, event: Event, text: str = "") -> None:
         """Note something and show it, one line of the timeline."""
         self.report.timeline.append(event)
-        line = f"{event.seconds:6.1f}  {event.stage:<9} {event.subject}" + (f"  {text}" if text else "")
+        line = f"{event.seconds:6.1f}  {event.stage:<10} {event.subject}" + (f"  {text}" if text else "")
         self.console.print(Text(line), soft_wrap=True)
 
     def did(self, stage: str, subject: str, text: str = "") -> None:
@@ -153,8 +154,9 @@ def _deploy(demo: Demo, stack: Stack, project: Path, place: Place) -> bool:
 
 def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Upload]) -> None:
     """Upload, and watch until the mesh has come to rest."""
-    follower = Follower(server, demo.began, demo.happened)
-    follower.catch_up()
+    admin = place.administrator(demo.central)
+    follower = Follower(server, admin, demo.began, demo.happened)
+    follower.catch_up()  # what the deployments set going
     files: Counter[str] = Counter()
     for upload, error in upload_all(uploads, place):
         if error:
@@ -164,10 +166,8 @@ def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Uploa
     for folder, count in sorted(files.items()):
         demo.did("upload", folder, f"{count} file{'s'[: count != 1]}")
     expected = sorted({upload.data_product.unit for upload in uploads})
-    admin = place.administrator(demo.central)
-    settled = demo.attempt(
-        "settle", "the mesh", lambda: wait_until_settled(follower, admin, expected, demo.console.print)
-    )
+    say = partial(demo.did, "settle", "the mesh")
+    settled = demo.attempt("settle", "the mesh", lambda: wait_until_settled(follower, admin, expected, say))
     if settled is not None:
         demo.did("settled", "the mesh", "nothing is left to do")
 

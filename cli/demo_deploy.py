@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.exceptions import ClientError
 from tagmesh.governance import Governance
 
 from cli.demo_accounts import ORGANIZATION_ID, Place, external_accounts
@@ -130,8 +131,25 @@ def deploy(stack: Stack, project: Path, place: Place) -> float:
     arguments = ["deploy", "--config-env", stack.config_env, "--stack-name", stack.name]
     arguments += ["--region", place.region, "--parameter-overrides", *overrides]
     with _sam_places:
-        sam(arguments, project, place.environment(stack.account))
+        try:
+            sam(arguments, project, place.environment(stack.account))
+        except DeployError as error:
+            raise DeployError("\n".join([*_why_resources_failed(stack, place), str(error)])) from error
     return time.monotonic() - started
+
+
+def _why_resources_failed(stack: Stack, place: Place) -> list[str]:
+    """The stack's own account of what went wrong, in the order in which it happened."""
+    cloudformation = place.administrator(stack.account).client("cloudformation")
+    try:
+        events = cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    except ClientError:
+        return []  # it failed before there was a stack
+    return [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]
 
 
 _sam_places = threading.BoundedSemaphore(SAM_AT_ONCE)
@@ -152,7 +170,7 @@ def sam(arguments: list[str], project: Path, environment: dict[str, str]) -> str
     )
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip() and "Uploading to" not in line]
-        raise DeployError(f"`sam {' '.join(arguments)}` failed:\n" + "\n".join(lines[-25:]))
+        raise DeployError(f"`sam {' '.join(arguments)}` failed:\n" + "\n".join(lines[-8:]))
     return done.stdout
 
 

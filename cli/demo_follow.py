@@ -1,7 +1,9 @@
 """Watching the mesh at work: what happens, as it happens, until there is nothing left to do."""
 
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +17,29 @@ from cli.demo_report import Event, Execution
 
 LOOK_EVERY = 1.0  # seconds between two looks at what has happened
 SETTLE_TIMEOUT = 150.0  # seconds for the mesh to come to rest
+LOG_GROUP = "/tagmesh/functions"
+LATE_LOGS = 5000  # milliseconds that a function's lines may come later than another's
 UNITS_TABLE = "tagmesh-units"
 SWEEP = "tagmesh-sweep"
+
+STAGES = {
+    "record-uploads": "event",
+    "prepare-crawl": "crawl",
+    "classify-tables": "classify",
+    "apply-tags": "tag",
+    "grant-access": "share",
+    "link-consumer": "link",
+    "deploy-governance": "governance",
+    "load-governance": "governance",
+    "configure-lake-formation": "settings",
+    "sweep-mesh": "sweep",
+}
+TOLD_BY_LOGS = ("function", "execution")  # what the functions' own words tell better, unless it failed
+LOGGED_ALWAYS = {
+    *("level", "location", "message", "timestamp", "service", "cold_start", "correlation_id", "xray_trace_id"),
+    *("function_name", "function_memory_size", "function_arn", "function_request_id", "exception", "exception_name"),
+    "stack_trace",
+}
 
 
 class NotSettled(Exception):
@@ -24,20 +47,79 @@ class NotSettled(Exception):
 
 
 class Follower:
-    """Reads the server's activity feed onwards, and hands on each line as an Event with its text."""
+    """Reads onwards what the local AWS saw and what the mesh's functions logged, and hands it on in order of time."""
 
-    def __init__(self, server: local.Server, began: datetime, show: Callable[[Event, str], None]) -> None:
+    def __init__(
+        self, server: local.Server, admin: Identity, began: datetime, show: Callable[[Event, str], None]
+    ) -> None:
         self.server = server
         self.began = began
         self.show = show
-        self.seen = 0
+        self._logs = admin.client("logs")
+        self._activity_seen = 0
+        self._logged_until = int(began.timestamp() * 1000)
+        self._logs_seen: set[str] = set()
 
     def catch_up(self) -> None:
-        """Hand on what has happened since the last time."""
-        for line in local.ask(self.server, "activity", after=self.seen):
-            self.seen = line["n"]
-            seconds = (datetime.fromisoformat(line["time"]) - self.began).total_seconds()
-            self.show(Event(line["stage"], line["subject"], round(seconds, 2)), line["text"])
+        """Hand on what has happened since the last time; what is the same several times, once, with the number."""
+        news = [*self._activity(), *self._logged()]
+        times = Counter((stage, subject, text) for _, stage, subject, text in news)
+        for seconds, *said in sorted(news):
+            if count := times.pop(tuple(said), 0):
+                stage, subject, text = said
+                self.show(Event(stage, subject, seconds), f"{count} x {text}" if count > 1 else text)
+
+    def _activity(self) -> Iterable[tuple[float, str, str, str]]:
+        for line in local.ask(self.server, "activity", after=self._activity_seen):
+            self._activity_seen = line["n"]
+            stage, subject, text = line["stage"], line["subject"], line["text"]
+            if stage in TOLD_BY_LOGS and "FAILED" not in text and "failed" not in text:
+                continue
+            if stage == "event":
+                stage = "published" if subject == "DataProductPublished" else stage
+                text = _route(text)
+            yield self._seconds(datetime.fromisoformat(line["time"])), stage, subject, text[:300]
+
+    def _logged(self) -> Iterable[tuple[float, str, str, str]]:
+        pages = self._logs.get_paginator("filter_log_events").paginate(
+            logGroupName=LOG_GROUP, startTime=self._logged_until
+        )
+        for event in (event for page in pages for event in page["events"]):
+            if event["eventId"] in self._logs_seen:
+                continue
+            self._logs_seen.add(event["eventId"])
+            self._logged_until = max(self._logged_until, event["timestamp"] - LATE_LOGS)
+            if said := _said(event["message"]):
+                yield self._seconds(datetime.fromtimestamp(event["timestamp"] / 1000, UTC)), *said
+
+    def _seconds(self, moment: datetime) -> float:
+        return round((moment - self.began).total_seconds(), 2)
+
+
+def _route(text: str) -> str:
+    """`111111111111 default: rule -> arn:...` as who sent it where."""
+    found = re.fullmatch(r"(\d{12}) (\S+): \S* -> arn:[^:]*:[^:]*:[^:]*:(\d{12}):(\S+)", text)
+    return f"{found[2]} bus of {found[1]} -> {found[4]} of {found[3]}" if found else text
+
+
+def _said(message: str) -> tuple[str, str, str] | None:
+    """Stage, subject and text of a structured line of a function's log; None for any other line."""
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or "message" not in line or "function_name" not in line:
+        return None
+    function = line["function_name"].removeprefix("tagmesh-")
+    details = {name: value for name, value in line.items() if name not in LOGGED_ALWAYS}
+    subject = str(details.pop("unit", function))
+    told = [f"{name} {_listed(value)}" for name, value in details.items()]
+    text = f"{line['message']}: {', '.join(told)}" if told else line["message"]
+    return STAGES.get(function, function), subject, text if line["level"] == "INFO" else f"{line['level']} {text}"
+
+
+def _listed(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True)
@@ -133,7 +215,7 @@ def read_executions(server: local.Server) -> list[Execution]:
     executions = sorted(local.ask(server, "executions"), key=lambda execution: execution["start"])
     return [
         Execution(
-            execution["state_machine"],
+            execution["stateMachine"],
             execution["status"],
             execution.get("name") or "",
             ": ".join(part for part in (execution.get("error"), execution.get("cause")) if part),

@@ -52,7 +52,7 @@ def plan_uploads(data: Path, governance: Governance) -> tuple[list[Upload], list
             continue
         findings += [
             Finding(
-                code="stray_file",
+                code="stray-file",
                 subject=f"{producer.name}/{file.name}",
                 message="a file beside the data products' folders belongs to none of them: it was not uploaded",
                 mend=f"move it to {producer.name}/<data product>/<table>/",
@@ -89,7 +89,7 @@ def _is_data(file: Path) -> bool:
 
 def _undescribed(place: str, wanted: str) -> Finding:
     return Finding(
-        code="undescribed_folder",
+        code="undescribed-folder",
         subject=place,
         message="no governance file describes this folder: nothing of it was uploaded",
         mend=f"add {wanted} to the governance files, or take the folder away",
