@@ -293,9 +293,9 @@ class World:
 
         Raises AwsError AccessDenied, with the policy's resource named.
         """
-        from local_aws import identity
+        from local_aws import authorization
 
-        identity.authorize_service(self, service_principal, action, resource, source_arn, source_account)
+        authorization.authorize_service(self, service_principal, action, resource, source_arn, source_account)
 
     # -- end
 
