@@ -144,9 +144,14 @@ def location_arn(product: DataProduct) -> str:
 
 
 def permissions(lf: Any, **filters: Any) -> Iterator[dict[str, Any]]:
-    """Explicit grants, 1,000 a page, as ListPermissions answers them."""
-    for page in lf.get_paginator("list_permissions").paginate(PaginationConfig={"PageSize": 1000}, **filters):
+    """Explicit grants, 1,000 a page, as ListPermissions answers them (boto3 has no paginator for it)."""
+    page: dict[str, Any] = {}
+    while True:
+        more = {"NextToken": page["NextToken"]} if page else {}
+        page = lf.list_permissions(MaxResults=1000, **more, **filters)
         yield from page["PrincipalResourcePermissions"]
+        if not page.get("NextToken"):
+            return
 
 
 def grant(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None:
