@@ -1,6 +1,7 @@
 """The `tagmesh` command."""
 
 import signal
+import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,24 @@ def local_status(port: Port = local.DEFAULT_PORT) -> None:
     """Say what runs, and what has happened in it so far."""
     for line in local.status(port):
         print(line)
+
+
+@app.command("bucket-policy")
+def print_bucket_policy(
+    bucket: Annotated[str, typer.Argument(help="A bucket that already exists.")],
+    central: Annotated[str, typer.Option(help="The central catalog account: twelve digits.")],
+    rule: Annotated[
+        bool, typer.Option("--rule", help="Print a template of the rule to the central bus instead.")
+    ] = False,
+) -> None:
+    """Print what an existing bucket needs; nothing is changed. See docs/existing-buckets.md."""
+    from cli.bucket_policy import statements, uploads_rule
+
+    if not (len(central) == 12 and central.isdigit()):
+        print(f"--central {central} is no account id: give twelve digits, leading zeros included", file=sys.stderr)
+        raise typer.Exit(2)
+    printed = uploads_rule(bucket, central) if rule else statements(bucket, central)
+    print(json_module.dumps(printed, indent=2))
 
 
 @app.command()
