@@ -62,16 +62,17 @@ class Serde:
         return self.get("use.null.for.invalid.data").lower() == "true"
 
 
-def read(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
-    """The rows of one file. `columns` are those of the table's StorageDescriptor, in its order.
+def read(body: bytes, serde: Serde, names: Sequence[str], wanted: pa.Schema, path: str) -> pa.Table:
+    """The wanted columns of one file's rows; only they are parsed, as Athena does.
 
-    `path` is named in errors. Raises BadData; NotImplementedError for a SerDe that is not built.
+    `names` are all columns of the table's StorageDescriptor in its order; `path` is named in errors. Raises BadData;
+    NotImplementedError for a SerDe that is not built.
     """
     reader = READERS.get(serde.library)
     if reader is None:
         raise NotImplementedError(f"the SerDe {serde.library or '(none)'} (local_aws/serdes.py)")
     try:
-        return reader(body, serde, columns, path)
+        return reader(body, serde, names, wanted, path)
     except Unreadable as error:
         raise BadData(f"{error} ({path})", "HIVE_CURSOR_ERROR") from error
 
@@ -79,7 +80,7 @@ def read(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
 # -- CSV -----------------------------------------------------------------------------------------
 
 
-def _read_open_csv(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
+def _read_open_csv(body: bytes, serde: Serde, names: Sequence[str], wanted: pa.Schema, path: str) -> pa.Table:
     """OpenCSVSerDe: quoted values, every column by position.
 
     Two choices differ from AWS on the mild side: a quoted value may hold line breaks (the guide says the
@@ -89,10 +90,10 @@ def _read_open_csv(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> 
     """
     text = _decode(body, path)
     rows = list(csv_rows(text, serde.get("separatorChar", ",") or ",", serde.get("quoteChar", '"') or '"'))
-    return _from_text_rows(rows[serde.skipped_lines :], columns, _open_csv_column, serde, path)
+    return _from_text_rows(rows[serde.skipped_lines :], names, wanted, _open_csv_column, serde, path)
 
 
-def _read_lazy_simple(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
+def _read_lazy_simple(body: bytes, serde: Serde, names: Sequence[str], wanted: pa.Schema, path: str) -> pa.Table:
     """LazySimpleSerDe: one row a line, quotes are data, `\\N` is NULL, and so is what does not parse."""
     delimiter = serde.get("field.delim") or serde.get("serialization.format") or "\x01"
     if serde.get("escape.delim"):
@@ -102,7 +103,7 @@ def _read_lazy_simple(body: bytes, serde: Serde, columns: pa.Schema, path: str) 
         lines.pop()
     null = serde.get("serialization.null.format", "\\N")
     rows = [[None if cell == null else cell for cell in line.split(delimiter)] for line in lines]
-    return _from_text_rows(rows, columns, _lazy_simple_column, serde, path)
+    return _from_text_rows(rows, names, wanted, _lazy_simple_column, serde, path)
 
 
 def _decode(body: bytes, path: str) -> str:
@@ -114,19 +115,21 @@ def _decode(body: bytes, path: str) -> str:
 
 def _from_text_rows(
     rows: Sequence[Sequence[str | None]],
-    columns: pa.Schema,
+    names: Sequence[str],
+    wanted: pa.Schema,
     make: Callable[[list[str | None], pa.Field, Serde, str], pa.Array],
     serde: Serde,
     path: str,
 ) -> pa.Table:
     """A table out of rows of text; a row may be shorter than the table (NULL) or longer (cut)."""
     arrays = []
-    for position, field in enumerate(columns):
+    for field in wanted:
+        position = names.index(field.name)
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             raise NotImplementedError(f"a CSV column of type {field.type} (local_aws/serdes.py)")
         values = [row[position] if position < len(row) else None for row in rows]
         arrays.append(make(values, field, serde, path))
-    return pa.Table.from_arrays(arrays, schema=columns) if arrays else _rows_without_columns(len(rows))
+    return pa.Table.from_arrays(arrays, schema=wanted) if arrays else rows_without_columns(len(rows))
 
 
 def _open_csv_column(values: list[str | None], field: pa.Field, serde: Serde, path: str) -> pa.Array:
@@ -188,7 +191,7 @@ def scalar_of_text(text: str, kind: pa.DataType) -> Any:
 # -- JSON ----------------------------------------------------------------------------------------
 
 
-def _read_json(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
+def _read_json(body: bytes, serde: Serde, _names: Sequence[str], columns: pa.Schema, path: str) -> pa.Table:
     """One JSON object a line; names match without regard to case, `mapping.<column>` renames.
 
     A line that is no object is an error, as in Athena, unless `ignore.malformed.json` is true: then its
@@ -219,7 +222,7 @@ def _read_json(body: bytes, serde: Serde, columns: pa.Schema, path: str) -> pa.T
                 raise BadData(what) from error
         count += 1
     if not values:
-        return _rows_without_columns(count)
+        return rows_without_columns(count)
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(values, columns, strict=True)], schema=columns
     )
@@ -278,7 +281,7 @@ def _scalar(value: Any, kind: pa.DataType) -> Any:
 # -- Parquet and Avro ----------------------------------------------------------------------------
 
 
-def _read_parquet(body: bytes, _serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
+def _read_parquet(body: bytes, _serde: Serde, _names: Sequence[str], columns: pa.Schema, path: str) -> pa.Table:
     """By name. A column whose type in the file does not widen to the table's is an error, as in Athena."""
     try:
         file = pq.ParquetFile(io.BytesIO(body))
@@ -287,7 +290,7 @@ def _read_parquet(body: bytes, _serde: Serde, columns: pa.Schema, path: str) -> 
     except (pa.ArrowException, OSError) as error:
         raise Unreadable(f"not a valid Parquet file: {error}") from error
     if not columns.names:
-        return _rows_without_columns(file.metadata.num_rows)
+        return rows_without_columns(file.metadata.num_rows)
     arrays = []
     for field in columns:
         if field.name not in names:
@@ -302,13 +305,9 @@ def _fitted(data: pa.ChunkedArray, field: pa.Field, path: str) -> pa.ChunkedArra
     stored, wanted = data.type, field.type
     if pa.types.is_timestamp(stored) and pa.types.is_timestamp(wanted):
         # Hive's timestamps have milliseconds; a zone is dropped after turning to UTC.
-        return pc.floor_temporal(
-            data.cast(pa.timestamp("us", stored.tz), safe=False), unit="millisecond"
-        ).cast(wanted)
+        return pc.floor_temporal(data.cast(pa.timestamp("us", stored.tz), safe=False), unit="millisecond").cast(wanted)
     same = simplify(stored) == wanted
-    integers = (
-        pa.types.is_integer(stored) and pa.types.is_integer(wanted) and stored.bit_width <= wanted.bit_width
-    )
+    integers = pa.types.is_integer(stored) and pa.types.is_integer(wanted) and stored.bit_width <= wanted.bit_width
     widened = integers or (stored == pa.float32() and wanted == pa.float64())
     text = pa.types.is_binary(stored) and wanted == pa.string()
     if same or widened or text or (pa.types.is_decimal(stored) and pa.types.is_decimal(wanted)):
@@ -318,13 +317,11 @@ def _fitted(data: pa.ChunkedArray, field: pa.Field, path: str) -> pa.ChunkedArra
             return pa.array([conform(value, wanted) for value in data.to_pylist()], wanted)
         except ValueError as error:
             raise BadData(f"Field {field.name} of {path}: {error}") from error
-    what = (
-        f"Malformed Parquet file. Field {field.name}'s type {stored} in parquet file {path} is incompatible"
-    )
+    what = f"Malformed Parquet file. Field {field.name}'s type {stored} in parquet file {path} is incompatible"
     raise BadData(f"{what} with type {wanted} defined in table schema")
 
 
-def _read_avro(body: bytes, _serde: Serde, columns: pa.Schema, path: str) -> pa.Table:
+def _read_avro(body: bytes, _serde: Serde, _names: Sequence[str], columns: pa.Schema, path: str) -> pa.Table:
     """By name, as the file's own schema has it."""
     try:
         records = list(fastavro.reader(io.BytesIO(body)))
@@ -332,24 +329,22 @@ def _read_avro(body: bytes, _serde: Serde, columns: pa.Schema, path: str) -> pa.
         raise Unreadable(f"not a valid Avro file: {error}") from error
     lowered = [{key.lower(): value for key, value in record.items()} for record in records]
     if not columns.names:
-        return _rows_without_columns(len(lowered))
+        return rows_without_columns(len(lowered))
     arrays = []
     for field in columns:
         try:
-            arrays.append(
-                pa.array([conform(record.get(field.name), field.type) for record in lowered], field.type)
-            )
+            arrays.append(pa.array([conform(record.get(field.name), field.type) for record in lowered], field.type))
         except ValueError as error:
             raise BadData(f"Error parsing field '{field.name}' of {path}: {error}") from error
     return pa.Table.from_arrays(arrays, schema=columns)
 
 
-def _rows_without_columns(count: int) -> pa.Table:
+def rows_without_columns(count: int) -> pa.Table:
     """A table that has rows but no column: COUNT(*) over a partition key alone needs no more."""
     return pa.Table.from_arrays([pa.nulls(count)], names=[""]).select([])
 
 
-READERS: dict[str, Callable[[bytes, Serde, pa.Schema, str], pa.Table]] = {
+READERS: dict[str, Callable[[bytes, Serde, Sequence[str], pa.Schema, str], pa.Table]] = {
     OPEN_CSV: _read_open_csv,
     LAZY_SIMPLE: _read_lazy_simple,
     JSON_OPENX: _read_json,
