@@ -384,32 +384,34 @@ def instant(moment: datetime) -> str:
 # --- errors
 
 
-def failure(resource: TaskResource, error: ClientError) -> StateFailed:
-    """The error and cause that Step Functions reports for an API's error."""
-    code = error.response["Error"].get("Code", "Unknown")
-    message = error.response["Error"].get("Message", "")
+def failure(resource: TaskResource, error: ClientError, model: Any) -> StateFailed:
+    """The error and cause that Step Functions reports for an API's error.
+
+    `model` is botocore's own service model: which errors the API defines decides on the name.
+    """
+    details = error.response["Error"]
+    code, message = details.get("Code", "Unknown"), details.get("Message", "")
+    known_as = {code, details.get("QueryErrorCode")}  # SQS has another code for its older protocol
     metadata = error.response.get("ResponseMetadata", {})
     status, request_id = metadata.get("HTTPStatusCode", 400), metadata.get("RequestId", "")
     if resource.kind == "sdk":
         prefix = SDK_SERVICES[resource.service.removeprefix("aws-sdk:")].prefix
-        name = _exception_name(resource.client, code) or f"{prefix}Exception"
-        details = f"Service: {prefix}, Status Code: {status}, Request ID: {request_id}"
-        return StateFailed(f"{prefix}.{name}", f"{message} ({details}) (SDK Attempt Count: 1)")
+        name = _exception_name(model, known_as) or f"{prefix}Exception"
+        where = f"Service: {prefix}, Status Code: {status}, Request ID: {request_id}"
+        return StateFailed(f"{prefix}.{name}", f"{message} ({where}) (SDK Attempt Count: 1)")
     integration = resource.integration
-    name = _exception_name(resource.client, code) or integration.java_exception
-    details = (
+    name = _exception_name(model, known_as) or integration.java_exception
+    where = (
         f"Service: {integration.java_service}; Status Code: {status}; Error Code: {code}; "
         f"Request ID: {request_id}; Proxy: null"
     )
-    return StateFailed(f"{integration.prefix}.{name}", f"{message} ({details})")
+    return StateFailed(f"{integration.prefix}.{name}", f"{message} ({where})")
 
 
-def _exception_name(client: str, code: str) -> str | None:
-    """The exception class that the Java SDK makes of an error code, or None if the API defines no such."""
-    shape = get_service_model(client).shape_for_error_code(code)
-    if shape is None:
-        return None
-    name = _pascal(shape.name)
-    if name.endswith("Exception"):
-        return name
-    return (name.removesuffix("Fault") if name != "Fault" else name) + "Exception"
+def _exception_name(model: Any, codes: set[str | None]) -> str | None:
+    """The exception class that the Java SDK makes of an error, or None if the API defines no such."""
+    for shape in model.error_shapes:
+        if shape.name in codes or shape.error_code in codes:
+            name = _pascal(shape.name)
+            return name if name.endswith("Exception") else name.removesuffix("Fault") + "Exception"
+    return None

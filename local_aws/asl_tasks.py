@@ -42,7 +42,7 @@ def _call(resource: asl_resources.TaskResource, client: Any, parameters: dict) -
     try:
         return getattr(client, method)(**parameters)
     except ClientError as error:
-        raise asl_resources.failure(resource, error) from error
+        raise asl_resources.failure(resource, error, client.meta.service_model) from error
     except ParamValidationError as error:
         raise StateFailed(
             RUNTIME, f"The Parameters could not be used to start the Task: [{error}]"
