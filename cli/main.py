@@ -1,7 +1,7 @@
 """The `tagmesh` command."""
 
-import signal
 import json as json_module
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
