@@ -121,16 +121,15 @@ class GrantOperations:
             raise invalid("Permissions must not be empty")
         for resource in resources:
             self._authority.check_revoke(caller, resource, permissions | grantable)
-        for resource in resources:
-            self._grants.remove(
-                principal,
-                resource,
-                permissions,
-                grantable,
-                grantor=caller.account,
-                by=caller.principal,
-                now=self._world.now(),
-            )
+        self._grants.remove(
+            principal,
+            resources,
+            permissions,
+            grantable,
+            grantor=caller.account,
+            by=caller.principal,
+            now=self._world.now(),
+        )
         self._share(caller, resources[0].catalog, principal)
         return {}
 
@@ -210,15 +209,18 @@ class GrantOperations:
         admin = self._access.is_admin(caller.principal)
         own = {caller.principal, group_of(account)}
         if account != catalog:
-            mine = [grant for grant in grants if grant.grantor == account or grant.principal == account]
-            return [g for g in mine if admin or g.principal in own] + [
-                g for g in grants if g.grantor == catalog and g.principal == caller.principal
-            ]
+            regranted = [g for g in grants if g.grantor == account and (admin or g.principal in own)]
+            reached = {name for name in (account, caller.principal) if self._reached(catalog, name)}
+            to_us = reached if admin else reached & own
+            return regranted + [g for g in grants if g.grantor == catalog and g.principal in to_us]
         local = [grant for grant in grants if grant.grantor == catalog]
         if admin:
             return local
         passable = {grant.resource: grant.grantable for grant in local if grant.principal in own and grant.grantable}
         return [g for g in local if g.principal in own or g.permissions & passable.get(g.resource, frozenset())]
+
+    def _reached(self, owner: str, recipient: str) -> bool:
+        return any(self._sharing.shared(owner, kind, recipient) for kind in ("database", "table"))
 
     def _effective(self, principal: str, resource: Resource) -> list[Grant] | None:
         """Computed permissions on a database or table as grants; None for other resources and for groups."""

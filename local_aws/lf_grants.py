@@ -156,7 +156,7 @@ class GrantStore:
     def remove(
         self,
         principal: str,
-        resource: Resource,
+        resources: list[Resource],
         permissions: frozenset[str],
         grantable: frozenset[str],
         *,
@@ -166,22 +166,30 @@ class GrantStore:
     ) -> None:
         """Revoke permissions with their grant options, and `grantable`: grant options alone.
 
-        InvalidInputException "No permissions revoked" if the principal lacks any of them; then nothing is revoked.
+        InvalidInputException "No permissions revoked" if the principal lacks any of them on any of the resources; then
+        nothing is revoked.
         """
-        found = []
-        for part, gone, options in pieces(resource, permissions, grantable):
-            grant = self._holding(principal, part, grantor)
-            lacking = (gone - grant.permissions) | (options - gone - grant.grantable) if grant else gone | options
-            if grant is None and not self._any_held(principal, resource, grantor):
-                raise invalid(
-                    "No permissions revoked. Grantee has no permissions and no grantable permissions on resource "
-                    f"{describe(resource)}."
-                )
-            if lacking:
-                raise invalid(f"No permissions revoked. Grantee does not have: {', '.join(sorted(lacking))}")
-            found.append((grant, part, gone, options))
-        for grant, part, gone, options in found:
+        found = [
+            (self._to_shrink(principal, resource, piece, grantor), piece)
+            for resource in resources
+            for piece in pieces(resource, permissions, grantable)
+        ]
+        for grant, (part, gone, options) in found:
             self._shrink(grant, part, gone, options, by, now)
+
+    def _to_shrink(self, principal: str, resource: Resource, piece: Piece, grantor: str) -> Grant:
+        """The grant that holds all that is to be revoked."""
+        part, gone, options = piece
+        grant = self._holding(principal, part, grantor)
+        if grant is None and not self._any_held(principal, resource, grantor):
+            raise invalid(
+                "No permissions revoked. Grantee has no permissions and no grantable permissions on resource "
+                f"{describe(resource)}."
+            )
+        lacking = (gone - grant.permissions) | (options - gone - grant.grantable) if grant else gone | options
+        if lacking:
+            raise invalid(f"No permissions revoked. Grantee does not have: {', '.join(sorted(lacking))}")
+        return grant
 
     def _holding(self, principal: str, part: Resource, grantor: str) -> Grant | None:
         if isinstance(part, ColumnsResource) and part.included is not None:

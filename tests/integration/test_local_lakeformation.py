@@ -1,8 +1,11 @@
 """Lake Formation of the local AWS: settings, registered locations, data location permissions; the lake over HTTP."""
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 from lake_scene import IAM_ONLY, lake_world, on_database, on_location, on_table, refused_with, root
+
+from local_aws import allowed
 
 
 @pytest.fixture
@@ -241,6 +244,16 @@ def test_data_location_access_can_be_passed_on_only_with_the_grant_option(lake, 
 
 
 # -- over HTTP --------------------------------------------------------------------------------------------------------
+
+
+def test_the_lake_answers_every_operation_it_allows_and_in_one_region_only(aws):
+    for service in ("lakeformation", "ram"):
+        for operation in allowed.operations(service):
+            assert aws.world.handler(service, operation), f"{service}:{operation} would fall through to moto"
+    glue = yaml.safe_load((allowed.FOLDER / "glue.yaml").read_text("utf-8"))["operations"]
+    assert all(hasattr(aws.world.engines["glue"], operation) for operation in glue)
+    with pytest.raises(ClientError, match="LocalAwsNotSupported.*us-east-1"):
+        aws.session("111111111111").client("glue", region_name="us-east-1").get_databases()
 
 
 def test_clients_get_results_pages_and_errors_as_from_aws(aws):

@@ -386,7 +386,11 @@ def test_outside_an_organization_nothing_is_visible_until_both_invitations_are_a
     assert lake.call(mesh.admin, "glue:GetDatabases", ResourceShareType="FOREIGN")["DatabaseList"] == []
     with refused_with("EntityNotFoundException"):
         mesh.regrant(mesh.analyst)
+    listing = {"CatalogId": mesh.central}
+    assert lake.call(mesh.admin, "lakeformation:ListPermissions", **listing)["PrincipalResourcePermissions"] == []
+    assert lake.call(mesh.admin, "lakeformation:ListLFTags", **listing)["LFTags"] == []
     assert lake.accept_shares(mesh.admin) == 2
+    assert len(lake.call(mesh.admin, "lakeformation:ListPermissions", **listing)["PrincipalResourcePermissions"]) == 4
     mesh.link()
     assert lake.reads(mesh.analyst, "sales", "orders") == {"id", "total"}
     lake.grant(mesh.owner, mesh.consumer, mesh.tables("contact"), "SELECT", grantable=True)

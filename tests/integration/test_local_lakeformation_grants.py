@@ -212,6 +212,15 @@ def test_revoking_what_is_not_held_fails_and_changes_nothing(lake, admin, reader
     assert lake.reads(reader, "sales", "orders") == ALL_COLUMNS
 
 
+def test_revoking_some_values_of_a_tag_is_all_or_nothing(lake, admin, reader):
+    lake.grant(admin, reader, on_tag("pii", "none", "contact"), "DESCRIBE")
+    with refused_with("InvalidInputException", "No permissions revoked"):
+        lake.revoke(admin, reader, on_tag("pii", "none", "unknown"), "DESCRIBE")
+    assert lake.call(reader, "lakeformation:GetLFTag", TagKey="pii")["TagValues"] == ["none", "contact"]
+    lake.revoke(admin, reader, on_tag("pii", "none"), "DESCRIBE")
+    assert lake.call(reader, "lakeformation:GetLFTag", TagKey="pii")["TagValues"] == ["contact"]
+
+
 def test_granting_again_changes_nothing(lake, admin, reader):
     for _ in range(2):
         lake.grant(admin, reader, on_table("sales", "orders"), "SELECT")
