@@ -104,10 +104,8 @@ def _passed_roles(service: str, asked: Asked) -> list[Need]:
     principal = f"{PREFIXES.get(service, service)}.amazonaws.com"
     needed = []
     for role in _at(asked.params, PASSED.get((service, asked.operation), ())):
-        if role.startswith("arn:"):
-            arn = role
-        else:  # Glue takes a name, with or without its path
-            arn = f"arn:aws:iam::{asked.caller.account}:role/{role.lstrip('/')}"
+        # Glue takes a name too, with or without its path.
+        arn = role if role.startswith("arn:") else asked.arn("iam", f"role/{role.lstrip('/')}", region="")
         if arn.split(":")[4] != asked.caller.account:
             raise AwsError("AccessDeniedException", "Cross-account pass role is not allowed.", 403)
         needed.append(Need("iam:PassRole", arn, {"iam:PassedToService": principal}))

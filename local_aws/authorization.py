@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
-RESOURCE_DECIDES = ("sts:", "kms:")
-"""Actions that the resource's own policy must admit, even within its account: role trust and key policies."""
-
 SHARED_BY_GRANTS = ("glue:", "lakeformation:", "ram:", "athena:")
 """Actions on another account's resources that its Lake Formation grants and shares decide: the engines do."""
 
@@ -94,11 +91,10 @@ def _denial(world: World, caller: Caller, need: Need, keys: dict[str, Any]) -> D
 
     same_account = owner == caller.account
     needs_identity = not (same_account and named)
-    needs_resource = (
-        need.action.startswith(RESOURCE_DECIDES)
-        if same_account
-        else not need.action.startswith(SHARED_BY_GRANTS)
-    )
+    if same_account:  # at home a resource's policy is only asked where it is the last word: role trust, keys
+        needs_resource = need.action == "sts:AssumeRole" or (attached is not None and ":key/" in need.resource)
+    else:
+        needs_resource = not need.action.startswith(SHARED_BY_GRANTS)
     for missing, kind in (
         (needs_identity and by_identity != "allow", "identity-based policy"),
         (by_boundary != "allow", "permissions boundary"),
@@ -172,9 +168,8 @@ def authorize_service(
         try:
             verdict = policy.evaluate([attached] if attached else [], need.action, need.resource, context, principals)
         except policy.PolicyNotSupported as unknown:
-            raise AwsError(
-                "LocalAwsNotSupported", f"the policy of {need.resource} uses {unknown}, which the local AWS does not know"
-            ) from unknown
+            message = f"the policy of {need.resource} uses {unknown}, which the local AWS does not know"
+            raise AwsError("LocalAwsNotSupported", message) from unknown
         if verdict != "allow":
             policy_kind = "trust policy" if need.action == "sts:AssumeRole" else "policy"
             why = "denies it" if verdict == "deny" else "does not allow it"
@@ -195,8 +190,8 @@ def _queue_key_needs(world: World, service: str, resource: str) -> list[Need]:
     if key.endswith("alias/aws/sqs"):
         raise AwsError(
             "AccessDenied",
-            f"{service} cannot deliver to {resource}: its messages are encrypted under the AWS managed key alias/aws/sqs, "
-            "which admits no other service. Use SSE-SQS, or a customer key whose policy admits it.",
+            f"{service} cannot deliver to {resource}: its messages are encrypted under the AWS managed key "
+            "alias/aws/sqs, which admits no other service. Use SSE-SQS, or a customer key whose policy admits it.",
             403,
         )
     arn = lookup.key_arn(account, region, key)
@@ -224,7 +219,7 @@ class Policies:
             return Policies([], [], [])
         granting = [policy.parse(text) for text in lookup.inline_policies(entity)]
         granting += [policy.parse(lookup.default_version(each)) for each in list(entity.managed_policies.values())]
-        boundary_arn = entity.permissions_boundary_arn
+        boundary_arn = getattr(entity, "permissions_boundary_arn", None)  # moto's users have none
         boundary = [policy.parse(lookup.managed_policy(caller.account, boundary_arn))] if boundary_arn else []
         session = [policy.parse(caller.session_policy)] if caller.session_policy else []
         return Policies(granting, boundary, session)

@@ -282,6 +282,13 @@ class LocalAws:
         """Serve, from an empty world. Raises RuntimeError if another one runs in this process."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("another LocalAws runs in this process: moto keeps its state in module globals")
+        try:
+            self._start()
+        except BaseException:
+            self._running.release()
+            raise
+
+    def _start(self) -> None:
         _forget_everything()
         self.world = World(self.region, self._state_dir)
         self._server = make_server(*self._address, Front(self.world), threaded=True, request_handler=Handler)
@@ -316,7 +323,7 @@ def _add_engine(world: World, path: str) -> None:
     try:
         module = importlib.import_module(module_name)
         engine = getattr(module, class_name)
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (ImportError, AttributeError) as error:
         if not (getattr(error, "name", "") or "").startswith(("local_aws", class_name)):
             raise
         log.warning("no engine %s: %s", path, error)

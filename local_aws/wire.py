@@ -92,7 +92,8 @@ def read(environ: dict[str, Any]) -> tuple[Request, bytes]:
     length = environ.get("CONTENT_LENGTH")
     stream = environ["wsgi.input"]
     body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(int(length or 0))
-    if environ.get("HTTP_CONTENT_ENCODING") == "gzip" and "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+    for_s3 = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+    if environ.get("HTTP_CONTENT_ENCODING") == "gzip" and not for_s3:
         body = gzip.decompress(body)
         del environ["HTTP_CONTENT_ENCODING"]
     environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -190,7 +191,8 @@ def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, 
     except RequestParserError as error:
         raise AwsError("MalformedXML", str(error)) from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise AwsError("SerializationException", f"{operation.name}: a parameter has the wrong type: {error}") from error
+        message = f"{operation.name}: a parameter has the wrong type: {error}"
+        raise AwsError("SerializationException", message) from error
     return operation, {name: value for name, value in params.items() if value not in (None, [])}, protocol
 
 

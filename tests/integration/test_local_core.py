@@ -176,7 +176,7 @@ def test_unsigned_requests_are_refused(aws: LocalAws) -> None:
                 "Bucket": "b",
                 "NotificationConfiguration": {
                     "EventBridgeConfiguration": {},
-                    "QueueConfigurations": [{"QueueArn": "arn:aws:sqs:eu-west-1:1:q", "Events": ["s3:ObjectCreated:*"]}],
+                    "QueueConfigurations": [{"QueueArn": "arn:aws:sqs:x:1:q", "Events": ["s3:ObjectCreated:*"]}],
                 },
             },
             "NotificationConfiguration.QueueConfigurations",
