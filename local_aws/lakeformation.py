@@ -8,6 +8,7 @@ organisations as principals and credential vending over the API are not built.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from local_aws.glue_partitions import sorted_partitions
@@ -17,7 +18,7 @@ from local_aws.lf_authority import Authority
 from local_aws.lf_grant_operations import GrantOperations
 from local_aws.lf_grants import GrantStore
 from local_aws.lf_locations import Locations
-from local_aws.lf_locking import serialized
+from local_aws.lf_locking import UnderWay, serialized
 from local_aws.lf_model import (
     DATABASE_PERMISSIONS,
     IAM_ALLOWED,
@@ -49,6 +50,7 @@ class LakeFormation:
         self.world = world
         self.locations = Locations(world)
         self._settings: dict[str, Settings] = {}
+        self._policy_changes = UnderWay()
         self._grants = GrantStore()
         self._tags = TagStore()
         self._sharing = Sharing(world, self.settings, self._grants, self._find)
@@ -261,6 +263,20 @@ class LakeFormation:
         return self._tag_operations.search_tables(caller, params.get("CatalogId"), conditions, token, wanted)
 
     # -- grants -------------------------------------------------------------------------------------------------------
+
+    def under_way(self, operation: str, params: dict) -> AbstractContextManager[None]:
+        """Parallel changes of one principal's LF-Tag policies are ConcurrentModificationException (LF guide,
+        "Troubleshooting Lake Formation": batch them, or retry)."""
+        if operation not in (
+            "GrantPermissions",
+            "RevokePermissions",
+            "BatchGrantPermissions",
+            "BatchRevokePermissions",
+        ):
+            return nullcontext()
+        entries = params.get("Entries") or [params]
+        changed = [entry for entry in entries if "LFTagPolicy" in (entry.get("Resource") or {})]
+        return self._policy_changes.on({entry["Principal"]["DataLakePrincipalIdentifier"] for entry in changed})
 
     def GrantPermissions(self, caller: Any, **params: Any) -> dict:
         return self._grant_operations.grant(caller, params.get("CatalogId"), params)

@@ -1,5 +1,8 @@
 """Grants in the local AWS: what may be granted, by whom, and what it lets one read."""
 
+import threading
+import time
+
 import pytest
 from lake_scene import (
     grant_of,
@@ -386,6 +389,22 @@ def test_a_named_expression_is_refused(lake, admin, reader):
     resource = {"LFTagPolicy": {"ResourceType": "TABLE", "ExpressionName": "saved"}}
     with refused_with("LocalAwsNotSupported", "ExpressionName"):
         lake.grant(admin, reader, resource, "SELECT")
+
+
+def test_parallel_policy_grants_to_one_principal_are_concurrent_modifications(lake, admin, reader):
+    other = lake.role(_account(admin), "other")
+    first = threading.Thread(target=lake.grant, args=(admin, reader, on_policy("TABLE", pii=["none"]), "SELECT"))
+    with lake.world.lock:
+        first.start()
+        deadline = time.monotonic() + 5
+        while not lake.world.engines["lakeformation"]._policy_changes._names and time.monotonic() < deadline:
+            time.sleep(0.001)
+        with refused_with("ConcurrentModificationException"):
+            lake.grant(admin, reader, on_policy("TABLE", pii=["contact"]), "SELECT")
+        lake.grant(admin, reader, on_table("sales", "orders"), "DESCRIBE")
+        lake.grant(admin, other, on_policy("TABLE", pii=["contact"]), "SELECT")
+    first.join()
+    lake.grant(admin, reader, on_policy("TABLE", pii=["contact"]), "SELECT")
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------
