@@ -28,7 +28,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     lease = units.Lease(event["unit"], event["token"])
     try:
         units.advance(dynamodb, lease, "publishing")
-        return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
+        with units.freed_on_failure(dynamodb, lease):
+            return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(lost)}

@@ -43,7 +43,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             return {"publish": False, "reason": "not a crawler of ours, or another run took it over"}
         product, lease, unit, after_crawl = taken
         logger.set_correlation_id(unit.correlation_id)
-        return classify(dynamodb, governance, product, lease, unit, after_crawl)
+        crawler = glue.crawler(client("glue"), product.crawler) if after_crawl else None
+        if crawler and crawler.state != "READY":
+            return wait(dynamodb, product, lease, crawler, after_crawl)
+        with units.freed_on_failure(dynamodb, lease):
+            return classify(dynamodb, governance, product, lease, unit, crawler if after_crawl == "crawling" else None)
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"publish": False, "reason": str(lost)}
@@ -69,24 +73,33 @@ def take(
     return None
 
 
+def wait(dynamodb: Any, product: DataProduct, lease: units.Lease, crawler: glue.Crawler, phase: str) -> dict[str, Any]:
+    """Gives the data product back to its crawl: this was the completion of an older one, or Glue is still tidying up.
+
+    Raises:
+        CrawlerStopping: in some seconds it will be ready.
+    """
+    units.advance(dynamodb, lease, phase, units.CRAWL_SECONDS)
+    if crawler.state == "STOPPING":
+        raise CrawlerStopping(f"{product.crawler} is about to be ready")
+    return {"publish": False, "reason": f"{product.crawler} is running"}
+
+
 def classify(
     dynamodb: Any,
     governance: Governance,
     product: DataProduct,
     lease: units.Lease,
     unit: units.Unit,
-    after: str,
+    crawler: glue.Crawler | None,
 ) -> dict[str, Any]:
-    """Plans the tags and hands the plan to apply_tags; or ends the run where the crawl failed."""
-    crawler = glue.crawler(client("glue"), product.crawler) if after else None
-    if crawler and crawler.state != "READY":
-        # The completion of an older crawl, or Glue is still tidying up after this one.
-        units.advance(dynamodb, lease, after, units.CRAWL_SECONDS)
-        if crawler.state == "STOPPING":
-            raise CrawlerStopping(f"{product.crawler} is about to be ready")
-        return {"publish": False, "reason": f"{product.crawler} is running"}
+    """Plans the tags and hands the plan to apply_tags; or ends the run where the crawl failed.
+
+    Args:
+        crawler: the data product's crawler, where this run started its crawl.
+    """
     # Glue's clock may cut fractions of a second.
-    ours = crawler is not None and after == "crawling" and crawler.started >= math.floor(unit.crawled_at)
+    ours = crawler is not None and crawler.started >= math.floor(unit.crawled_at)
     if ours and crawler.status != "SUCCEEDED":
         return crawl_failed(dynamodb, product, lease, crawler)
     tables = list(glue.tables(client("glue"), product.database)) if has_database(product) else []

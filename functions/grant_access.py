@@ -27,7 +27,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     lease = units.Lease(event["unit"], event["token"])
     try:
         units.note(dynamodb, lease, "sharing")
-        return {**event, **share(dynamodb, lease)}
+        with units.freed_on_failure(dynamodb, lease):
+            return {**event, **share(dynamodb, lease)}
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {**event, "link": False, "reason": str(lost)}
@@ -49,6 +50,7 @@ def share(dynamodb: Any, lease: units.Lease) -> dict[str, Any]:
             "link": False,
             "reason": f"{lease.unit} has left the governance files: {len(actions)} grants revoked",
         }
+    lakeformation.ensure_lf_tags(client("lakeformation"), governance.lf_tags)
     observed = grants.observed(client("lakeformation"), central, {consumer.account})
     actions = plan.plan_account_grants(governance, consumer, central, observed, made)
     grants.carry_out(dynamodb, client("lakeformation"), lease, governance.digest, actions, place="central")

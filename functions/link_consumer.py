@@ -46,7 +46,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     lease = units.Lease(event["unit"], event["token"])
     try:
         unit = units.advance(dynamodb, lease, "sharing")
-        return link(dynamodb, lease, unit, plans.read(client("s3"), event["plan"]), event["correlation_id"])
+        with units.freed_on_failure(dynamodb, lease):
+            return link(dynamodb, lease, unit, plans.read(client("s3"), event["plan"]), event["correlation_id"])
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"unit": lease.unit, "changes": 0, "published": [], "reason": str(lost)}

@@ -32,7 +32,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     dynamodb = client("dynamodb")
     try:
         noted = units.note(dynamodb, lease, "preparing")
-        return {**event, **prepare(dynamodb, lease, noted)}
+        with units.freed_on_failure(dynamodb, lease):
+            return {**event, **prepare(dynamodb, lease, noted)}
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {**event, "crawl": False, "reason": str(lost)}

@@ -97,6 +97,15 @@ def test_a_released_unit_can_be_taken_at_once(dynamodb):
     assert units.acquire(dynamodb, UNIT, "sharing") is not None
 
 
+def test_a_step_that_fails_frees_the_unit_and_its_retry_goes_on_with_the_same_token(dynamodb):
+    lease = units.acquire(dynamodb, UNIT, "sharing")
+    with pytest.raises(KeyError), units.freed_on_failure(dynamodb, lease):
+        raise KeyError("a defect")
+    assert not units.read(dynamodb, UNIT).live
+    units.advance(dynamodb, lease, "sharing")
+    units.holds(dynamodb, lease)
+
+
 def test_no_request_is_lost_among_concurrent_ones(dynamodb):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: units.request(dynamodb, UNIT, f"c-{n}"), range(100)))

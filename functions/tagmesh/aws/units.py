@@ -8,11 +8,12 @@ take over: a completed crawl from "crawling" or "waiting".
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -260,6 +261,21 @@ def release(dynamodb: Any, lease: Lease) -> None:
         condition="#token = :token",
         values={":token": _number(lease.token)},
     )
+
+
+@contextlib.contextmanager
+def freed_on_failure(dynamodb: Any, lease: Lease) -> Iterator[None]:
+    """Frees the unit when the step fails, so that nobody waits for the lease to run out.
+
+    A machine that retries the step goes on with the same token, if nobody took the unit meanwhile.
+    """
+    try:
+        yield
+    except LeaseLost:
+        raise
+    except BaseException:
+        release(dynamodb, lease)
+        raise
 
 
 def holds(dynamodb: Any, lease: Lease) -> None:
