@@ -118,6 +118,10 @@ class Deployment:
                 self._note(None, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
             self._clean_up(removed)
         self._note(None, f"{verb}_COMPLETE")
+        for step in self._steps:
+            deployed = stack.resources[step.logical_id]
+            if deployed.type == "AWS::Lambda::Function":
+                self.world.engines["lambda"].prewarm(deployed.attributes["Arn"])
 
     def _scope(self, desired: Desired, imports: set[str]) -> Scope:
         resources = self.stack.resources

@@ -50,7 +50,6 @@ def _create_function(site: Site, properties: Properties) -> Made:
         functions.put_function_concurrency(
             FunctionName=name, ReservedConcurrentExecutions=properties["ReservedConcurrentExecutions"]
         )
-    site.world.engines["lambda"].prewarm(site.arn("lambda", f"function:{name}"))
     return _function(site, name)
 
 
@@ -76,7 +75,6 @@ def _update_function(site: Site, name: str, old: Properties, new: Properties) ->
         functions.untag_resource(Resource=arn, TagKeys=to_remove)
     if to_set:
         functions.tag_resource(Resource=arn, Tags=to_set)
-    site.world.engines["lambda"].prewarm(arn)
     return _function(site, name)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 from botocore.exceptions import ClientError
 
 from local_aws import cfn_template, identity, sam_transform
+from local_aws.callers import credentials_of
 from local_aws.cfn_deployment import Deployment
 from local_aws.cfn_intrinsics import TemplateError, text
 from local_aws.cfn_stack import ChangeSet, Desired, Stack, changes, desire, differs, missing_capabilities
@@ -450,7 +451,7 @@ class CloudFormation:
         if url is None or body is not None:
             raise _invalid("Either Template URL or Template Body must be specified.")
         bucket, key, version = _s3_place(url)
-        s3 = self._client(self._credentials(caller, None), caller.region, "s3")
+        s3 = self._client(credentials_of(self.world, caller), caller.region, "s3")
         try:
             stored = s3.get_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
         except ClientError as error:
@@ -510,19 +511,16 @@ class CloudFormation:
         return deployment
 
     def _deployment(self, caller: Caller, stack: Stack, role_arn: str | None) -> Deployment:
-        credentials = self._credentials(caller, role_arn)
+        if role_arn:  # the service role, which must let CloudFormation assume it for this stack
+            credentials = identity.assume_as_service(
+                self.world, role_arn, "AWSCloudFormation", "cloudformation.amazonaws.com", stack.id
+            )
+        else:
+            credentials = credentials_of(self.world, caller)
         session, clients = self._session(credentials, stack.region)
         return Deployment(
             self.world, stack, session, clients, lambda name: self._imported(stack, name), self._check_exports
         )
-
-    def _credentials(self, caller: Caller, role_arn: str | None) -> identity.Credentials:
-        """Those of the service role if there is one, else the caller's own."""
-        if role_arn:
-            return identity.assume_as_service(self.world, role_arn, "AWSCloudFormation", "cloudformation.amazonaws.com")
-        if caller.is_admin:
-            return identity.admin(caller.account, caller.region)
-        return self.world.credentials[caller.access_key]
 
     def _session(self, credentials: identity.Credentials, region: str) -> tuple[Any, dict[str, Any]]:
         """A session and its clients, kept: making a client takes longer than most calls."""

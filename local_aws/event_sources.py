@@ -229,8 +229,7 @@ class EventSources:
             )
         if mapping.maximum_concurrency is not None and not 2 <= mapping.maximum_concurrency <= 1000:
             raise invalid("'scalingConfig.maximumConcurrency' must be between 2 and 1000")
-        function, settings = self._lambda.function(mapping.function_arn)
-        sqs = self._lambda.role_client(settings, "sqs", mapping.region)
+        sqs, settings = self._sqs(mapping)
         try:
             attributes = sqs.get_queue_attributes(
                 QueueUrl=self._lambda.queue_url(mapping.queue_arn), AttributeNames=["VisibilityTimeout"]
@@ -305,8 +304,7 @@ class EventSources:
         closing = None
         while not mapping.stopped.is_set():
             if self._anything_visible(mapping):
-                _, settings = self._lambda.function(mapping.function_arn)
-                received = self._receive(mapping, settings, min(RECEIVE_AT_MOST, mapping.batch_size - len(batch)))
+                received = self._receive(mapping, min(RECEIVE_AT_MOST, mapping.batch_size - len(batch)))
                 batch += received
                 size += sum(len(message["Body"]) for message in received)
                 closing = closing or time.monotonic() + mapping.window
@@ -316,8 +314,13 @@ class EventSources:
             mapping.stopped.wait(LOOK_SECONDS)
         return batch
 
-    def _receive(self, mapping: Mapping, settings: Settings, count: int) -> list[dict[str, Any]]:
-        answer = self._lambda.role_client(settings, "sqs", mapping.region).receive_message(
+    def _sqs(self, mapping: Mapping) -> tuple[Any, Settings]:
+        """A client of SQS as the function's role, and the function's settings. Raises AwsError if either is gone."""
+        function, settings = self._lambda.function(mapping.function_arn)
+        return self._lambda.role_client(function, settings, "sqs", mapping.region), settings
+
+    def _receive(self, mapping: Mapping, count: int) -> list[dict[str, Any]]:
+        answer = self._sqs(mapping)[0].receive_message(
             QueueUrl=self._lambda.queue_url(mapping.queue_arn),
             MaxNumberOfMessages=count,
             MessageSystemAttributeNames=["All"],
@@ -335,15 +338,15 @@ class EventSources:
                 mapping.result = f"PROBLEM: Function call failed ({outcome.error})"
                 return
             failed = _failed(mapping, outcome.payload, {message["MessageId"] for message in batch})
-            self._delete(mapping, settings, [each for each in batch if each["MessageId"] not in failed])
+            self._delete(mapping, [each for each in batch if each["MessageId"] not in failed])
             mapping.result = f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK"
         except (ClientError, AwsError) as error:
             self._problem(mapping, f"PROBLEM: {error}")
         finally:
             slots.release()
 
-    def _delete(self, mapping: Mapping, settings: Settings, messages: list[dict[str, Any]]) -> None:
-        sqs = self._lambda.role_client(settings, "sqs", mapping.region)
+    def _delete(self, mapping: Mapping, messages: list[dict[str, Any]]) -> None:
+        sqs, _ = self._sqs(mapping)
         for start in range(0, len(messages), 10):
             entries = [
                 {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}

@@ -84,7 +84,7 @@ def _tell(
         )
         if destination:
             record = _record(engine, event, settings, outcome, condition, tried)
-            _send_record(engine, settings, destination, record, failed)
+            _send_record(engine, event.function, settings, destination, record, failed)
     except (ClientError, AwsError) as error:  # as on AWS: the event is lost, a metric says so
         engine.world.activity("error", event.function.name, f"no record of an asynchronous invocation: {error}")
 
@@ -98,13 +98,13 @@ def _dead_letter(engine: Lambda, event: Event, settings: Settings, outcome: Outc
         "ErrorMessage": {"DataType": "String", "StringValue": message[:1024] or "-"},
     }
     if settings.dead_letters.split(":")[2] == "sqs":
-        engine.role_client(settings, "sqs", event.function.region).send_message(
+        engine.role_client(event.function, settings, "sqs", event.function.region).send_message(
             QueueUrl=engine.queue_url(settings.dead_letters),
             MessageBody=event.payload.decode(),
             MessageAttributes=attributes,
         )
     else:
-        engine.role_client(settings, "sns", event.function.region).publish(
+        engine.role_client(event.function, settings, "sns", event.function.region).publish(
             TopicArn=settings.dead_letters, Message=event.payload.decode(), MessageAttributes=attributes
         )
 
@@ -131,9 +131,11 @@ def _record(
     return record
 
 
-def _send_record(engine: Lambda, settings: Settings, destination: str, record: dict[str, Any], failed: bool) -> None:
+def _send_record(
+    engine: Lambda, function: Function, settings: Settings, destination: str, record: dict[str, Any], failed: bool
+) -> None:
     _, _, service, region, _, rest = destination.split(":", 5)
-    client = engine.role_client(settings, {"events": "events"}.get(service, service), region)
+    client = engine.role_client(function, settings, service, region)
     body = json.dumps(record)
     if service == "sqs":
         client.send_message(QueueUrl=engine.queue_url(destination), MessageBody=body)

@@ -7,6 +7,7 @@ invocations in `lambda_async`, event source mappings in `event_sources`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import uuid
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 from moto.logs.models import logs_backends
 
 from local_aws import identity, lambda_sandbox
+from local_aws.callers import credentials_of
 from local_aws.lambda_async import Event, run_event
 from local_aws.lambda_functions import (
     ARN,
@@ -36,6 +38,7 @@ from local_aws.lambda_functions import (
     with_configuration,
 )
 from local_aws.lambda_sandbox import Invocation, Launch, Outcome, Pool, Sandbox
+from local_aws.role_clients import RoleClients
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Lambda:
         self._s3_clients: dict[str, Any] = {}
         self._guard = threading.Lock()
         self._pool = Pool(self._start)
+        self._role_clients = RoleClients(world, PRINCIPAL)
         world.on_stop.append(self._pool.close)
         world.busy_checks.append(self._busy)
 
@@ -96,13 +100,13 @@ class Lambda:
         self.world.submit(run_event, self, event)
         return event.request_id
 
-    def resource_policy(self, arn: str) -> dict[str, Any] | None:
-        """The resource policy of a function, version or alias, or None."""
-        try:
-            function, qualifier = self._by_arn(arn)
-        except AwsError:
+    def function_policy(self, account: str, region: str, name: str) -> dict[str, Any] | None:
+        """All statements on a function, its versions and aliases (each names its resource), or None."""
+        function = self._functions.get((account, region, name))
+        if function is None:
             return None
-        return function.policy(qualifier)
+        statements = [each for statements in function.policies.values() for each in statements.values()]
+        return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
     def function(self, arn: str) -> tuple[Function, Settings]:
         """A function and the settings that an ARN (with or without qualifier) means. Raises AwsError."""
@@ -110,7 +114,10 @@ class Lambda:
         return function, function.settings(qualifier)
 
     def prewarm(self, function_arn: str) -> None:
-        """Start a process of a function that was just deployed, in the background, one function after the other."""
+        """Start a process of a function that was just deployed, in the background, one function after the other.
+
+        It is the aliases' versions that are started where there are aliases: they are what is invoked then.
+        """
         with self._guard:
             self._to_warm.append(function_arn)
             if len(self._to_warm) == 1:
@@ -118,13 +125,12 @@ class Lambda:
 
     def _warm(self) -> None:
         while not self.world.stopping.is_set():
-            try:
-                function, settings = self.function(self._to_warm[0])
-                sandbox = self._pool.prepare(function.launch(settings, unzipped(settings.code)))
-                if sandbox:
-                    sandbox.wait_initialised()
-            except AwsError as error:  # gone again, or its role is: whoever invokes it is told
-                self.world.activity("error", self._to_warm[0], error.message)
+            with contextlib.suppress(AwsError):  # gone again, or its role is: whoever invokes it is told
+                function, latest = self.function(self._to_warm[0])
+                for settings in [function.settings(alias) for alias in list(function.aliases)] or [latest]:
+                    sandbox = self._pool.prepare(function.launch(settings, unzipped(settings.code)))
+                    if sandbox:
+                        sandbox.wait_initialised()
             with self._guard:
                 self._to_warm.pop(0)
                 if not self._to_warm:
@@ -161,9 +167,9 @@ class Lambda:
         self.world.activity("function", function.name, f"{said} in {outcome.milliseconds:.0f} ms")
         return outcome
 
-    def role_client(self, settings: Settings, service: str, region: str) -> Any:
+    def role_client(self, function: Function, settings: Settings, service: str, region: str) -> Any:
         """A client as the function's role, for what Lambda itself does on its behalf."""
-        return self.world.client(settings.role, service, service=PRINCIPAL, session_name="lambda", region=region)
+        return self._role_clients.client(service, settings.role, function.arn, region)
 
     def queue_url(self, queue_arn: str) -> str:
         _, _, _, _, account, name = queue_arn.split(":")
@@ -189,7 +195,7 @@ class Lambda:
 
     def _start(self, launch: Launch) -> Sandbox:
         executable = lambda_sandbox.interpreter(launch.python, self.world.state_dir)
-        credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL)
+        credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL, launch.function_arn)
         return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now())
 
     def _log(
@@ -264,12 +270,12 @@ class Lambda:
         settings = with_configuration(
             Settings(code, "", "", "", modified=self.world.now(), revision=str(uuid.uuid4())), request
         )
-        self._check(settings)
         key = (caller.account, caller.region, name)
+        function = Function(name, caller.account, caller.region, settings, tags=dict(Tags or {}))
+        self._check(function.arn, settings)
         with self._guard:
             if key in self._functions:
                 raise AwsError("ResourceConflictException", f"Function already exist: {name}", 409)
-            function = Function(name, caller.account, caller.region, settings, tags=dict(Tags or {}))
             self._functions[key] = function
         if Publish:
             return self.PublishVersion(caller, name)
@@ -324,14 +330,14 @@ class Lambda:
             raise AwsError(
                 "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId.", 412
             )
-        self._check(settings)
+        self._check(function.arn, settings)
         function.latest = replace(settings, modified=self.world.now(), revision=str(uuid.uuid4()))
         self._pool.end_idle(function.arn)
 
-    def _check(self, settings: Settings) -> None:
+    def _check(self, function_arn: str, settings: Settings) -> None:
         check_settings(settings, self.world.state_dir)
         try:
-            identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL)
+            identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL, function_arn)
         except AwsError as error:
             raise invalid(f"The role defined for the function cannot be assumed by Lambda. ({error.message})") from None
 
@@ -352,12 +358,11 @@ class Lambda:
 
     def _s3(self, caller: Caller) -> Any:
         """An S3 client with the caller's own credentials."""
-        if not caller.is_admin:
-            return self.world.session_of(self.world.credentials[caller.access_key], caller.region).client("s3")
-        key = f"{caller.account} {caller.region}"
+        key = f"{caller.access_key} {caller.region}"
         if key not in self._s3_clients:  # a deployer makes many functions: a new client each time would cost more
-            admin = identity.admin(caller.account, caller.region)
-            self._s3_clients[key] = self.world.session_of(admin, caller.region).client("s3")
+            self._s3_clients.clear()
+            session = self.world.session_of(credentials_of(self.world, caller), caller.region)
+            self._s3_clients[key] = session.client("s3")
         return self._s3_clients[key]
 
     def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802

@@ -171,7 +171,7 @@ class _Route(BaseHTTPRequestHandler):
                 "errorType": "Function.ResponseSizeTooLarge",
                 "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
             }
-            self.server.sandbox.ended("error", json.dumps(fault).encode())
+            self.server.sandbox.ended("too-large", json.dumps(fault).encode())
             self._answer(413, b'{"errorType": "RequestEntityTooLarge"}')
             return
         elif what.startswith("invocation/"):
@@ -316,6 +316,8 @@ class Sandbox:
         prefix = f"RequestId: {invocation.request_id} Error: "
         if how == "response":
             return Outcome(body)
+        if how == "too-large":  # the runtime client gives up when its answer is refused
+            self.kill()
         if how == "timeout":
             message = f"{prefix}Task timed out after {invocation.seconds:.2f} seconds"
             return _error("Sandbox.Timedout", message)
