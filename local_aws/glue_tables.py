@@ -96,7 +96,7 @@ class Table:
 
 @dataclass
 class Database:
-    """A database or database link of one catalogue. `iam_only_tables`: whether new tables are left to IAM."""
+    """A database or database link of one catalogue. `table_defaults`: the permissions that its new tables get."""
 
     catalog: str
     name: str

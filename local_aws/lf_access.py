@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from local_aws.glue_tables import Database, Table
 from local_aws.lf_grants import GrantStore, topic
 from local_aws.lf_model import (
     CATALOG_PERMISSIONS,
@@ -34,6 +34,7 @@ from local_aws.lf_model import (
     CatalogResource,
     ColumnsResource,
     DatabaseResource,
+    Expression,
     Grant,
     LocationResource,
     PolicyResource,
@@ -206,8 +207,8 @@ class Access:
 
     # -- databases ----------------------------------------------------------------------------------------------
 
-    def database(self, principal: str, database: Any) -> Held:
-        """Permissions on a database (a glue_tables.Database) or database link. Nothing while blocked; see `blocked`."""
+    def database(self, principal: str, database: Database) -> Held:
+        """Permissions on a database or database link. Nothing while blocked; see `blocked`."""
         account = account_of(principal)
         if account != database.catalog:
             return Held() if self.blocked(database) else self._shared_database(principal, database)
@@ -216,13 +217,13 @@ class Access:
             held |= Held(DESCRIBE)
         return held
 
-    def account_database(self, account: str, database: Any) -> Held:
+    def account_database(self, account: str, database: Database) -> Held:
         """What the owner granted to another account as a whole, once its share is accepted."""
         if not self._shared(database.catalog, "database", account):
             return Held()
         return self._database_grants((account,), database, database.catalog)
 
-    def _shared_database(self, principal: str, database: Any) -> Held:
+    def _shared_database(self, principal: str, database: Database) -> Held:
         account = account_of(principal)
         held = Held()
         if self._shared(database.catalog, "database", principal):
@@ -231,7 +232,7 @@ class Access:
         held |= self._database_grants((principal, group_of(account)), database, account).within(limit)
         return held | Held(DESCRIBE).within(limit) if self._sees_all(principal) else held
 
-    def _database_grants(self, grantees: Iterable[str], database: Any, grantor: str) -> Held:
+    def _database_grants(self, grantees: Iterable[str], database: Database, grantor: str) -> Held:
         named = DatabaseResource(database.catalog, database.name)
         tags = {} if database.is_link else self._tags.effective(named)
 
@@ -245,8 +246,8 @@ class Access:
 
     # -- tables -------------------------------------------------------------------------------------------------
 
-    def table(self, principal: str, table: Any) -> TableAccess:
-        """What a principal has on a table (a glue_tables.Table) or table link."""
+    def table(self, principal: str, table: Table) -> TableAccess:
+        """What a principal has on a table or table link."""
         account = account_of(principal)
         if account != table.catalog:
             access = self._shared_table(principal, table)
@@ -254,22 +255,22 @@ class Access:
         access = self._table_grants((principal, group_of(account), IAM_ALLOWED), table, table.catalog)
         return access | _described(table) if self._sees_all(principal) else access
 
-    def account_table(self, account: str, table: Any) -> TableAccess:
+    def account_table(self, account: str, table: Table) -> TableAccess:
         """What the owner granted to another account as a whole, once its share is accepted."""
         if not self._shared(table.catalog, "table", account):
             return TableAccess()
         return self._table_grants((account,), table, table.catalog)
 
-    def blocked(self, resource: Any) -> bool:
+    def blocked(self, resource: Database | Table) -> bool:
         """Whether IAM_ALLOWED_PRINCIPALS has access to a database, or to a table or its database: then no other account
         has."""
-        if hasattr(resource, "tables"):
+        if isinstance(resource, Database):
             return self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.name))
         return self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.database)) or (
             self._grants.iam_allowed(TableResource(resource.catalog, resource.database, resource.name))
         )
 
-    def _shared_table(self, principal: str, table: Any) -> TableAccess:
+    def _shared_table(self, principal: str, table: Table) -> TableAccess:
         account = account_of(principal)
         access = TableAccess()
         if self._shared(table.catalog, "table", principal):
@@ -278,14 +279,14 @@ class Access:
         access |= self._table_grants((principal, group_of(account)), table, account).within(limit)
         return access | _described(table).within(limit) if self._sees_all(principal) else access
 
-    def _table_grants(self, grantees: Iterable[str], table: Any, grantor: str) -> TableAccess:
+    def _table_grants(self, grantees: Iterable[str], table: Table, grantor: str) -> TableAccess:
         access = TableAccess()
         about = (("table", table.database, table.name), ("table", table.database, None), ("policy", "TABLE"))
         for grant in self._grants.of(table.catalog, grantees, grantor, *about):
             access |= self._covered(grant, table)
         return access
 
-    def _covered(self, grant: Grant, table: Any) -> TableAccess:
+    def _covered(self, grant: Grant, table: Table) -> TableAccess:
         """What one grant gives on one table."""
         columns = frozenset(table.column_names)
         match grant.resource:
@@ -300,7 +301,7 @@ class Access:
                 return self._matched(grant, expression, table, columns)
         return TableAccess()
 
-    def _matched(self, grant: Grant, expression: Any, table: Any, columns: frozenset[str]) -> TableAccess:
+    def _matched(self, grant: Grant, expression: Expression, table: Table, columns: frozenset[str]) -> TableAccess:
         named = TableResource(table.catalog, table.database, table.name)
         table_matches, matching = self._tags.matching(expression, named, columns)
         if table_matches and matching == columns:
@@ -317,6 +318,6 @@ def _on_whole(grant: Grant, columns: frozenset[str]) -> TableAccess:
     return TableAccess(held, columns, columns if "SELECT" in held.permissions else NOTHING, True)
 
 
-def _described(table: Any) -> TableAccess:
+def _described(table: Table) -> TableAccess:
     """DESCRIBE on the whole table."""
     return TableAccess(Held(DESCRIBE), frozenset(table.column_names), NOTHING, True)

@@ -99,6 +99,7 @@ class Authority:
         """
         if caller.account != resource.catalog:
             if not self._access.is_admin(caller.principal):
+                self._check_exists(resource)
                 self._check_regrant(caller, group_of(caller.account), resource, permissions)
             return
         if isinstance(resource, DatabaseResource | TableResource | ColumnsResource):

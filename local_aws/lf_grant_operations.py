@@ -187,7 +187,7 @@ class GrantOperations:
         if resources:
             catalog = resources[0].catalog
         grants = self._seen(caller, catalog)
-        if principal and resources:
+        if principal and resources and self._may_ask_about(caller, principal):
             effective = self._effective(principal, resources[0])
             if effective is not None:
                 return {"PrincipalResourcePermissions": self._shown(effective)}
@@ -202,6 +202,11 @@ class GrantOperations:
         entries = self._shown(grants)
         shown, following = page(entries, params.get("NextToken"), params.get("MaxResults"), LIST_PAGE)
         return with_token({"PrincipalResourcePermissions": shown}, following)
+
+    def _may_ask_about(self, caller: Any, principal: str) -> bool:
+        """Effective permissions are for the principal itself and the administrators of its account."""
+        same_account = account_of(principal) == caller.account
+        return principal == caller.principal or same_account and self._access.is_admin(caller.principal)
 
     def _seen(self, caller: Any, catalog: str) -> list[Grant]:
         """The explicit grants on a catalogue's resources that the caller may see."""

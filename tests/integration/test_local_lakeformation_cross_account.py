@@ -205,6 +205,21 @@ def test_only_administrators_or_holders_of_the_grant_option_regrant(lake):
     assert lake.reads(other, "sales", "orders", mesh.central) == {"id", "total"}
 
 
+def test_a_consumers_administrator_revokes_its_regrants_even_when_nothing_is_shared_any_more(lake):
+    mesh = Mesh(lake)
+    mesh.share()
+    mesh.regrant(mesh.analyst)
+    policy = mesh.tables("none", catalog=mesh.central)
+    with refused_with("AccessDeniedException"):
+        lake.revoke(mesh.analyst, mesh.analyst, policy, "SELECT")
+    with refused_with("EntityNotFoundException"):
+        lake.revoke(mesh.analyst, mesh.analyst, on_table("sales", "missing", mesh.central), "SELECT")
+    lake.revoke(mesh.owner, mesh.consumer, mesh.tables("none"), "SELECT", "DESCRIBE")
+    lake.revoke(mesh.admin, mesh.analyst, policy, "SELECT", "DESCRIBE")
+    mesh.share()
+    assert lake.reads(mesh.analyst, "sales", "orders", mesh.central) == set()
+
+
 def test_regranting_to_somebody_who_does_not_exist_is_invalid(lake):
     mesh = Mesh(lake)
     mesh.share()

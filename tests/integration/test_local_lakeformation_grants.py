@@ -485,6 +485,14 @@ def test_with_principal_and_resource_effective_permissions_are_listed(lake, admi
     }
 
 
+def test_strangers_cannot_ask_what_others_effectively_have(lake, admin, reader):
+    lake.grant(admin, reader, on_policy("TABLE", pii=["none"]), "SELECT")
+    lake.assign(admin, on_table("sales", "orders"), pii="none")
+    asked = {"Principal": {"DataLakePrincipalIdentifier": reader}, "Resource": on_table("sales", "orders")}
+    assert len(_listed(lake, reader, **asked)) == 2
+    assert _listed(lake, lake.role(_account(admin), "stranger"), **asked) == {}
+
+
 def test_lists_are_filtered_by_what_the_caller_may_see(lake, admin, reader):
     other = lake.role(_account(admin), "other")
     lake.grant(admin, other, on_table("sales", "orders"), "SELECT", "ALTER")
