@@ -141,31 +141,44 @@ def _refusals(
     refusals: Mapping[str, QueryRefused],
     defaults: frozenset[tuple[str, str]],
 ) -> list[Refusal]:
-    """The refused columns, those with the same reason together, in the table's order."""
-    by_reason: dict[str, list[str]] = {}
-    for column in table.all_columns:
-        if column.name in refusals:
-            reason = f"{refusals[column.name].code}: {why_closed(column, _readings(person), defaults)}"
-            by_reason.setdefault(reason, []).append(column.name)
+    """The refused columns, those with the same reason together, in the table's order; a whole table in one."""
+    readings = _readings(person)
+    if refusals and len(refusals) == len(table.all_columns):
+        code = next(iter(refusals.values())).code
+        groups = {f"{code}: {why_closed(table.all_columns, readings, defaults)}": list(refusals)}
+    else:
+        groups: dict[str, list[str]] = {}
+        for column in table.all_columns:
+            if column.name in refusals:
+                reason = f"{refusals[column.name].code}: {why_closed([column], readings, defaults)}"
+                groups.setdefault(reason, []).append(column.name)
     return [
         Refusal(*_who(person), table.database, table.table, tuple(columns), reason)
-        for reason, columns in by_reason.items()
+        for reason, columns in groups.items()
     ]
 
 
 def why_closed(
-    column: CatalogColumn, subscriptions: Iterable[Subscription], defaults: frozenset[tuple[str, str]]
+    columns: Iterable[CatalogColumn],
+    subscriptions: Iterable[Subscription],
+    defaults: frozenset[tuple[str, str]],
 ) -> str:
-    """Which tags of a column the nearest of some subscriptions does not reach."""
-    out_of_reach = {s.name: _out_of_reach(column, s) for s in subscriptions}
-    if not out_of_reach:
+    """Which tags of some columns, all of which are closed, the nearest of some subscriptions does not reach."""
+    columns = list(columns)
+    distances = []
+    for subscription in subscriptions:
+        out_of_reach = [_out_of_reach(column, subscription) for column in columns]
+        if not all(out_of_reach):
+            return f"{subscription.name} reaches the tags of this"
+        everywhere = [tag for tag in out_of_reach[0] if all(tag in tags for tags in out_of_reach)]
+        of_database = dict(subscription.database_expression)
+        other_database = any(key in of_database for tags in out_of_reach for key, _ in tags)
+        distances.append((other_database, len(everywhere), subscription.name, everywhere))
+    if not distances:
         return "no subscription lets this principal select anything"
-    nearest = min(out_of_reach, key=lambda name: len(out_of_reach[name]))
-    tags = [
-        f"{key}={value}" + (" (nobody classified it)" if (key, value) in defaults else "")
-        for key, value in out_of_reach[nearest]
-    ]
-    return f"{nearest} does not reach {', '.join(tags)}"
+    *_, nearest, tags = min(distances)
+    named = [f"{key}={value}" + (" (nobody classified it)" if (key, value) in defaults else "") for key, value in tags]
+    return f"{nearest} does not reach {', '.join(named) or 'the tags of any of its columns'}"
 
 
 def _out_of_reach(column: CatalogColumn, subscription: Subscription) -> list[tuple[str, str]]:

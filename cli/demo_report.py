@@ -161,7 +161,7 @@ def _principal_table(report: Report, who: tuple[str, str, str, str]) -> TextTabl
     title = f"{consumer}, {kind.replace('_', ' ')} {principal} (account {account})"
     text = TextTable("table", box=box.ASCII, title=title, title_justify="left", show_lines=True, width=WIDTH)
     text.add_column("rows", justify="right")
-    text.add_column("columns: what was answered, what was refused and why", ratio=1)
+    text.add_column("columns answered; columns refused, and why", ratio=1)
     access = {(a.database, a.table): a for a in report.access if _whose(a) == who}
     refused: dict[tuple[str, str], list[Refusal]] = {}
     for refusal in report.refused:
@@ -170,13 +170,13 @@ def _principal_table(report: Report, who: tuple[str, str, str, str]) -> TextTabl
     for place in sorted({*access, *refused}):
         seen = access.get(place)
         lines = [", ".join(seen.columns)] if seen else []
-        lines += [f"refused {_columns(refusal, seen)}{refusal.reason}" for refusal in refused.get(place, ())]
+        lines += [f"refused{_columns(refusal, seen)}{refusal.reason}" for refusal in refused.get(place, ())]
         text.add_row(Text(".\n".join(place)), str(seen.rows) if seen else "-", Text("\n".join(lines)))
     return text
 
 
 def _columns(refusal: Refusal, seen: Access | None) -> str:
-    return f"{', '.join(refusal.columns)}: " if seen else ""
+    return f" {', '.join(refusal.columns)}: " if seen else ": "
 
 
 def findings_text(findings: Iterable[Finding]) -> RenderableType:

@@ -53,20 +53,31 @@ def test_the_nearest_subscription_explains_what_it_does_not_reach(governance):
     subscriptions = governance.consumers[0].subscriptions
     email = column("email", domain="sales", sensitivity="confidential")
 
-    assert why_closed(email, subscriptions, frozenset()) == "wide does not reach sensitivity=confidential"
+    assert why_closed([email], subscriptions, frozenset()) == "wide does not reach sensitivity=confidential"
 
 
 def test_a_default_is_explained_as_not_classified(governance):
     defaults = frozenset((key.name, key.default) for key in governance.lf_tags)
     note = column("note", domain="sales", sensitivity="unclassified")
 
-    reason = why_closed(note, governance.consumers[0].subscriptions, defaults)
+    reason = why_closed([note], governance.consumers[0].subscriptions, defaults)
 
     assert reason == "wide does not reach sensitivity=unclassified (nobody classified it)"
 
 
+def test_of_a_whole_table_only_what_all_its_columns_share_is_told(governance):
+    staff = [
+        column("salary", domain="hr", sensitivity="confidential"),
+        column("team", domain="hr", sensitivity="internal"),
+    ]
+
+    reason = why_closed(staff, governance.consumers[0].subscriptions[1:], frozenset())
+
+    assert reason == "wide does not reach domain=hr"
+
+
 def test_a_principal_without_a_subscription_is_told_so():
-    assert "no subscription" in why_closed(column("email", sensitivity="public"), [], frozenset())
+    assert "no subscription" in why_closed([column("email", sensitivity="public")], [], frozenset())
 
 
 # ── Text and JSON ───────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +97,7 @@ def sample_report():
         timeline=[Event("crawl", "sales_orders", 1.5)],
         calls={"glue:StartCrawler": 1, "athena:StartQueryExecution": 3},
         executions=[Execution("tagmesh-crawl", "SUCCEEDED")],
-        findings=[Finding("undescribed_folder", "lab", "no file describes it", "write one")],
+        findings=[Finding("undescribed-folder", "lab", "no file describes it", "write one")],
         errors=[Failure("query", "analytics/Analyst", "it broke")],
     )
 
@@ -111,11 +122,11 @@ def test_each_principal_sees_what_it_reads_how_much_and_what_was_refused():
     assert "300" in text
     assert "a_rather_long_column_name_5" in text
     assert "refused email: COLUMN_NOT_FOUND: wide does not reach pii=contact" in text
-    assert "- refused TABLE_NOT_FOUND: wide does not reach" in text
+    assert "- refused: TABLE_NOT_FOUND: wide does not reach" in text
 
 
 def test_names_in_brackets_are_not_taken_for_markup():
-    assert "[undescribed_folder]" in printed(reports.findings_text(sample_report().findings))
+    assert "[undescribed-folder]" in printed(reports.findings_text(sample_report().findings))
 
 
 def test_the_report_is_json_with_tags_as_objects():
@@ -165,8 +176,8 @@ def test_folders_that_nobody_describes_are_findings_and_the_others_are_uploaded(
 
     assert [u.key for u in uploads] == ["in/orders/orders/a.csv"]
     assert [(f.code, f.subject) for f in findings] == [
-        ("undescribed_folder", "lab"),
-        ("undescribed_folder", "sales/unknown"),
+        ("undescribed-folder", "lab"),
+        ("undescribed-folder", "sales/unknown"),
     ]
     assert "producers/lab.yaml" in findings[0].mend
 
@@ -176,7 +187,7 @@ def test_files_beside_the_data_products_are_findings(tmp_path, governance):
 
     _, findings = plan_uploads(tmp_path, governance)
 
-    assert [(f.code, f.subject) for f in findings] == [("stray_file", "sales/stray.csv")]
+    assert [(f.code, f.subject) for f in findings] == [("stray-file", "sales/stray.csv")]
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
