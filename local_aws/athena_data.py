@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from local_aws import actions, authorization, identity, lookup
 from local_aws.actions import Need
 from local_aws.athena_sql import CATALOG, TableName
 from local_aws.athena_translate import Input, Relation
 from local_aws.athena_types import SqlError
-from local_aws.crawl import list_files, split_s3
+from local_aws.crawl import holds_data, split_s3
 from local_aws.hive_types import UnknownType, arrow_type
 from local_aws.serdes import BadData, Serde, read, scalar_of_text
 from local_aws.wire import AwsError
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 LAKE_FORMATION = "lakeformation.amazonaws.com"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+QUICK = Config(request_checksum_calculation="when_required", retries={"total_max_attempts": 1})
+"""Results are small and the server is near: no checksum, which would send them in chunks; nothing to retry."""
+
 KEPT_BYTES = 256 * 1024 * 1024
 """How much decoded data is kept for later queries."""
 
@@ -232,7 +237,7 @@ class Tables:
         bucket, prefix = split_s3(part.location)
         tables = []
         try:
-            for key, size, etag in list_files(s3, bucket, prefix):
+            for key, size, etag in self._listed(who, bucket, prefix):
                 scan.bytes += size
                 if scan.cancelled.is_set():
                     raise Cancelled
@@ -250,6 +255,28 @@ class Tables:
             raise SqlError("NOT_SUPPORTED", f"the local AWS does not read {error}") from error
         return tables
 
+    def _listed(self, who: Caller, bucket: str, prefix: str) -> list[tuple[str, int, str]]:
+        """Key, size and ETag of each object below a prefix that holds data, in the order of their keys.
+
+        This is ListObjectsV2, judged as such, but asked of moto itself: over HTTP it would be half of a query's time.
+        """
+        self._authorize_s3(who, "ListObjectsV2", {"Bucket": bucket, "Prefix": prefix})
+        stored = lookup.bucket(bucket)
+        if stored is None:
+            raise SqlError("HIVE_FILESYSTEM_ERROR", f"The specified bucket does not exist: {bucket}")
+        with self.world.moto_lock("s3"):
+            backend = s3_backends[stored.account_id]["aws"]
+            keys = backend.list_objects(stored, prefix, None, None, None)[0]
+            listed = [(key.name, key.size, key.etag) for key in keys]
+        return [each for each in sorted(listed) if holds_data(each[0], each[1], prefix)]
+
+    def _authorize_s3(self, who: Caller, operation: str, params: dict[str, Any]) -> None:
+        needs = actions.needs(self.world, who, "s3", operation, params)
+        try:
+            authorization.authorize(self.world, who, "s3", needs)
+        except AwsError as error:
+            raise NotPermitted(f"{error.code}: {error.message}") from error
+
     def _file(
         self,
         s3: Any,
@@ -266,12 +293,7 @@ class Tables:
         bucket, key, etag = where
         kept = (where, serde, tuple(names), schema.to_string())
         if (table := self._decoded.get(kept)) is not None:
-            params = {"Bucket": bucket, "Key": key}
-            needs = actions.needs(self.world, who, "s3", "GetObject", params)
-            try:
-                authorization.authorize(self.world, who, "s3", needs)
-            except AwsError as error:
-                raise NotPermitted(error.message) from error
+            self._authorize_s3(who, "GetObject", {"Bucket": bucket, "Key": key})
             return table
         body = s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read()
         table = read(body, serde, names, schema, f"s3://{bucket}/{key}")
@@ -315,7 +337,7 @@ class S3Clients:
                 self._kept.move_to_end(key)
                 return kept
         credentials = identity.Credentials(caller.access_key, identity.ADMIN_SECRET, token, self.world.now(), caller)
-        client = self.world.session_of(credentials, caller.region).client("s3")
+        client = self.world.session_of(credentials, caller.region).client("s3", config=QUICK)
         with self._guard:
             self._kept[key] = (client, caller)
             while len(self._kept) > self.KEPT:

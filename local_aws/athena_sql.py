@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -74,7 +75,7 @@ class Statement:
 
     kind: str
     sql: str
-    tree: exp.Query | None = None
+    tree: exp.Query | None = field(default=None, compare=False)
     tables: tuple[TableName, ...] = ()
     """Of a SELECT: each table named, once per mention, CTEs left out."""
     table: TableName | None = None
@@ -93,6 +94,7 @@ class Statement:
 # -- parsing -------------------------------------------------------------------------------------
 
 
+@lru_cache(256)
 def parse(sql: str) -> Statement:
     """What a statement is. Raises Malformed if it does not parse, or if there is more than one."""
     start = COMMENTS.match(sql).end()  # type: ignore[union-attr]

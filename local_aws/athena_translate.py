@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -136,8 +137,19 @@ def translate(statement: Statement, relations: Mapping[TableName, Relation], now
 
     Raises SqlError with Athena's name for the error and its place in the query.
     """
+    tree = statement.tree
+    assert tree is not None
+    varies = tree.find(exp.CurrentDate, exp.CurrentTimestamp) is not None
+    return _translated(statement, tuple(relations.items()), now if varies else None)
+
+
+@lru_cache(256)
+def _translated(
+    statement: Statement, relations: tuple[tuple[TableName, Relation], ...], now: datetime | None
+) -> Translation:
+    """`translate`, remembered: analysts and tests ask the same again and again."""
     try:
-        return _translate(statement, relations, now)
+        return _translate(statement, dict(relations), now)
     except SqlError as error:
         if error.node is None and error.name == "COLUMN_NOT_FOUND":
             error.place = _first_star(statement.sql)
@@ -154,7 +166,7 @@ def _first_star(sql: str) -> tuple[int, int] | None:
     return None
 
 
-def _translate(statement: Statement, relations: Mapping[TableName, Relation], now: datetime) -> Translation:
+def _translate(statement: Statement, relations: Mapping[TableName, Relation], now: datetime | None) -> Translation:
     tree = statement.tree.copy()  # type: ignore[union-attr]
     check_listed(tree)
     inputs = _bind(tree, relations)
@@ -377,7 +389,7 @@ def _check_columns(union: exp.SetOperation) -> None:
 # -- partitions ----------------------------------------------------------------------------------
 
 
-def _note_prunes(tree: exp.Query, inputs: dict[str, Input], now: datetime) -> None:
+def _note_prunes(tree: exp.Query, inputs: dict[str, Input], now: datetime | None) -> None:
     """Note conditions of a WHERE that speak of the partition keys of one table alone.
 
     Not where an outer join could make NULLs of the keys, which the condition would then admit.
@@ -412,7 +424,7 @@ def _note_prunes(tree: exp.Query, inputs: dict[str, Input], now: datetime) -> No
 # -- rewriting -----------------------------------------------------------------------------------
 
 
-def _rewrite(tree: exp.Expression, now: datetime) -> None:
+def _rewrite(tree: exp.Expression, now: datetime | None) -> None:
     """Write for DuckDB what it would read differently, from the innermost outwards. Changes `tree`."""
     for node in reversed(list(tree.walk(bfs=False))):
         if node is tree:
@@ -423,13 +435,13 @@ def _rewrite(tree: exp.Expression, now: datetime) -> None:
             node.replace(new)
 
 
-def _rewritten(node: exp.Expression, now: datetime) -> exp.Expression:
+def _rewritten(node: exp.Expression, now: datetime | None) -> exp.Expression:
     if isinstance(node, exp.Literal) and not node.is_string and "." in node.this and "e" not in node.this.lower():
         # Athena takes 1.5 for a double, DuckDB for a decimal.
         return exp.Literal.number(f"{node.this}e0")
-    if isinstance(node, exp.CurrentDate):
+    if now is not None and isinstance(node, exp.CurrentDate):
         return exp.cast(exp.Literal.string(now.strftime("%Y-%m-%d")), "date")
-    if isinstance(node, exp.CurrentTimestamp):
+    if now is not None and isinstance(node, exp.CurrentTimestamp):
         moment = exp.Literal.string(now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "+00")
         return exp.cast(moment, "timestamptz")
     return athena_functions.rewritten(node)

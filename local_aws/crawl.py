@@ -124,13 +124,17 @@ def is_hidden(key: str) -> bool:
     return any(part[:1] in ("_", ".") for part in key.split("/"))
 
 
-def list_files(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int, str]]:
-    """Key, size and ETag of each object below a prefix that holds data: no folders, nothing empty or hidden."""
+def holds_data(key: str, size: int, prefix: str) -> bool:
+    """Whether an object below a prefix is a file to read: no folder, not empty, not hidden."""
+    return size > 0 and not key.endswith("/") and not is_hidden(key[len(prefix) :])
+
+
+def list_files(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+    """Key and size of each file below a prefix."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for each in page.get("Contents", ()):
-            key = each["Key"]
-            if each["Size"] and not key.endswith("/") and not is_hidden(key[len(prefix) :]):
-                yield key, each["Size"], each["ETag"]
+            if holds_data(each["Key"], each["Size"], prefix):
+                yield each["Key"], each["Size"]
 
 
 def read_target(s3: Any, path: str, settings: Settings, changes: Changes, stop: threading.Event) -> list[CrawledFile]:
@@ -143,7 +147,7 @@ def read_target(s3: Any, path: str, settings: Settings, changes: Changes, stop: 
     step = max(1.0, len(listed) / SAMPLED_FILES)
     opened = {int(number * step) for number in range(min(len(listed), SAMPLED_FILES))}
     files = []
-    for number, (key, size, _etag) in enumerate(listed):
+    for number, (key, size) in enumerate(listed):
         if stop.is_set():
             raise Stopped
         found = None

@@ -264,7 +264,9 @@ def _scalar(value: Any, kind: pa.DataType) -> Any:
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
     if pa.types.is_timestamp(kind) and isinstance(value, int) and not isinstance(value, bool):
         return datetime(1970, 1, 1) + timedelta(milliseconds=value)
-    if pa.types.is_integer(kind) and isinstance(value, float) and value.is_integer():
+    if pa.types.is_integer(kind) and isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"it is no {kind}")
         value = int(value)
     if pa.types.is_decimal(kind) and isinstance(value, int | float) and not isinstance(value, bool):
         return scalar_of_text(str(value), kind)
