@@ -221,7 +221,7 @@ def _readers(tags: tuple[tuple[str, str], ...]) -> frozenset[int]:
     return frozenset(i for i, expression in enumerate(EXPRESSIONS) if matches(dict(tags), expression))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.booleans(), st.booleans(), st.data())
 def test_no_expression_ever_reads_on_the_way_what_the_end_denies_it(by_hand: bool, as_effective: bool, data):
     """Brute force: every expression, after every call and after every part of every call."""
@@ -258,7 +258,7 @@ def test_no_expression_ever_reads_on_the_way_what_the_end_denies_it(by_hand: boo
         assert effective(state, place[0], "crawled tomorrow") == DATABASE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), final_tags, min_size=1))
 def test_rectangles_cover_exactly_and_are_no_more_than_sets_or_tags(changes: dict[str, dict[str, str]]):
     calls = rectangles(changes)
