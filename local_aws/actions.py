@@ -1,56 +1,21 @@
 """What a call needs: the IAM actions and the resources that a caller must be allowed.
 
-Source: AWS service authorization reference; for Glue "Specifying AWS Glue resource ARNs", for S3 "Required permissions
-for Amazon S3 API operations". A service without an entry needs `<prefix>:<Operation>` on `*`, which only policies that
-say `*` allow.
+Source: AWS service authorization reference; for Glue "Specifying AWS Glue resource ARNs". A service without an entry
+needs `<prefix>:<Operation>` on `*`, which only policies that say `*` allow.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local_aws import lookup
+from local_aws import actions_s3, lookup
+from local_aws.need import Asked, Need
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
     from local_aws.identity import Caller
     from local_aws.world import World
-
-
-@dataclass(frozen=True)
-class Need:
-    """One permission a call needs, with the condition keys that are particular to it."""
-
-    action: str
-    resource: str
-    keys: dict[str, Any] = field(default_factory=dict)
-    creates: bool = False
-    """The resource is to be made, in the caller's account, whoever has one of that name now."""
-
-    def owner(self, caller: Caller) -> str:
-        """The account the resource belongs to; the caller's where its ARN does not say and nobody knows."""
-        return caller.account if self.creates else owner_of(self.resource) or caller.account
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A call as the functions below look at it."""
-
-    world: World
-    caller: Caller
-    operation: str
-    params: dict[str, Any]
-
-    def arn(self, service: str, resource: str, region: str | None = None) -> str:
-        """An ARN in the caller's account and Region."""
-        return f"arn:aws:{service}:{self.caller.region if region is None else region}:{self.caller.account}:{resource}"
-
-    def first(self, *names: str) -> Any:
-        """The first of these parameters that was given, or None."""
-        return next((self.params[name] for name in names if self.params.get(name)), None)
 
 
 PREFIXES = {
@@ -120,114 +85,6 @@ def _at(params: Any, path: tuple[str, ...]) -> list[str]:
         return [params] if isinstance(params, str) and params else []
     value = params.get(path[0]) if isinstance(params, dict) else None
     return _at(value, path[1:]) if value is not None and (len(path) > 1 or isinstance(value, str)) else []
-
-
-# -- S3 -----------------------------------------------------------------------------------------------------------
-
-S3_BUCKET = {
-    "CreateBucket": "CreateBucket",
-    "DeleteBucket": "DeleteBucket",
-    "HeadBucket": "ListBucket",
-    "GetBucketLocation": "GetBucketLocation",
-    "ListObjects": "ListBucket",
-    "ListObjectsV2": "ListBucket",
-    "ListObjectVersions": "ListBucketVersions",
-    "ListMultipartUploads": "ListBucketMultipartUploads",
-    "GetBucketVersioning": "GetBucketVersioning",
-    "PutBucketVersioning": "PutBucketVersioning",
-    "GetBucketPolicy": "GetBucketPolicy",
-    "PutBucketPolicy": "PutBucketPolicy",
-    "DeleteBucketPolicy": "DeleteBucketPolicy",
-    "GetBucketEncryption": "GetEncryptionConfiguration",
-    "PutBucketEncryption": "PutEncryptionConfiguration",
-    "DeleteBucketEncryption": "PutEncryptionConfiguration",
-    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
-    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
-    "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
-    "GetBucketOwnershipControls": "GetBucketOwnershipControls",
-    "PutBucketOwnershipControls": "PutBucketOwnershipControls",
-    "GetBucketTagging": "GetBucketTagging",
-    "PutBucketTagging": "PutBucketTagging",
-    "DeleteBucketTagging": "PutBucketTagging",
-    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
-    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
-    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
-    "GetBucketNotificationConfiguration": "GetBucketNotification",
-    "PutBucketNotificationConfiguration": "PutBucketNotification",
-}
-"""S3 operation on a bucket -> IAM action."""
-
-S3_OBJECT = {
-    "GetObject": "GetObject",
-    "HeadObject": "GetObject",
-    "PutObject": "PutObject",
-    "CopyObject": "PutObject",
-    "DeleteObject": "DeleteObject",
-    "CreateMultipartUpload": "PutObject",
-    "UploadPart": "PutObject",
-    "UploadPartCopy": "PutObject",
-    "CompleteMultipartUpload": "PutObject",
-    "AbortMultipartUpload": "AbortMultipartUpload",
-    "ListParts": "ListMultipartUploadParts",
-    "GetObjectTagging": "GetObjectTagging",
-    "PutObjectTagging": "PutObjectTagging",
-    "DeleteObjectTagging": "DeleteObjectTagging",
-}
-"""S3 operation on an object -> IAM action; with a VersionId `...ObjectVersion...`."""
-
-
-def _s3(asked: Asked) -> list[Need]:
-    params = asked.params
-    if asked.operation == "ListBuckets":
-        return [Need("s3:ListAllMyBuckets", "*")]
-    bucket = f"arn:aws:s3:::{params['Bucket']}"
-    if asked.operation == "DeleteObjects":
-        return []  # judged object by object: s3.py
-    keys = {
-        "s3:prefix": params.get("Prefix", "") if asked.operation.startswith("List") else None,
-        "s3:delimiter": params.get("Delimiter"),
-        "s3:max-keys": str(params["MaxKeys"]) if "MaxKeys" in params else None,
-        "s3:VersionId": params.get("VersionId"),
-        "s3:x-amz-server-side-encryption": params.get("ServerSideEncryption"),
-        "s3:x-amz-server-side-encryption-aws-kms-key-id": params.get("SSEKMSKeyId"),
-        "s3:x-amz-storage-class": params.get("StorageClass"),
-        "s3:x-amz-copy-source": params.get("CopySource"),
-        "s3:x-amz-metadata-directive": params.get("MetadataDirective"),
-    }
-    if asked.operation in S3_BUCKET:
-        creates = asked.operation == "CreateBucket"
-        return [Need(f"s3:{S3_BUCKET[asked.operation]}", bucket, keys, creates)]
-    action = S3_OBJECT[asked.operation]
-    if params.get("VersionId"):
-        action = action.replace("Object", "ObjectVersion")
-    needed = [Need(f"s3:{action}", f"{bucket}/{params['Key']}", keys)]
-    if params.get("Tagging") and action == "PutObject":
-        needed.append(Need("s3:PutObjectTagging", f"{bucket}/{params['Key']}", keys))
-    if source := params.get("CopySource"):
-        needed.append(_copy_source(source))
-    return needed + _s3_keys(asked)
-
-
-def _copy_source(source: str) -> Need:
-    from urllib.parse import unquote
-
-    path, _, version = source.partition("?versionId=")
-    action = "s3:GetObjectVersion" if version else "s3:GetObject"
-    return Need(action, f"arn:aws:s3:::{unquote(path).lstrip('/')}")
-
-
-def _s3_keys(asked: Asked) -> list[Need]:
-    """With SSE-KMS under a customer key, whoever writes needs a data key and whoever reads decrypts."""
-    action, key = None, None
-    if asked.operation in ("PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"):
-        encryption = asked.params.get("ServerSideEncryption")
-        given = asked.params.get("SSEKMSKeyId") if encryption == "aws:kms" else None
-        action, key = "kms:GenerateDataKey", given or lookup.bucket_key(asked.params["Bucket"], encryption)
-    elif asked.operation in ("GetObject", "HeadObject"):
-        action, key = "kms:Decrypt", lookup.object_key(asked.params["Bucket"], asked.params["Key"])
-    if not key:
-        return []
-    return [Need(action, lookup.key_arn(asked.caller.account, asked.caller.region, key))]
 
 
 # -- queues, topics, keys, parameters, logs, metrics --------------------------------------------------------------
@@ -520,7 +377,7 @@ SERVICES: dict[str, Callable[[Asked], list[Need]]] = {
     "lambda": _lambda,
     "logs": _logs,
     "ram": _ram,
-    "s3": _s3,
+    "s3": actions_s3.needs,
     "scheduler": _scheduler,
     "sns": _sns,
     "sqs": _sqs,
@@ -528,13 +385,3 @@ SERVICES: dict[str, Callable[[Asked], list[Need]]] = {
     "stepfunctions": _states,
     "sts": _sts,
 }
-
-ACCOUNT_OF_ARN = re.compile(r"arn:aws:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
-
-
-def owner_of(arn: str) -> str | None:
-    """The account that a resource belongs to, or None where its ARN does not say and nobody knows."""
-    if arn.startswith("arn:aws:s3:::"):
-        return lookup.bucket_owner(arn.removeprefix("arn:aws:s3:::").partition("/")[0])
-    found = ACCOUNT_OF_ARN.match(arn)
-    return found[1] if found else None

@@ -1,11 +1,11 @@
 """The administration of a local AWS itself: JSON over HTTP below `/_local/`. No AWS has this.
 
-    GET  /_local/health                       {"status", "region", "engines"}
-    PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
-    GET  /_local/calls                        {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
-    POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
-    GET  /_local/executions                   state machine executions of all accounts
-    GET  /_local/activity?after=N             numbered lines of what happened, for a live view
+GET  /_local/health                       {"status", "region", "engines"}
+PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
+GET  /_local/calls                        {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
+POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
+GET  /_local/executions                   state machine executions of all accounts
+GET  /_local/activity?after=N             numbered lines of what happened, for a live view
 """
 
 from __future__ import annotations

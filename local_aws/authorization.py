@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local_aws import lookup, policy
-from local_aws.actions import Need
+from local_aws.need import Need
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:

@@ -167,9 +167,7 @@ def caller_of(world: World, signature: Signature, service: str) -> Caller:
     user = lookup.user_of_access_key(signature.access_key)
     if user is None or signature.token:
         raise unauthenticated(service, "key")
-    return Caller(
-        user.account_id, region, user.arn, user.arn, access_key=signature.access_key, user_id=user.id
-    )
+    return Caller(user.account_id, region, user.arn, user.arn, access_key=signature.access_key, user_id=user.id)
 
 
 def _still_there(caller: Caller) -> bool:

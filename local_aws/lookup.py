@@ -209,8 +209,7 @@ def _log_policy(_world: World, account: str, region: str, _resource: str) -> Doc
     from moto.logs.models import logs_backends
 
     documents = [
-        policy.parse(each.policy_document)
-        for each in logs_backends[account][region].resource_policies.values()
+        policy.parse(each.policy_document) for each in logs_backends[account][region].resource_policies.values()
     ]
     statements = [
         statement

@@ -219,9 +219,7 @@ def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], context: Conte
     return all(results)
 
 
-def _condition_holds(
-    operator: str, key: str, wanted: list[Any], context: Context, variables: bool
-) -> bool:
+def _condition_holds(operator: str, key: str, wanted: list[Any], context: Context, variables: bool) -> bool:
     """One operator for one key (IAM user guide, "Condition operators" and "Multivalued context keys")."""
     quantifier, _, plain = operator.rpartition(":")
     if quantifier not in ("", "ForAnyValue", "ForAllValues"):

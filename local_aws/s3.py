@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from local_aws import authorization, lookup
-from local_aws.actions import Need
 from local_aws.iam import missing_principals
+from local_aws.need import Need
 from local_aws.wire import AwsError, Call
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ CREATED = {
     "CompleteMultipartUpload": "CompleteMultipartUpload",
 }
 """Operation -> the `reason` of the event it causes."""
-
-BUCKET_REGION_FREE = ("CreateBucket", "ListBuckets", "GetBucketLocation", "HeadBucket")
 
 _sequence = itertools.count(1)
 
@@ -56,11 +54,13 @@ class S3:
         self.world = world
         quiet_moto()
 
+    def GetBucketNotificationConfiguration(self, caller: Caller, Bucket: str, **_: Any) -> dict:  # noqa: N802, N803
+        """Whether events go to EventBridge: moto does not say."""
+        return {"EventBridgeConfiguration": {}} if _tells(_bucket(Bucket)) else {}
+
     def DeleteObjects(self, caller: Caller, Bucket: str, Delete: dict, **_: Any) -> dict:  # noqa: N802, N803
         """Delete objects, each if the caller may; what it may not is an entry of `Errors`."""
-        found = lookup.bucket(Bucket)
-        if found is None:
-            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=Bucket)
+        found = _bucket(Bucket)
         if not Delete.get("Objects"):
             raise AwsError("MalformedXML", "The XML you provided was not well-formed or did not validate")
         deleted, errors = [], []
@@ -101,9 +101,7 @@ class S3:
             described["version-id"] = str(stored.version_id)
         self._tell(caller, bucket, "Object Created", described, {"reason": reason})
 
-    def deleted(
-        self, caller: Caller, bucket: Any, key: str, version: str | None, marker_created: bool
-    ) -> None:
+    def deleted(self, caller: Caller, bucket: Any, key: str, version: str | None, marker_created: bool) -> None:
         """Tell that an object was deleted, for good or behind a delete marker."""
         if not _tells(bucket):
             return
@@ -111,9 +109,7 @@ class S3:
         if version:
             described["version-id"] = version
         kind = "Delete Marker Created" if marker_created else "Permanently Deleted"
-        self._tell(
-            caller, bucket, "Object Deleted", described, {"reason": "DeleteObject", "deletion-type": kind}
-        )
+        self._tell(caller, bucket, "Object Deleted", described, {"reason": "DeleteObject", "deletion-type": kind})
 
     def _tell(
         self, caller: Caller, bucket: Any, detail_type: str, described: dict[str, Any], more: dict[str, str]
@@ -130,6 +126,13 @@ class S3:
         }
         arn = f"arn:aws:s3:::{bucket.name}"
         self.world.emit_event(bucket.account_id, bucket.region_name, "aws.s3", detail_type, detail, [arn])
+
+
+def _bucket(name: str) -> Any:
+    found = lookup.bucket(name)
+    if found is None:
+        raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=name)
+    return found
 
 
 def _tells(bucket: Any) -> bool:
@@ -189,9 +192,7 @@ def after(world: World, call: Call, response: Response, before_call: Any) -> Res
         version = call.params.get("VersionId")
         marker = None if version else response.headers.get("x-amz-version-id")
         if bucket is not None and (before_call or marker):
-            engine.deleted(
-                call.caller, bucket, call.params["Key"], version or marker, marker_created=bool(marker)
-            )
+            engine.deleted(call.caller, bucket, call.params["Key"], version or marker, marker_created=bool(marker))
     return response
 
 

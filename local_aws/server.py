@@ -26,9 +26,9 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-from local_aws import actions, allowed, authorization, iam, identity, s3, sqs, wire
-from local_aws.actions import Need
+from local_aws import actions, allowed, authorization, iam, identity, s3, sns, sqs, wire
 from local_aws.admin import answer_admin
+from local_aws.need import Need
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
 
@@ -51,6 +51,7 @@ ENGINES = (
 )
 """Import paths of the engines. Several may serve one service: the first that has a method for an operation answers."""
 
+
 @dataclass
 class Judgement:
     """What became known of a request on its way: for the record."""
@@ -65,7 +66,7 @@ UNLOCKED = frozenset({"lambda", "events", "stepfunctions"})
 """Services whose calls in moto may call back into the server: a lock held around them could wait for itself."""
 
 
-HOOKS = {"s3": s3, "iam": iam}
+HOOKS = {"s3": s3, "iam": iam, "sns": sns}
 """What is done around moto for a service: `before(world, call)`, and `after(world, call, response, before)`."""
 
 OWNED = frozenset({"s3", "sqs", "sns", "kms", "logs"})
@@ -177,9 +178,7 @@ class Front:
     def moto(self, call: Call, account: str) -> Response:
         """Let moto answer a call, in an account."""
         app = self._moto_app(call.service)
-        environ = {
-            name: value for name, value in call.request.environ.items() if not name.startswith("werkzeug.")
-        }
+        environ = {name: value for name, value in call.request.environ.items() if not name.startswith("werkzeug.")}
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
         if call.service == "s3" and call.request.content_type == "application/x-www-form-urlencoded":
             environ["CONTENT_TYPE"] = "binary/octet-stream"  # or moto reads an object as a form
@@ -297,9 +296,7 @@ class LocalAws:
         os.environ["MOTO_PORT"] = str(self.port)  # moto calls its own server by it
         for path in ENGINES:
             _add_engine(self.world, path)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="local-aws", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="local-aws", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -200,9 +200,7 @@ class World:
         """Say that something happened which a person watching wants to see."""
         with self._records:
             self._activity_count += 1
-            self._activity.append(
-                Activity(self._activity_count, _timestamp(self.now()), stage, subject, text)
-            )
+            self._activity.append(Activity(self._activity_count, _timestamp(self.now()), stage, subject, text))
             if len(self._activity) > KEPT_RECORDS:
                 del self._activity[: KEPT_RECORDS // 2]
 
@@ -240,9 +238,7 @@ class World:
 
     # -- acting as somebody
 
-    def session(
-        self, role_arn: str, session_name: str, service: str | None = None, region: str | None = None
-    ) -> Any:
+    def session(self, role_arn: str, session_name: str, service: str | None = None, region: str | None = None) -> Any:
         """A boto3.Session of a role, as if a service had assumed it.
 
         With `service` (such as `events.amazonaws.com`) the role's trust policy must admit that service principal.

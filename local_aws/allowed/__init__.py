@@ -74,9 +74,7 @@ def _content(service: str) -> list[dict[str, Any]]:
 
 def _trees(service: str, section: str) -> dict[str, Tree]:
     return {
-        name: tree(paths or [])
-        for content in _content(service)
-        for name, paths in (content.get(section) or {}).items()
+        name: tree(paths or []) for content in _content(service) for name, paths in (content.get(section) or {}).items()
     }
 
 
@@ -109,9 +107,7 @@ def check(service: str, operation: str, params: dict[str, Any]) -> None:
         raise AwsError(REFUSED, f"the local AWS does not do {service}:{operation} {add}")
     if names := unlisted(params, operations(service)[operation]):
         listed = ", ".join(names)
-        raise AwsError(
-            REFUSED, f"the local AWS does not do the parameter {listed} of {service}:{operation} {add}"
-        )
+        raise AwsError(REFUSED, f"the local AWS does not do the parameter {listed} of {service}:{operation} {add}")
 
 
 def unlisted(value: Any, allowed: Tree | None) -> list[str]:

@@ -65,9 +65,7 @@ def make_table(aws: LocalAws, account: str, name: str) -> Any:
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen]:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "local_aws", "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    server = subprocess.Popen([sys.executable, "-m", "local_aws", "--port", "0"], stdout=subprocess.PIPE, text=True)
     yield server
     server.kill()
     server.wait()
@@ -154,9 +152,7 @@ def test_unsigned_requests_are_refused(aws: LocalAws) -> None:
         ("dynamodb", "list_tables", {}, "MissingAuthenticationTokenException"),
         ("sts", "get_caller_identity", {}, "MissingAuthenticationToken"),
     ]:
-        client = boto3.client(
-            service, REGION, endpoint_url=aws.endpoint, config=Config(signature_version=UNSIGNED)
-        )
+        client = boto3.client(service, REGION, endpoint_url=aws.endpoint, config=Config(signature_version=UNSIGNED))
         assert error_code(getattr(client, operation), **params) == expected
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws import actions, identity
-from local_aws.actions import Need
+from local_aws.need import Need
 from local_aws.server import LocalAws
 from local_aws.wire import AwsError
 
@@ -177,9 +177,7 @@ def test_own_permission_without_trust_is_not_enough(aws: LocalAws) -> None:
         ({"StringEquals": {"aws:PrincipalOrgID": "o-other00001"}}, None, False),
     ],
 )
-def test_conditions_of_a_trust_policy(
-    aws: LocalAws, condition: dict, external_id: str | None, admitted: bool
-) -> None:
+def test_conditions_of_a_trust_policy(aws: LocalAws, condition: dict, external_id: str | None, admitted: bool) -> None:
     aws.world.organization.update(id="o-member0001", members={A, B})
     target = make_role(aws, B, "Consumer", trusts=trust(root(A), **condition))
     make_role(aws, A, "Link", allow("sts:AssumeRole", target), Path="/mesh/")
@@ -310,9 +308,7 @@ def test_a_service_needs_the_key_of_an_encrypted_queue(aws: LocalAws) -> None:
     document = policy(own, allow(["kms:GenerateDataKey*", "kms:Decrypt"], Principal=events))
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=document)
     send()
-    aws.session(A).client("sqs").set_queue_attributes(
-        QueueUrl=url, Attributes={"KmsMasterKeyId": "alias/aws/sqs"}
-    )
+    aws.session(A).client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"KmsMasterKeyId": "alias/aws/sqs"})
     with pytest.raises(AwsError, match="alias/aws/sqs, which admits no other service"):
         send()
 
@@ -426,9 +422,7 @@ def test_s3_operations_need_the_actions_s3_documents(aws: LocalAws) -> None:
     assert "s3:ListBucket" in refused(reader.list_objects_v2, Bucket="the-lake")
     assert '"arn:aws:s3:::the-lake/hr/a.csv"' in refused(reader.get_object, Bucket="the-lake", Key="hr/a.csv")
     assert "s3:PutObject" in refused(reader.put_object, Bucket="the-lake", Key="sales/b.csv", Body=b"")
-    assert "s3:GetObjectVersion" in refused(
-        reader.get_object, Bucket="the-lake", Key="sales/a.csv", VersionId="null"
-    )
+    assert "s3:GetObjectVersion" in refused(reader.get_object, Bucket="the-lake", Key="sales/a.csv", VersionId="null")
     assert "s3:PutObject" in refused(reader.create_multipart_upload, Bucket="the-lake", Key="sales/b")
     assert "s3:PutEncryptionConfiguration" in refused(reader.delete_bucket_encryption, Bucket="the-lake")
     assert "s3:ListAllMyBuckets" in refused(reader.list_buckets)

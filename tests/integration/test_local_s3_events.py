@@ -162,9 +162,7 @@ def test_in_a_versioned_bucket_a_delete_leaves_a_marker(aws: LocalAws, bus: Bus)
     markers = s3.delete_objects(Bucket="the-lake", Delete={"Objects": [{"Key": "b"}]})["Deleted"]
     s3.delete_object(Bucket="the-lake", Key="a", VersionId=versions[0])
     s3.delete_objects(Bucket="the-lake", Delete={"Objects": [{"Key": "b", "VersionId": versions[1]}]})
-    said = [
-        (event["detail"]["object"]["version-id"], event["detail"].get("deletion-type")) for event in told(aws, bus)
-    ]
+    said = [(event["detail"]["object"]["version-id"], event["detail"].get("deletion-type")) for event in told(aws, bus)]
     assert said == [
         (versions[0], None),
         (versions[1], None),
