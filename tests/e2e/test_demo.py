@@ -294,8 +294,8 @@ def test_quoted_commas_and_line_breaks_do_not_change_the_number_of_rows(seed):
 def test_folders_that_nobody_describes_are_findings_and_stop_nothing(seed):
     found = {(finding["code"], finding["subject"]) for finding in seed.told["findings"]}
 
-    assert {("undescribed_folder", "toymuseum"), ("undescribed_folder", "classicmodels/archive")} <= found
-    assert "toymuseum [undescribed_folder]" in seed.printed
+    assert {("undescribed-folder", "toymuseum"), ("undescribed-folder", "classicmodels/archive")} <= found
+    assert "toymuseum [undescribed-folder]" in seed.printed
     assert all(finding["mend"] for finding in seed.told["findings"])
 
 
