@@ -216,6 +216,15 @@ def test_a_database_on_a_registered_prefix_needs_it_for_itself_but_spares_its_ta
     lake.table(maker, "theirs", "orders", location="s3://data/sales/orders/")
 
 
+@pytest.mark.parametrize("location", ["s3://other", "s3://data", "s3://data/sales/returns"])
+def test_a_database_elsewhere_spares_its_tables_nothing(lake, producer, location):
+    admin, maker = producer
+    lake.database(admin, "elsewhere", LocationUri=location)
+    lake.grant(admin, maker, on_database("elsewhere"), "CREATE_TABLE")
+    with refused_with("AccessDeniedException", "Data Location"):
+        lake.table(maker, "elsewhere", "orders", location="s3://data/sales/orders")
+
+
 def test_a_table_cannot_be_moved_to_a_registered_location_without_it(lake, producer):
     admin, maker = producer
     lake.table(maker, "sales", "orders", location="s3://other/orders")

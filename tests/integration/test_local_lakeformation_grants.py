@@ -240,6 +240,19 @@ def test_the_grant_option_can_be_revoked_alone(lake, admin, reader):
         lake.grant(reader, other, on_table("sales", "orders"), "SELECT")
 
 
+def test_a_second_grant_adds_to_the_first(lake, admin, reader):
+    other = lake.role(_account(admin), "other")
+    lake.grant(admin, reader, on_database("sales"), "ALTER", grantable=True)
+    lake.grant(admin, reader, on_database("sales"), "CREATE_TABLE")
+    lake.table(reader, "sales", "made")
+    lake.call(reader, "glue:UpdateDatabase", Name="sales", DatabaseInput={"Name": "sales"})
+    lake.grant(reader, other, on_database("sales"), "ALTER")
+    lake.revoke(admin, reader, on_database("sales"), "CREATE_TABLE")
+    with refused_with("AccessDeniedException"):
+        lake.table(reader, "sales", "another")
+    lake.call(reader, "glue:UpdateDatabase", Name="sales", DatabaseInput={"Name": "sales"})
+
+
 # -- who may grant ----------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +331,18 @@ def test_a_database_policy_gives_nothing_on_tables_nor_a_table_policy_on_databas
     lake.grant(admin, other, on_policy("TABLE", domain=["sales"]), "SELECT")
     assert not lake.sees_database(other, "sales")
     assert lake.reads(other, "sales", "orders") == ALL_COLUMNS
+
+
+def test_a_database_policy_shows_only_databases_that_match(lake, admin, reader):
+    lake.database(admin, "people")
+    lake.assign(admin, on_database("sales"), domain="sales")
+    lake.assign(admin, on_database("people"), domain="hr")
+    lake.grant(admin, reader, on_policy("DATABASE", domain=["sales"]), "CREATE_TABLE")
+    assert lake.sees_database(reader, "sales")
+    assert not lake.sees_database(reader, "people")
+    lake.table(reader, "sales", "made")
+    with refused_with("AccessDeniedException"):
+        lake.table(reader, "people", "made")
 
 
 def test_a_column_overridden_to_another_value_is_all_that_is_lost(lake, admin, reader):
