@@ -541,6 +541,17 @@ def test_only_the_first_of_chained_links_is_followed(lake, owner):
     assert lake.reads(owner, "first", "orders") == set()
 
 
+def test_a_table_link_reached_through_a_database_link_is_not_followed(lake, owner):
+    _link(lake, owner, "alias", _account(owner), "sales")
+    _table_link(lake, owner, "sales", "short", _account(owner), ("sales", "orders"))
+    bare = lake.call(owner, "glue:GetTable", DatabaseName="alias", Name="short")["Table"]
+    assert bare["TargetTable"]["Name"] == "orders"
+    assert "StorageDescriptor" not in bare
+    with refused_with("EntityNotFoundException"):
+        lake.call(owner, "glue:UpdateTable", DatabaseName="alias", TableInput=table_input("short"))
+    assert lake.reads(owner, "alias", "short") == set()
+
+
 def test_partitions_are_reached_through_links(lake, owner):
     lake.call(owner, "glue:CreatePartition", **_where(PartitionInput=_partition("2024", "01")))
     _link(lake, owner, "alias", _account(owner), "sales")
