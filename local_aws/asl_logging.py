@@ -10,19 +10,32 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from local_aws import identity
+from local_aws import authorization, identity
+from local_aws.actions import Need
 from local_aws.asl_executions import milliseconds
 from local_aws.asl_intrinsics import compact
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
     from local_aws.asl_executions import Execution
+    from local_aws.identity import Caller
     from local_aws.world import World
 
 GROUP_ARN = re.compile(r"arn:aws:logs:[^:]+:\d{12}:log-group:([^:]+):\*")
 FATAL = ("ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 DATA_FIELDS = ("input", "output", "parameters", "error", "cause")
 LINES_A_CALL = 1000
+ACTIONS = (
+    "CreateLogDelivery",
+    "GetLogDelivery",
+    "UpdateLogDelivery",
+    "DeleteLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "DescribeResourcePolicies",
+    "DescribeLogGroups",
+)
+"""What a machine's role must be allowed of CloudWatch Logs, on every resource, for a log to be set up."""
 
 
 def checked(logging: dict | None) -> dict:
@@ -42,6 +55,19 @@ def checked(logging: dict | None) -> dict:
                 f"not {group.get('logGroupArn')}",
             )
     return logging
+
+
+def check_role(world: World, role: Caller, logging: dict) -> None:
+    """Refuse a role that could not set up the log. Raises AwsError AccessDeniedException."""
+    if logging["level"] == "OFF":
+        return
+    for action in ACTIONS:
+        if authorization.denial(world, role, Need(f"logs:{action}", "*")):
+            raise AwsError(
+                "AccessDeniedException",
+                "The state machine IAM Role is not authorized to access the Log Destination "
+                f"(it lacks logs:{action})",
+            )
 
 
 def write(world: World, execution: Execution) -> None:

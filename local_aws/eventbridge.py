@@ -67,16 +67,16 @@ class EventBridge:
         Deliveries are made in the background. `forwarded` says that it came from another bus or account; such
         an event is not sent on to a further bus.
         """
+        key = (account, region, bus_name)
         with self.world.lock:
-            rules = [
-                (rule.arn, list(rule.targets.values()))
-                for rule in self._buses.get((account, region, bus_name)).rules.values()
+            matched = [
+                Matched(event, rule.arn, key, target, forwarded)
+                for rule in self._buses.get(key).rules.values()
                 if rule.state == "ENABLED" and rule.pattern is not None and matches(rule.pattern, event)
+                for target in rule.targets.values()
             ]
-        for arn, targets in rules:
-            for target in targets:
-                matched = Matched(event, arn, (account, region, bus_name), target, forwarded)
-                self.world.submit(self._deliver, matched)
+        if matched:
+            self.world.submit(self._deliver_all, matched)
 
     def has_bus(self, account: str, region: str, name: str) -> bool:
         """Is there such a bus? `default` is in every account."""
@@ -422,6 +422,10 @@ class EventBridge:
 
     # -- inside
 
+    def _deliver_all(self, matched: list[Matched]) -> None:
+        for each in matched:
+            self._deliver(each)
+
     def _deliver(self, matched: Matched) -> None:
         target = matched.target
         account, region, bus_name = matched.bus
@@ -477,8 +481,8 @@ class EventBridge:
             "resources": [rule.arn],
             "detail": {},
         }
-        for target in list(rule.targets.values()):
-            self.world.submit(self._deliver, Matched(event, rule.arn, key, target, forwarded=False))
+        due = [Matched(event, rule.arn, key, target, forwarded=False) for target in list(rule.targets.values())]
+        self.world.submit(self._deliver_all, due)
         self._wind(key, rule)
 
 

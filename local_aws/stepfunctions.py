@@ -84,8 +84,8 @@ class StepFunctions:
             raise AwsError("InvalidName", f"Invalid Name: '{name}'")
         definition = self._checked_definition(params["definition"], kind)
         arn = f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{name}"
-        self._check_role(params["roleArn"], arn)
         logging = asl_logging.checked(params.get("loggingConfiguration"))
+        self._check_role(params["roleArn"], arn, logging)
         tracing = params.get("tracingConfiguration", {"enabled": False})
         now = self.world.now()
         machine = Machine(
@@ -123,11 +123,13 @@ class StepFunctions:
         if "definition" in params:
             changes["definition"] = self._checked_definition(params["definition"], machine.kind)
             changes["text"] = params["definition"]
-        if "roleArn" in params:
-            self._check_role(params["roleArn"], stateMachineArn)
-            changes["role_arn"] = params["roleArn"]
         if "loggingConfiguration" in params:
             changes["logging"] = asl_logging.checked(params["loggingConfiguration"])
+        if "roleArn" in params:
+            changes["role_arn"] = params["roleArn"]
+        if "roleArn" in params or "loggingConfiguration" in params:
+            role, logging = changes.get("role_arn", machine.role_arn), changes.get("logging", machine.logging)
+            self._check_role(role, stateMachineArn, logging)
         if "tracingConfiguration" in params:
             changes["tracing"] = params["tracingConfiguration"]
         with self.world.lock:
@@ -397,17 +399,19 @@ class StepFunctions:
         except asl_validation.InvalidDefinition as error:
             raise AwsError("InvalidDefinition", str(error)) from error
 
-    def _check_role(self, role_arn: str, machine_arn: str) -> None:
+    def _check_role(self, role_arn: str, machine_arn: str, logging: dict) -> None:
+        """The role must trust Step Functions, and be allowed to set up the machine's log if it has one."""
         if not re.fullmatch(r"arn:aws:iam::\d{12}:role/.+", role_arn):
             raise AwsError("InvalidArn", f"Invalid Role Arn: '{role_arn}'")
         try:
-            identity.assume_as_service(self.world, role_arn, "states", STATES, machine_arn)
+            issued = identity.assume_as_service(self.world, role_arn, "states", STATES, machine_arn)
         except AwsError as error:
             raise AwsError(
                 "AccessDeniedException",
                 f"Neither the global service principal {STATES}, nor the regional one is authorized to assume "
                 f"the provided role: {role_arn}",
             ) from error
+        asl_logging.check_role(self.world, issued.caller, logging)
 
     def _start(self, stored: Stored, text: str, name: str | None) -> Execution:
         machine = stored.machine

@@ -57,6 +57,7 @@ class Machines:
             "lambda:InvokeFunction",
             "sts:AssumeRole",
             "sns:Publish",
+            "logs:*",
         )
         self.made = 0
 
@@ -586,6 +587,9 @@ def test_failures_are_logged_without_their_data(machines: Machines):
     events = logs.filter_log_events(logGroupName="/tagmesh/machines")["events"]
     assert [json.loads(event["message"])["type"] for event in events] == ["FailStateEntered", "ExecutionFailed"]
     assert "secret" not in json.dumps(events)
+    silent = make_role(machines.aws, "silent")
+    refused = error_code(machines.create, machine({"A": END}), silent, loggingConfiguration=configuration)
+    assert refused == "AccessDeniedException"
     bad = {**configuration, "destinations": []}
     assert error_code(machines.create, machine({"A": END}), loggingConfiguration=bad) == "InvalidLoggingConfiguration"
 
