@@ -25,11 +25,12 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from local_aws.hive_types import simplify, widen
+from local_aws.hive_types import merge_fields, simplify, widen
+from local_aws.json_types import Shape, json_type, members, records, shape_of, type_of_shape, type_of_started_array
 
 csv.field_size_limit(sys.maxsize)
 
-SAMPLE_BYTES = 8 * 1024 * 1024
+SAMPLE_BYTES = 2 * 1024 * 1024
 """How much of a text file, unpacked, is looked at."""
 
 SNIFFED = 64 * 1024
@@ -195,9 +196,7 @@ def csv_rows(text: str, delimiter: str, quote: str) -> Iterator[list[str]]:
     A backslash escapes, as OpenCSVSerDe reads it by default.
     """
     escape = "\\" if "\\" in text else None
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote, escapechar=escape
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote, escapechar=escape)
     try:
         for row in reader:
             if row and row != [""]:
@@ -365,82 +364,24 @@ def _classify_json(text: str, whole: bool) -> FileFormat | None:
     start = text.lstrip()[:1]
     if start == "[":
         try:
-            kind = json_type(json.loads(text)) if whole else _type_of_started_array(text)
+            kind = json_type(json.loads(text)) if whole else type_of_started_array(text)
         except (json.JSONDecodeError, RecursionError):
             return None
         return FileFormat("json", "none", (pa.field("array", kind),), 1)
     if start != "{":
         return None
-    columns: dict[str, pa.DataType] = {}
-    keys: dict[str, None] = {}
+    shapes: dict[Shape, None] = {}
     rows = 0
-    for record in _json_records(text, whole):
+    for record in records(text, whole):
         if not isinstance(record, dict):
             return None
         rows += 1
-        keys.update(dict.fromkeys(record))
-        for key, value in record.items():
-            name = key.lower()
-            columns[name] = widen(columns.get(name, pa.null()), json_type(value))
+        shapes[shape_of(record)] = None
     if not rows:
         return None
-    fields = tuple(pa.field(name, kind) for name, kind in columns.items())
-    return FileFormat("json", "none", fields, rows, json_keys=tuple(sorted(keys)))
-
-
-def _json_records(text: str, whole: bool, between: str = r"\s*") -> Iterator[Any]:
-    """The values in a text of JSON values.
-
-    Yields a last None, which is no record, where the text is not JSON.
-    """
-    decoder = json.JSONDecoder()
-    gap = re.compile(between)
-    position = gap.match(text).end()  # type: ignore[union-attr]
-    while position < len(text):
-        try:
-            record, position = decoder.raw_decode(text, position)
-        except (json.JSONDecodeError, RecursionError):
-            if whole:
-                yield None
-            return
-        yield record
-        position = gap.match(text, position).end()  # type: ignore[union-attr]
-
-
-def _type_of_started_array(text: str) -> pa.DataType:
-    """The type of an array of which only the start is known."""
-    kind: pa.DataType = pa.null()
-    for item in _json_records(text.lstrip()[1:], whole=False, between=r"[\s,]*"):
-        kind = widen(kind, json_type(item))
-    return pa.list_(kind)
-
-
-def json_type(value: Any) -> pa.DataType:
-    """The type of a JSON value: boolean, int, bigint, double, string, struct or array.
-
-    Null, and {} or [], say nothing.
-    """
-    if value is None:
-        return pa.null()
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, int):
-        if -(2**31) <= value < 2**31:
-            return pa.int32()
-        return pa.int64() if -(2**63) <= value < 2**63 else pa.string()
-    if isinstance(value, float):
-        return pa.float64()
-    if isinstance(value, str):
-        return pa.string()
-    if isinstance(value, list):
-        kind: pa.DataType = pa.null()
-        for item in value:
-            kind = widen(kind, json_type(item))
-        return pa.list_(kind)
-    fields: dict[str, pa.DataType] = {}
-    for key, item in value.items():
-        fields[key.lower()] = widen(fields.get(key.lower(), pa.null()), json_type(item))
-    return pa.struct([pa.field(name, kind) for name, kind in fields.items()]) if fields else pa.null()
+    fields = merge_fields([[pa.field(key.lower(), type_of_shape(each))] for key, each in members(shapes)])
+    keys = tuple(sorted({key for key, _ in members(shapes)}))
+    return FileFormat("json", "none", tuple(fields), rows, json_keys=keys)
 
 
 # -- Parquet and Avro ------------------------------------------------------------------------------
@@ -517,9 +458,7 @@ def avro_type(schema: Any, named: dict[str, pa.DataType]) -> pa.DataType:
     if form == "map":
         return pa.map_(pa.string(), avro_type(schema["values"], named))
     if form == "record":
-        fields = [
-            pa.field(field["name"].lower(), avro_type(field["type"], named)) for field in schema["fields"]
-        ]
+        fields = [pa.field(field["name"].lower(), avro_type(field["type"], named)) for field in schema["fields"]]
         named[schema["name"]] = pa.struct(fields)
         return named[schema["name"]]
     if form in ("enum", "fixed"):

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local_aws import serdes
+from local_aws import formats, serdes
 from local_aws.formats import (
-    SAMPLE_BYTES,
     CsvClassifier,
     FileFormat,
     NotBuilt,
@@ -27,6 +26,10 @@ from local_aws.hive_types import UnknownType, arrow_type, hive_type, merge_field
 from local_aws.serdes import BadData, Serde
 
 HEADER = CsvClassifier("csv", delimiter=",", quote='"', contains_header="PRESENT", serde="OpenCSVSerDe")
+
+
+SAMPLE = 50_000
+"""Bytes of a file that are looked at in tests of longer ones."""
 
 
 def columns(found: FileFormat) -> dict[str, str]:
@@ -174,10 +177,11 @@ def test_gzip_is_looked_into() -> None:
         classify(packed[:20])
 
 
-def test_a_long_file_is_sampled_and_its_rows_estimated() -> None:
+def test_a_long_file_is_sampled_and_its_rows_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "SAMPLE_BYTES", SAMPLE)
     row = '1,"é\nü",2.5\n' * 1000
-    body = ("id,text,price\n" + row * (SAMPLE_BYTES // len(row.encode()) + 200)).encode()
-    assert len(body) > SAMPLE_BYTES
+    body = ("id,text,price\n" + row * (SAMPLE // len(row.encode()) + 200)).encode()
+    assert len(body) > SAMPLE
 
     found = classify(body, [HEADER])
 
@@ -211,9 +215,10 @@ def test_a_json_array_is_one_column() -> None:
     assert columns(classify(b'[{"a": 1}, {"a": 2, "b": "x"}]')) == {"array": "array<struct<a:int,b:string>>"}
 
 
-def test_a_long_json_array_is_sampled() -> None:
-    body = b"[" + b",".join([b'{"a": 1}'] * (SAMPLE_BYTES // 8)) + b"]"
-    assert len(body) > SAMPLE_BYTES
+def test_a_long_json_array_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "SAMPLE_BYTES", SAMPLE)
+    body = b"[" + b",".join([b'{"a": 1}'] * (SAMPLE // 8)) + b"]"
+    assert len(body) > SAMPLE
 
     assert columns(classify(body)) == {"array": "array<struct<a:int>>"}
 
