@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from local_aws.cfn_intrinsics import text
 from local_aws.cfn_resources import (
     Made,
     Properties,
@@ -32,6 +34,20 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _settings(properties: Properties) -> dict[str, Any]:
+    """The configuration that the template gives. Variables may be numbers there; their values are texts."""
+    settings = {key: properties[key] for key in _SETTINGS if key in properties}
+    if "Environment" in settings:
+        variables = settings["Environment"].get("Variables", {})
+        settings["Environment"] = {
+            "Variables": {
+                name: json.dumps(value) if isinstance(value, (dict, list)) else text(value)
+                for name, value in variables.items()
+            }
+        }
+    return settings
+
+
 def _function(site: Site, name: str) -> Made:
     return Made(name, {"Arn": site.arn("lambda", f"function:{name}")})
 
@@ -42,7 +58,7 @@ def _create_function(site: Site, properties: Properties) -> Made:
     functions.create_function(
         FunctionName=name,
         Code=properties["Code"],
-        **{key: properties[key] for key in _SETTINGS if key in properties},
+        **_settings(properties),
         **given(Architectures=properties.get("Architectures"), Tags=tag_map(properties) or None),
     )
     site.created(name)
@@ -55,7 +71,8 @@ def _create_function(site: Site, properties: Properties) -> Made:
 
 def _update_function(site: Site, name: str, old: Properties, new: Properties) -> Made:
     functions = site.client("lambda")
-    settings = {key: new.get(key, _DEFAULTS.get(key)) for key in _SETTINGS if changed(old, new, key)}
+    wanted = _DEFAULTS | _settings(new)
+    settings = {key: wanted[key] for key in _SETTINGS if changed(old, new, key)}
     if settings:
         functions.update_function_configuration(FunctionName=name, **settings)
     if changed(old, new, "Code", "Architectures"):

@@ -57,7 +57,8 @@ def conform(resource_type: str, properties: dict[str, Any]) -> dict[str, Any]:
     problems: list[str] = []
     conformed = _fit(properties, whole, whole, "#", problems)
     read_only = {path.split("/")[2] for path in whole.get("readOnlyProperties", []) if path.count("/") == 2}
-    problems += [f"#: extraneous key [{name}] is not permitted" for name in sorted(read_only & set(properties))]
+    if schema_type(resource_type) == resource_type:  # a custom resource's properties are its function's own
+        problems += [f"#: extraneous key [{name}] is not permitted" for name in sorted(read_only & set(properties))]
     if problems:
         raise Misfit("\n".join(problems[:MAX_PROBLEMS]))
     return conformed
@@ -108,9 +109,10 @@ def _fit_object(value: dict, part: dict, whole: dict, path: str, problems: list[
         if inside is None:
             inside = next((each for pattern, each in patterns.items() if _matches(pattern, str(name))), None)
         if inside is None:
-            if properties and part.get("additionalProperties") is False and not patterns:
+            further = part.get("additionalProperties")
+            if properties and further is False and not patterns:
                 problems.append(f"{path}: extraneous key [{name}] is not permitted")
-            inside = {}
+            inside = further if isinstance(further, dict) else {}
         fitted[name] = _fit(item, inside, whole, f"{path}/{name}", problems)
     return fitted
 
