@@ -194,15 +194,25 @@ def send_to_queue(sender: Sender, queue_arn: str, body: str, group: str | None, 
     if queue is None:
         raise Undeliverable("NO_RESOURCE", f"The specified queue {queue_arn} does not exist.")
     _admitted(sender, "sqs:SendMessage", queue_arn)
-    from moto.sqs.models import sqs_backends
+    if len(body.encode()) > int(queue.maximum_message_size):
+        raise Undeliverable("INVALID_PARAMETER", f"The message is larger than {queue_arn} takes.")
+    _enqueue(sender.world, queue, body, group, message_attributes)
 
-    with sender.world.moto_lock("sqs"):
-        sqs_backends[account][region].send_message(
-            queue_name=name,
-            message_body=body,
-            message_attributes=message_attributes,
-            group_id=group,
-        )
+
+def _enqueue(world: World, queue: Any, body: str, group: str | None, attributes: dict) -> None:
+    """Put a message on one of moto's queues."""
+    from moto.sqs.models import Message, sqs_backends
+
+    with world.moto_lock("sqs"):
+        if queue.fifo_queue:
+            backend = sqs_backends[queue.account_id][queue.region]
+            backend.send_message(queue.name, body, message_attributes=attributes, group_id=group)
+            return
+        # moto's send_message counts all messages of the queue first: a burst would take quadratic time.
+        message = Message(str(uuid.uuid4()), body)
+        message.message_attributes = attributes
+        message.mark_sent(delay_seconds=queue.delay_seconds)
+        queue.add_message(message)
 
 
 def _admitted(sender: Sender, action: str, resource: str) -> None:

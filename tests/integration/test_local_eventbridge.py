@@ -321,6 +321,23 @@ def test_targets_receive_what_their_input_settings_make(mesh: Mesh):
     assert received == sorted(['{"constant": true}', '{"n": 1}', '{"n": 1, "from": "inputs"}'])
 
 
+def test_a_fifo_queue_receives_events_in_their_group(mesh: Mesh):
+    sqs, queue = mesh.client("sqs"), arn("sqs", CENTRAL, "ordered.fifo")
+    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    url = sqs.create_queue(QueueName="ordered.fifo", Attributes=attributes)["QueueUrl"]
+    admit = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(admit)})
+    mesh.put(mesh.rule({"Arn": queue, "SqsParameters": {"MessageGroupId": "g"}}))
+    mesh.settled()
+    (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
+    assert message["Attributes"]["MessageGroupId"] == "g"
+
+
 def test_entries_that_are_wrong_fail_one_by_one(mesh: Mesh):
     queue = mesh.queue()
     source = mesh.rule({"Arn": queue})
