@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 from botocore.exceptions import ClientError
+from moto.backends import get_backend
 
-from local_aws import cfn_template, identity, sam_transform
+from local_aws import cfn_answers, cfn_template, identity, sam_transform
 from local_aws.callers import credentials_of
 from local_aws.cfn_deployment import Deployment
-from local_aws.cfn_intrinsics import TemplateError, text
+from local_aws.cfn_intrinsics import TemplateError
 from local_aws.cfn_stack import ChangeSet, Desired, Stack, changes, desire, differs, missing_capabilities
 from local_aws.wire import AwsError
 
@@ -38,6 +39,8 @@ NAME = re.compile("[a-zA-Z][-a-zA-Z0-9]{0,127}")
 UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED"}
 PAGE = 100
 CLIENT_SETS = 32
+USUAL = ("s3", "iam", "sqs", "dynamodb", "logs", "kms", "sns", "cloudwatch")
+"""Services that most stacks need and that moto answers: their code is imported at first use."""
 
 
 class CloudFormation:
@@ -127,9 +130,9 @@ class CloudFormation:
         page, following = _page(change_set.changes, NextToken)
         desired = change_set.desired
         return {
-            **_change_set_summary(stack, change_set),
-            "Parameters": _shown_parameters(desired),
-            "Tags": _shown_tags(desired),
+            **cfn_answers.change_set_summary(stack, change_set),
+            "Parameters": cfn_answers.parameters(desired),
+            "Tags": cfn_answers.tags(desired),
             "Capabilities": list(desired.capabilities) if desired else [],
             "NotificationARNs": [],
             "RollbackConfiguration": {},
@@ -141,7 +144,7 @@ class CloudFormation:
     def ListChangeSets(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
         stack = self._existing(caller, StackName)
         page, following = _page(list(stack.change_sets.values()), NextToken)
-        return {"Summaries": [_change_set_summary(stack, each) for each in page], **following}
+        return {"Summaries": [cfn_answers.change_set_summary(stack, each) for each in page], **following}
 
     def DeleteChangeSet(self, caller: Caller, ChangeSetName: str, StackName: str | None = None) -> dict:
         stack, change_set = self._change_set(caller, ChangeSetName, StackName)
@@ -242,16 +245,16 @@ class CloudFormation:
     def DescribeStacks(self, caller: Caller, StackName: str | None = None, NextToken: str | None = None) -> dict:
         self._preload()
         if StackName is not None:
-            return {"Stacks": [_described(self._existing(caller, StackName))]}
+            return {"Stacks": [cfn_answers.described_stack(self._existing(caller, StackName))]}
         page, following = _page([each for each in self._of(caller) if each.deleted is None], NextToken)
-        return {"Stacks": [_described(each) for each in page], **following}
+        return {"Stacks": [cfn_answers.described_stack(each) for each in page], **following}
 
     def ListStacks(
         self, caller: Caller, StackStatusFilter: list[str] | None = None, NextToken: str | None = None
     ) -> dict:
         found = [each for each in self._of(caller) if not StackStatusFilter or each.status in StackStatusFilter]
         page, following = _page(found, NextToken)
-        return {"StackSummaries": [_stack_summary(each) for each in page], **following}
+        return {"StackSummaries": [cfn_answers.stack_summary(each) for each in page], **following}
 
     def DescribeStackEvents(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
         page, following = _page(list(reversed(self._existing(caller, StackName).events)), NextToken)
@@ -278,7 +281,7 @@ class CloudFormation:
         wanted = (each for each in list(stack.resources.values()) if LogicalResourceId in (None, each.logical_id))
         return {
             "StackResources": [
-                {"StackName": stack.name, "StackId": stack.id, "Timestamp": each.updated, **_resource(each)}
+                {"StackName": stack.name, "StackId": stack.id, "Timestamp": each.updated, **cfn_answers.resource(each)}
                 for each in wanted
             ]
         }
@@ -293,13 +296,13 @@ class CloudFormation:
             "StackId": stack.id,
             "LastUpdatedTimestamp": resource.updated,
             "Metadata": json.dumps(resource.metadata),
-            **_resource(resource),
+            **cfn_answers.resource(resource),
         }
         return {"StackResourceDetail": detail}
 
     def ListStackResources(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
         page, following = _page(list(self._existing(caller, StackName).resources.values()), NextToken)
-        summaries = [{"LastUpdatedTimestamp": each.updated, **_resource(each)} for each in page]
+        summaries = [{"LastUpdatedTimestamp": each.updated, **cfn_answers.resource(each)} for each in page]
         return {"StackResourceSummaries": summaries, **following}
 
     # -- templates -------------------------------------------------------------------------------------------------
@@ -326,40 +329,16 @@ class CloudFormation:
             template = cfn_template.read(desired.template) if desired else {"Resources": {}}
         else:
             template = self._read(caller, **source)
-        resources = template.get("Resources") or {}
-        declared = [
-            {
-                **_declared_parameter(name, each),
-                "ParameterType": each["Type"],
-                "ParameterConstraints": {"AllowedValues": [text(value) for value in each["AllowedValues"]]}
-                if "AllowedValues" in each
-                else {},
-            }
-            for name, each in (template.get("Parameters") or {}).items()
-        ]
-        return {
-            "Parameters": declared,
-            "Description": template.get("Description"),
-            "ResourceTypes": sorted({each["Type"] for each in resources.values()}),
-            "DeclaredTransforms": cfn_template.transforms(template),
-            "Version": str(template.get("AWSTemplateFormatVersion", "2010-09-09")),
-            "Metadata": json.dumps(template["Metadata"]) if "Metadata" in template else None,
-        }
+        return cfn_answers.template_summary(template)
 
     def ValidateTemplate(self, caller: Caller, **source: Any) -> dict:
         template = self._read(caller, **source)
-        transforms = cfn_template.transforms(template)
-        if not transforms:
+        if not cfn_template.transforms(template):
             try:
                 cfn_template.check_structure(template)
             except TemplateError as error:
                 raise _invalid(str(error)) from None
-        return {
-            "Parameters": [_declared_parameter(*each) for each in (template.get("Parameters") or {}).items()],
-            "Description": template.get("Description"),
-            "DeclaredTransforms": transforms,
-            "Capabilities": ["CAPABILITY_AUTO_EXPAND"] if transforms else [],
-        }
+        return cfn_answers.validated_template(template)
 
     # -- exports ---------------------------------------------------------------------------------------------------
 
@@ -540,13 +519,22 @@ class CloudFormation:
         return clients[service]
 
     def _preload(self) -> None:
-        """A deployer's first call is to look for the stack: use its thinking time to import the translator."""
+        """A deployer's first call is to look for the stack: use its thinking time to get ready."""
         if not self._preloaded.is_set():
             self._preloaded.set()
-            threading.Thread(target=sam_transform.preload, name="sam-preload", daemon=True).start()
+            threading.Thread(target=self._get_ready, name="preload", daemon=True).start()
+
+    def _get_ready(self) -> None:
+        """Import the SAM translator and moto's services, and load the service models that clients need."""
+        sam_transform.preload()
+        session = self.world.session_of(identity.admin("0" * 12, self.world.region))
+        for service in USUAL:
+            if not self.world.stopping.is_set():
+                session.client(service)
+                get_backend(service)
 
 
-# -- answers -------------------------------------------------------------------------------------------------------
+# -- requests
 
 
 def _invalid(message: str) -> AwsError:
@@ -581,90 +569,3 @@ def _page(items: list[Any], token: str | None) -> tuple[list[Any], dict[str, str
     start = int(token or 0)
     following = {"NextToken": str(start + PAGE)} if len(items) > start + PAGE else {}
     return items[start : start + PAGE], following
-
-
-def _shown_parameters(desired: Desired | None) -> list[dict[str, str]]:
-    if desired is None:
-        return []
-    hidden = desired.settled.hidden
-    return [
-        {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
-        for name, value in desired.values.items()
-    ]
-
-
-def _shown_tags(desired: Desired | None) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in desired.tags.items()] if desired else []
-
-
-def _declared_parameter(name: str, parameter: Mapping[str, Any]) -> dict[str, Any]:
-    declared = {"ParameterKey": name, "NoEcho": text(parameter.get("NoEcho", False)) == "true"}
-    if "Default" in parameter:
-        declared["DefaultValue"] = text(parameter["Default"])
-    if "Description" in parameter:
-        declared["Description"] = parameter["Description"]
-    return declared
-
-
-def _stack_summary(stack: Stack) -> dict[str, Any]:
-    summary = {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "CreationTime": stack.created,
-        "LastUpdatedTime": stack.updated,
-        "DeletionTime": stack.deleted,
-        "StackStatus": stack.status,
-        "StackStatusReason": stack.reason,
-        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
-        "TemplateDescription": stack.desired.description if stack.desired else None,
-    }
-    return {key: value for key, value in summary.items() if value is not None}
-
-
-def _described(stack: Stack) -> dict[str, Any]:
-    desired = stack.desired
-    described = {
-        **_stack_summary(stack),
-        "Parameters": _shown_parameters(desired),
-        "Tags": _shown_tags(desired),
-        "Capabilities": list(desired.capabilities) if desired else [],
-        "Outputs": list(stack.outputs.values()),
-        "DisableRollback": stack.disable_rollback,
-        "EnableTerminationProtection": stack.protected,
-        "NotificationARNs": [],
-        "RollbackConfiguration": {},
-    }
-    if description := described.pop("TemplateDescription", None):
-        described["Description"] = description
-    if desired and desired.role_arn:
-        described["RoleARN"] = desired.role_arn
-    if stack.change_set_id:
-        described["ChangeSetId"] = stack.change_set_id
-    return described
-
-
-def _resource(resource: Any) -> dict[str, Any]:
-    shown = {
-        "LogicalResourceId": resource.logical_id,
-        "PhysicalResourceId": resource.id,
-        "ResourceType": resource.type,
-        "ResourceStatus": resource.status,
-        "ResourceStatusReason": resource.reason,
-        "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
-    }
-    return {key: value for key, value in shown.items() if value is not None}
-
-
-def _change_set_summary(stack: Stack, change_set: ChangeSet) -> dict[str, Any]:
-    summary = {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "ChangeSetId": change_set.id,
-        "ChangeSetName": change_set.name,
-        "ExecutionStatus": change_set.execution_status,
-        "Status": change_set.status,
-        "StatusReason": change_set.reason,
-        "CreationTime": change_set.created,
-        "Description": change_set.description,
-    }
-    return {key: value for key, value in summary.items() if value is not None}

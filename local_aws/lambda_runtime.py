@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from moto.logs.models import logs_backends
 
 from local_aws import identity, lambda_sandbox
 from local_aws.callers import credentials_of
@@ -37,6 +36,7 @@ from local_aws.lambda_functions import (
     unzipped,
     with_configuration,
 )
+from local_aws.lambda_logs import write_log
 from local_aws.lambda_sandbox import Invocation, Launch, Outcome, Pool, Sandbox
 from local_aws.role_clients import RoleClients
 from local_aws.wire import AwsError
@@ -162,7 +162,8 @@ class Lambda:
         finally:
             with self._guard:
                 self._running[function.arn] -= 1
-        outcome = replace(outcome, log=self._log(function, settings, sandbox, invocation, outcome))
+        log = write_log(self.world, function, settings, sandbox, invocation, outcome)
+        outcome = replace(outcome, log=log)
         said = f"failed: {outcome.error}" if outcome.error else "ok"
         self.world.activity("function", function.name, f"{said} in {outcome.milliseconds:.0f} ms")
         return outcome
@@ -197,22 +198,6 @@ class Lambda:
         executable = lambda_sandbox.interpreter(launch.python, self.world.state_dir)
         credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL, launch.function_arn)
         return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now())
-
-    def _log(
-        self, function: Function, settings: Settings, sandbox: Sandbox, invocation: Invocation, outcome: Outcome
-    ) -> bytes:
-        """Write what the process printed, between the platform's lines, to CloudWatch Logs. Returns all of it."""
-        lines = _platform_lines(settings, invocation, outcome)
-        printed = outcome.log.decode(errors="replace").split("\n")
-        messages = [lines[0], *(f"{line}\n" for line in printed if line), *lines[1:]]
-        group, stream = sandbox.launch.log_group, sandbox.log_stream
-        now = int(self.world.now().timestamp() * 1000)
-        with self.world.moto_lock("logs"):
-            backend = logs_backends[function.account][function.region]
-            backend.ensure_log_group(group)
-            backend.ensure_log_stream(group, stream)
-            backend.put_log_events(group, stream, [{"timestamp": now, "message": message} for message in messages])
-        return "".join(messages).encode()
 
     def _admit(self, function: Function, arn: str, service: str, source_arn: str | None) -> None:
         source_account = source_arn.split(":")[4] if source_arn else function.account
@@ -613,31 +598,3 @@ def _page(member: str, items: list[Any], marker: str | None, limit: int) -> dict
     start = int(marker or 0)
     following = {"NextMarker": str(start + limit)} if len(items) > start + limit else {}
     return {member: items[start : start + limit], **following}
-
-
-def _platform_lines(settings: Settings, invocation: Invocation, outcome: Outcome) -> list[str]:
-    """The lines that Lambda itself writes: START, then END and REPORT (and the timeout in between)."""
-    request_id = invocation.request_id
-    if settings.log_format == "JSON":
-        metrics = {
-            "durationMs": round(outcome.milliseconds, 3),
-            "memorySizeMB": settings.memory,
-            "maxMemoryUsedMB": outcome.memory_mb,
-        }
-        status = {"status": "error" if outcome.error else "success", "requestId": request_id, "metrics": metrics}
-        return [
-            json.dumps({"type": "platform.start", "record": {"requestId": request_id, "version": settings.version}})
-            + "\n",
-            json.dumps({"type": "platform.report", "record": status}) + "\n",
-        ]
-    report = (
-        f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
-        f"Billed Duration: {int(outcome.milliseconds) + 1} ms\tMemory Size: {settings.memory} MB\t"
-        f"Max Memory Used: {outcome.memory_mb} MB"
-    )
-    if outcome.init_milliseconds is not None:
-        report += f"\tInit Duration: {outcome.init_milliseconds:.2f} ms"
-    lines = [f"START RequestId: {request_id} Version: {settings.version}\n"]
-    if outcome.error == "Sandbox.Timedout":
-        lines.append(f"{request_id} Task timed out after {invocation.seconds:.2f} seconds\n")
-    return [*lines, f"END RequestId: {request_id}\n", f"{report}\t\n"]
