@@ -156,20 +156,19 @@ _sam_places = threading.BoundedSemaphore(SAM_AT_ONCE)
 
 
 def sam(arguments: list[str], project: Path, environment: dict[str, str]) -> str:
-    """Run this virtual environment's SAM CLI in the project's folder; its output. Raises DeployError."""
+    """Run this virtual environment's SAM CLI in the project's folder; what it answered. Raises DeployError."""
     bin_folder = Path(sys.executable).parent
     done = subprocess.run(
         [bin_folder / "sam", *arguments],
         cwd=project,
         env=_sam_environment(bin_folder) | environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip() and "Uploading to" not in line]
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise DeployError(f"`sam {' '.join(arguments)}` failed:\n" + "\n".join(lines[-8:]))
     return done.stdout
 

@@ -7,6 +7,7 @@ CloudFormation would. `sam local invoke` ends well even where the function fails
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +26,11 @@ from cli.project import ROOT
 
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 PORT = 4680
+# What a function leaves is what the next one takes up.
+ORDER = (
+    *("configure_lake_formation", "deploy_governance", "load_governance", "sweep_mesh", "record_uploads"),
+    *("prepare_crawl", "classify_tables", "apply_tags", "grant_access", "link_consumer"),
+)
 
 
 def main() -> int:
@@ -32,25 +38,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run every function with sam local invoke.")
     parser.add_argument("--host-address", required=True, help="this machine's address as containers see it")
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("only", nargs="*", help="functions to run (file names without .py); all if none is named")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with mesh(options.port):
         central = Place(f"http://127.0.0.1:{options.port}", local.REGION).administrator(SAMPLE_CENTRAL_ACCOUNT)
         endpoint = f"http://{options.host_address}:{options.port}"
         template = write_template()
         with custom_resource_answers() as (answers_port, answers):
             failed = []
-            for logical_id, function_name in sorted(functions_of(template).items()):
-                name = function_name.removeprefix("tagmesh-").replace("-", "_")
-                if options.only and name not in options.only:
-                    continue
+            functions = functions_of(template)
+            for name in sorted(functions, key=lambda name: (*ORDER, name).index(name)):
                 event = up_to_date(
                     json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8")),
                     central,
                     f"http://{options.host_address}:{answers_port}/{name}",
                 )
-                problem = run(logical_id, function_name, event, central, endpoint, template, answers)
+                problem = run(*functions[name], event, central, endpoint, template, answers)
                 print(f"  {name:<26} {'FAILED: ' + problem if problem else 'ok'}", flush=True)
                 failed += [name] if problem else []
     print(f"sam local invoke: {len(failed)} failed" if failed else "sam local invoke: every function answered well")
@@ -105,17 +109,16 @@ def run(
 
 
 def problem_in(output: str, event: dict[str, Any], answers: dict[str, Any]) -> str:
-    """What is wrong with the output of `sam local invoke`: the function's answer is its last line."""
-    lines = [line for line in output.splitlines() if line.strip()]
+    """What is wrong with what the function answered, which is the last line on standard output."""
     try:
-        answer = json.loads(lines[-1])
+        answer = json.loads(output.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        return "no answer:\n" + "\n".join(lines[-15:])
+        return f"no answer: {output}"
     if isinstance(answer, dict):
         if "errorMessage" in answer:
             return f"{answer.get('errorType')}: {answer['errorMessage']}"
         if answer.get("batchItemFailures"):
-            return "the batch was not taken:\n" + "\n".join(lines[-15:])
+            return "the batch was not taken"
         if "another run" in answer.get("reason", ""):
             return f"it did nothing: {answer['reason']}"
     if "ResponseURL" in event:
@@ -169,11 +172,11 @@ def write_template() -> Path:
     return path
 
 
-def functions_of(template: Path) -> dict[str, str]:
-    """Logical id -> function name, of every function in the template."""
+def functions_of(template: Path) -> dict[str, tuple[str, str]]:
+    """File name without .py -> logical id and function name, of every function in the template."""
     resources = yaml_parse(template.read_text(encoding="utf-8"))["Resources"]
     return {
-        logical_id: resource["Properties"]["FunctionName"]
+        resource["Properties"]["Handler"].partition(".")[0]: (logical_id, resource["Properties"]["FunctionName"])
         for logical_id, resource in resources.items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
