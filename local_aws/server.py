@@ -37,6 +37,7 @@ log = logging.getLogger("local_aws")
 ENGINES = (
     "local_aws.identity:Sts",
     "local_aws.s3:S3",
+    "local_aws.sns:Sns",
     "local_aws.eventbridge:EventBridge",
     "local_aws.schedules:Schedules",
     "local_aws.stepfunctions:StepFunctions",
