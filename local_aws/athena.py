@@ -99,7 +99,12 @@ class Athena:
             self._duck.execute(f"CREATE MACRO {macro}")
         # From here on no SQL can turn external access on again.
         self._duck.execute("SET lock_configuration = true")
-        world.on_stop.append(self._duck.close)
+        world.on_stop.append(self._close)
+
+    def _close(self) -> None:
+        """Let DuckDB go: at the interpreter's end it complains of connections that are still known."""
+        self._duck.close()
+        del self._duck
 
     def workgroup_of(self, account: str, region: str, query_id: str) -> str:
         """The workgroup that a query ran in, for authorisation; the primary one for a query that is not

@@ -156,7 +156,7 @@ def history(crawl: Crawl, name: str) -> dict[str, Any]:
 
 
 def _summary(changes: Changes) -> str:
-    """JSON in JSON: what was done to tables and to partitions, with names and counts; `{}` if nothing was.
+    """JSON in JSON: what was done to tables, with names, and to partitions, with counts; `{}` if nothing was.
 
     Names are left out where the text would grow beyond the 255 characters that the API allows it.
     """
@@ -167,7 +167,7 @@ def _summary(changes: Changes) -> str:
             done = {}
             for action, names in actions.items():
                 if names:
-                    details = {"Details": {"names": names}} if with_names else {}
+                    details = {"Details": {"names": names}} if with_names and what == "TABLE" else {}
                     done[action] = {**details, "Count": len(names)}
             if done:
                 parts[what] = json.dumps(done, separators=(",", ":"))

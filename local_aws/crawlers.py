@@ -199,7 +199,10 @@ class Crawlers:
             crawler = self._crawler(caller, Name)
             if crawler.state != "READY":
                 raise AwsError("CrawlerRunningException", f"Crawler with name {Name} has already started")
-            crawl = Crawl(str(uuid.uuid4()), self.world.now())
+            now = self.world.now()
+            # In milliseconds, as the API gives it: whoever filters by a start it was told must find it.
+            started = now.replace(microsecond=now.microsecond // 1000 * 1000)
+            crawl = Crawl(str(uuid.uuid4()), started)
             crawler.crawls.append(crawl)
             crawler.state = "RUNNING"
             settings = self._settings(caller, crawler)
