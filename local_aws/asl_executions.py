@@ -10,6 +10,7 @@ import asyncio
 import json
 import secrets
 import threading
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -218,9 +219,9 @@ class Executions:
             self._end(execution, "TIMED_OUT", "ExecutionTimedOut", error=failure.error, cause=failure.cause)
         except StateFailed as failure:
             self._end(execution, "FAILED", "ExecutionFailed", error=failure.error, cause=failure.cause)
-        except Exception as defect:
+        except Exception as defect:  # noqa: BLE001 - the boundary of an execution: nobody above could report it
+            self.world.failures.append(traceback.format_exc())
             self._end(execution, "FAILED", "ExecutionFailed", error=RUNTIME, cause=repr(defect))
-            raise  # a defect of the interpreter: the loop's exception handler tells
         else:
             self._end(execution, "SUCCEEDED", "ExecutionSucceeded", output=compact(output))
 

@@ -46,11 +46,17 @@ INVALID = ("ValidationException", "InvalidExecutionInput", "InvalidParameterValu
 
 
 class Undeliverable(Exception):
-    """A target did not take a delivery. `code` is that of the dead-letter message."""
+    """A target did not take a delivery.
 
-    def __init__(self, code: str, message: str, *, transient: bool = False) -> None:
+    `code` is EventBridge's word for it, `api_code` that of the API that was called, if one was.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, transient: bool = False, api_code: str | None = None
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.api_code = api_code
         self.message = message
         self.transient = transient
 
@@ -166,16 +172,17 @@ def _status(error: ClientError) -> int:
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
 
 
-def _of_code(code: str, message: str, status: int) -> Undeliverable:
-    if code in REFUSED:
-        return Undeliverable("NO_PERMISSIONS", message)
-    if code in NO_RESOURCE:
-        return Undeliverable("NO_RESOURCE", message)
-    if code in INVALID:
-        return Undeliverable("INVALID_PARAMETER", message)
-    if "Throttl" in code or "TooManyRequests" in code or "LimitExceeded" in code:
-        return Undeliverable("THROTTLING", message, transient=True)
-    return Undeliverable("ERROR_FROM_TARGET", message, transient=status >= 500)
+def _of_code(api_code: str, message: str, status: int) -> Undeliverable:
+    code, transient = "ERROR_FROM_TARGET", status >= 500
+    if api_code in REFUSED:
+        code = "NO_PERMISSIONS"
+    elif api_code in NO_RESOURCE:
+        code = "NO_RESOURCE"
+    elif api_code in INVALID:
+        code = "INVALID_PARAMETER"
+    elif "Throttl" in api_code or "TooManyRequests" in api_code or "LimitExceeded" in api_code:
+        code, transient = "THROTTLING", True
+    return Undeliverable(code, message, transient=transient, api_code=api_code)
 
 
 def send_to_queue(sender: Sender, queue_arn: str, body: str, group: str | None, attributes: dict[str, str]) -> None:
@@ -278,10 +285,10 @@ def bury(
     if queue_arn is None:
         return
     details = {
-        **attributes,
         "ERROR_CODE": outcome.error.code,
         "ERROR_MESSAGE": outcome.error.message,
         "RETRY_ATTEMPTS": str(outcome.retries),
+        **attributes,
     }
     if outcome.exhausted:
         details["EXHAUSTED_RETRY_CONDITION"] = outcome.exhausted

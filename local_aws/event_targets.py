@@ -63,17 +63,13 @@ def check(target: dict, account: str, region: str) -> None:
     except event_inputs.InvalidInput as error:
         raise AwsError("ValidationException", str(error)) from error
     elsewhere = (place.account, place.region) != (account, region)
-    if place.service == "states" and "RoleArn" not in target:
+    if place.service in ("states", "events") and "RoleArn" not in target:
         raise AwsError("ValidationException", f"RoleArn is required for target {arn}.")
-    if place.service == "events" and elsewhere:
-        if "RoleArn" not in target:
-            raise AwsError("ValidationException", f"RoleArn is required for target {arn}.")
-        if any(name in target for name in ("Input", "InputPath", "InputTransformer")):
-            raise AwsError(
-                "ValidationException",
-                "Input, InputPath and InputTransformer are not available for an event bus of another account "
-                "or Region.",
-            )
+    transformed = any(name in target for name in ("Input", "InputPath", "InputTransformer"))
+    if place.service == "events" and transformed:
+        # AWS refuses it for another account's bus only; an event that another form has replaced is not built.
+        code = "ValidationException" if elsewhere else "LocalAwsNotSupported"
+        raise AwsError(code, "Input, InputPath and InputTransformer are not available for an event bus.")
     if place.resource.endswith(".fifo") and not target.get("SqsParameters", {}).get("MessageGroupId"):
         raise AwsError("ValidationException", f"MessageGroupId is required for the FIFO queue {arn}.")
     policy = target.get("RetryPolicy", {})
@@ -129,8 +125,8 @@ def send(matched: Matched, payload: str, sender: Sender) -> None:
 def forward(matched: Matched, place: Place, sender: Sender) -> None:
     """Put the event, as it is, on another bus, and no further than that one.
 
-    With a role, its trust policy must admit EventBridge and its policies events:PutEvents on the bus; the bus
-    of another account must admit the role as well.
+    The role's trust policy must admit EventBridge and its policies events:PutEvents on the bus; the bus of
+    another account must admit the role as well.
     """
     world, bus_arn = sender.world, matched.target["Arn"]
     if matched.forwarded:
@@ -141,8 +137,7 @@ def forward(matched: Matched, place: Place, sender: Sender) -> None:
     engine = world.engines["events"]
     if not engine.has_bus(place.account, place.region, name):
         raise Undeliverable("NO_RESOURCE", f"Event bus {bus_arn} does not exist.")
-    if sender.role_arn:
-        _permitted(world, sender, matched, bus_arn)
+    _permitted(world, sender, matched, bus_arn)
     engine.route(place.account, place.region, name, matched.event, forwarded=True)
 
 

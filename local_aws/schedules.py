@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws import identity, schedule_expressions
 from local_aws.alarms import Alarm
-from local_aws.event_delivery import Deliverer, Outcome, Sender, bury, call, send_to_queue
+from local_aws.event_delivery import Deliverer, Outcome, Sender, bury, call
 from local_aws.event_targets import AGES, MAX_ATTEMPTS, check_dead_letters, place_of
 from local_aws.role_clients import RoleClients
 from local_aws.schedule_expressions import At, Cron, InvalidExpression, Rate
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
-    from local_aws.event_targets import Place
     from local_aws.identity import Caller
     from local_aws.world import World
 
@@ -264,48 +263,58 @@ class Schedules:
         sender = Sender(self.world, SCHEDULER, schedule.group_arn, region, self._clients, target["RoleArn"])
         text = _input(schedule, target, moment, execution_id, account, region)
 
+        request = _request(self.world, target, text, execution_id)
+
         def send() -> None:
-            place = place_of(target["Arn"])
-            assert place is not None, "checked when the schedule was put"
-            _call_target(sender, target, place, text, execution_id)
+            client = sender.client(request.client)
+            call(getattr(client, request.method), **request.parameters)
             self.world.activity("schedule", name, f"{account}: -> {target['Arn']}")
 
         def give_up(outcome: Outcome) -> None:
             attributes = {
                 "SCHEDULE_ARN": schedule.arn,
-                "TARGET_ARN": target["Arn"],
+                "TARGET_ARN": f"arn:aws:scheduler:::aws-sdk:{request.action}",
                 "EXECUTION_ID": execution_id,
                 "SCHEDULED_TIME": _seconds(moment),
+                "IS_PAYLOAD_TRUNCATED": "false",
+                "ERROR_CODE": outcome.error.api_code or outcome.error.code,
             }
             queue = target.get("DeadLetterConfig", {}).get("Arn")
-            bury(sender, queue, text, attributes, outcome, "schedule", name)
+            bury(sender, queue, json.dumps(request.told), attributes, outcome, "schedule", name)
 
         self._deliverer.deliver(send, target.get("RetryPolicy", {}), give_up, since=self.world.now())
 
 
-def _call_target(sender: Sender, target: dict, place: Place, text: str, execution_id: str) -> None:
-    """The one API call of an invocation, as the role. Raises Undeliverable."""
+@dataclass(frozen=True)
+class Request:
+    """The one API call of an invocation: boto3's client, method and parameters, and how a dead letter tells it."""
+
+    client: str
+    method: str
+    parameters: dict
+    action: str
+    """The target in the form of universal targets: `sqs:sendMessage`."""
+    told: dict
+
+
+def _request(world: World, target: dict, text: str, execution_id: str) -> Request:
     arn = target["Arn"]
-    if place.service == "sqs":
-        send_to_queue(sender, arn, text, target.get("SqsParameters", {}).get("MessageGroupId"), {})
-    elif place.service == "states":
-        call(
-            sender.client("stepfunctions").start_execution,
-            stateMachineArn=arn,
-            name=f"{execution_id}_{uuid.uuid4()}",
-            input=text,
-        )
-    elif place.service == "lambda":
-        call(sender.client("lambda").invoke, FunctionName=arn, InvocationType="Event", Payload=text.encode())
-    else:
-        parameters = target["EventBridgeParameters"]
-        entry = {
-            "Source": parameters["Source"],
-            "DetailType": parameters["DetailType"],
-            "Detail": text,
-            "EventBusName": arn,
-        }
-        call(sender.client("events").put_events, Entries=[entry])
+    _, _, service, _, account, resource = arn.split(":", 5)
+    if service == "sqs":
+        parameters = {"QueueUrl": f"{world.endpoint}/{account}/{resource}", "MessageBody": text}
+        parameters |= target.get("SqsParameters", {})
+        return Request("sqs", "send_message", parameters, "sqs:sendMessage", parameters)
+    if service == "states":
+        name = f"{execution_id}_{uuid.uuid4()}"
+        parameters = {"stateMachineArn": arn, "name": name, "input": text}
+        told = {"StateMachineArn": arn, "Input": text}
+        return Request("stepfunctions", "start_execution", parameters, "sfn:startExecution", told)
+    if service == "lambda":
+        parameters = {"FunctionName": arn, "InvocationType": "Event", "Payload": text}
+        return Request("lambda", "invoke", parameters, "lambda:invoke", parameters)
+    entry = {**target["EventBridgeParameters"], "Detail": text, "EventBusName": arn}
+    parameters = {"Entries": [entry]}
+    return Request("events", "put_events", parameters, "eventbridge:putEvents", parameters)
 
 
 def _input(schedule: Schedule, target: dict, moment: datetime, execution_id: str, account: str, region: str) -> str:

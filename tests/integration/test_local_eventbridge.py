@@ -230,6 +230,7 @@ def test_a_rule_that_eventbridge_refuses_is_refused(mesh: Mesh, fields: dict, co
         ({"Arn": arn("kinesis", CENTRAL, "stream/s")}, "LocalAwsNotSupported"),
         ({"Arn": arn("states", CENTRAL, "stateMachine:m")}, "ValidationException"),
         ({"Arn": arn("events", PRODUCER, "event-bus/default")}, "ValidationException"),
+        ({"Arn": arn("events", CENTRAL, "event-bus/other")}, "ValidationException"),
         ({"Arn": arn("sqs", CENTRAL, "q.fifo")}, "ValidationException"),
         ({"Arn": arn("sqs", CENTRAL, "q"), "Input": "{"}, "ValidationException"),
         ({"Arn": arn("sqs", CENTRAL, "q"), "InputTransformer": {"InputTemplate": '{"a": <b>}'}}, "ValidationException"),
@@ -436,6 +437,16 @@ def test_a_queue_must_admit_eventbridge_for_the_rule(mesh: Mesh):
     mesh.settled()
     assert mesh.events(other_rule) == []
     assert len(mesh.events(this_rule)) == 1
+
+
+def test_a_target_with_a_role_is_reached_as_that_role(mesh: Mesh):
+    closed, dead = mesh.queue(admitted=False), mesh.queue()
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": closed}
+    mesh.put(mesh.rule({"Arn": closed, "RoleArn": mesh.role(send)}))
+    mesh.put(mesh.rule({"Arn": closed, "RoleArn": mesh.role(), "DeadLetterConfig": {"Arn": dead}}))
+    mesh.settled()
+    assert len(mesh.events(closed)) == 1
+    assert mesh.received(dead)[0]["attributes"]["ERROR_CODE"] == "NO_PERMISSIONS"
 
 
 def test_a_target_that_is_gone_goes_to_the_dead_letters_at_once(mesh: Mesh):

@@ -526,6 +526,18 @@ def test_events_are_put_with_the_execution_among_their_resources(machines: Machi
     assert refused["error"] == "EventBridge.FailedEntry"
 
 
+def test_messages_are_published(machines: Machines):
+    sns, sqs = machines.aws.session(ACCOUNT).client("sns"), machines.aws.session(ACCOUNT).client("sqs")
+    topic = sns.create_topic(Name="news")["TopicArn"]
+    output = machines.output(task("sns:publish", {"TopicArn": topic, "Message": {"n.$": "$.n"}}), {"n": 1})
+    assert output["MessageId"]
+    url = sqs.create_queue(QueueName="sent")["QueueUrl"]
+    machines.output(task("sqs:sendMessage", {"QueueUrl": url, "MessageBody": {"n.$": "$.n"}}), {"n": 2})
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == '{"n":2}'
+    gone = machines.run(task("sqs:sendMessage", {"QueueUrl": url + "-gone", "MessageBody": "x"}))
+    assert gone["error"] == "SQS.QueueDoesNotExistException"
+
+
 def test_status_changes_of_standard_executions_are_events(machines: Machines):
     session = machines.aws.session(ACCOUNT)
     events, sqs = session.client("events"), session.client("sqs")
