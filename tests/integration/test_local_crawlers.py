@@ -27,7 +27,7 @@ COMBINE = {"Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
 INHERIT = {"CrawlerOutput": {"Partitions": {"AddOrUpdateBehavior": "InheritFromTable"}}}
 QUOTED = {"ContainsHeader": "PRESENT", "Delimiter": ",", "QuoteSymbol": '"', "Serde": "OpenCSVSerDe"}
 
-_accounts = itertools.count(610_000_000_000)
+_numbers = itertools.count(610_000_000_000)
 
 
 def trusting(service: str) -> str:
@@ -82,19 +82,40 @@ class Lake:
         return {tuple(each["Values"]): each for each in found}
 
 
-@pytest.fixture
-def lake(aws_module: LocalAws) -> Iterator[Lake]:
-    account = str(next(_accounts))
-    session = aws_module.session(account)
-    bucket = f"raw-{account}"
-    session.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    iam = session.client("iam")
+def new_lake(aws: LocalAws) -> Lake:
+    """A new account with a crawler role."""
+    account = str(next(_numbers))
+    iam = aws.session(account).client("iam")
     role = iam.create_role(RoleName="crawler", AssumeRolePolicyDocument=trusting("glue.amazonaws.com"))["Role"]
-    policy = {"Version": "2012-10-17", "Statement": ALLOWED}
-    iam.put_role_policy(RoleName="crawler", PolicyName="p", PolicyDocument=json.dumps(policy))
-    session.client("glue").create_database(DatabaseInput={"Name": "db"})
-    yield Lake(aws_module, account, bucket, role["Arn"])
-    assert aws_module.world.failures == []
+    return Lake(aws, account, "", role["Arn"])
+
+
+def ready(lake: Lake) -> Lake:
+    """With what each test starts from: an empty bucket, an empty database, a role that may do its work."""
+    lake.bucket = f"raw-{next(_numbers)}"
+    place = {"LocationConstraint": "eu-west-1"}
+    lake.client("s3").create_bucket(Bucket=lake.bucket, CreateBucketConfiguration=place)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": ALLOWED})
+    lake.client("iam").put_role_policy(RoleName="crawler", PolicyName="p", PolicyDocument=policy)
+    lake.client("glue").create_database(DatabaseInput={"Name": "db"})
+    return lake
+
+
+@pytest.fixture(scope="module")
+def account(aws_module: LocalAws) -> Lake:
+    return new_lake(aws_module)
+
+
+@pytest.fixture
+def lake(account: Lake) -> Iterator[Lake]:
+    yield ready(account)
+    assert account.aws.world.failures == []
+    glue = account.client("glue")
+    glue.delete_database(Name="db")
+    for name in glue.list_crawlers()["CrawlerNames"]:
+        glue.delete_crawler(Name=name)
+    for classifier in glue.get_classifiers()["Classifiers"]:
+        glue.delete_classifier(Name=classifier["CsvClassifier"]["Name"])
 
 
 def parquet(**columns: Any) -> bytes:
@@ -425,7 +446,8 @@ def test_a_crawl_fails_with_what_its_role_may_not_do(lake: Lake, missing: str) -
     assert (last["Status"], last["ErrorMessage"]) == ("FAILED", crawl["ErrorMessage"])
 
 
-def test_a_crawl_needs_what_lake_formation_grants(lake: Lake) -> None:
+def test_a_crawl_needs_what_lake_formation_grants(aws_module: LocalAws) -> None:
+    lake = ready(new_lake(aws_module))
     lake.put("t/a.csv", "id,x\n1,2\n3,4\n")
     lake.crawler("c", "t/")
     formation = lake.client("lakeformation")
