@@ -334,6 +334,9 @@ class Deployment:
             self._note(None, "DELETE_COMPLETE")
         except TemplateError as error:
             self._note(None, "DELETE_FAILED", str(error))
+        except Exception as error:
+            self._note(None, "DELETE_FAILED", f"The local AWS broke: {error!r}")
+            raise
         finally:
             self.done.set()
 

@@ -51,10 +51,8 @@ def _configure_bucket(site: Site, bucket: str, old: Properties, new: Properties)
     """Bring a bucket from the `old` properties ({} when new) to the `new` ones."""
     s3 = site.client("s3")
     if changed(old, new, "OwnershipControls"):
-        if new.get("OwnershipControls"):
-            s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=new["OwnershipControls"])
-        else:
-            s3.delete_bucket_ownership_controls(Bucket=bucket)
+        controls = new.get("OwnershipControls", {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+        s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=controls)
     if changed(old, new, "PublicAccessBlockConfiguration"):
         if new.get("PublicAccessBlockConfiguration"):
             s3.put_public_access_block(

@@ -170,7 +170,7 @@ class CloudFormation:
                 _require_updatable(stack)
             change_set.execution_status = "EXECUTE_COMPLETE"
             stack.change_set_id = change_set.id
-            stack.change_sets.clear()
+            stack.change_sets = {change_set.name: change_set}  # executing one deletes the others
             deployment = self._begin(caller, stack, change_set.desired, DisableRollback)
         deployment.done.wait(ANSWER_WITHIN)
         return {}

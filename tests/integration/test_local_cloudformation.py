@@ -1046,7 +1046,8 @@ def test_a_change_set_shows_what_it_will_do_and_does_it(cloud: Cloud) -> None:
         stacks.update_stack, StackName="set", TemplateBody=json.dumps(template)
     )
     stacks.delete_change_set(StackName="set", ChangeSetName="third")
-    assert stacks.list_change_sets(StackName="set")["Summaries"] == []
+    (executed,) = stacks.list_change_sets(StackName="set")["Summaries"]
+    assert (executed["ChangeSetName"], executed["ExecutionStatus"]) == ("second", "EXECUTE_COMPLETE")
 
 
 def test_an_export_in_use_stays(cloud: Cloud) -> None:
@@ -1166,6 +1167,18 @@ def test_a_serverless_template_runs(cloud: Cloud) -> None:
     assert processed["Resources"]["Take"]["Type"] == "AWS::Lambda::Function"
     assert "AWS::Serverless::Function" in json.dumps(stacks.get_template(StackName="sam")["TemplateBody"])
     stacks.delete_stack(StackName="sam")
+
+
+def test_a_deployed_function_is_started_before_it_is_called(cloud: Cloud) -> None:
+    code = {"S3Bucket": "artifacts", "S3Key": "code.zip"}
+    settings = {"Code": code, "Runtime": PYTHON, "Handler": "app.handler", "Role": cloud.role}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {**settings, "FunctionName": "ready"}}
+    cloud.create("ready", {"Resources": {"Ready": function}})
+    pool = cloud.aws.world.engines["lambda"]._pool
+    deadline = time.monotonic() + 10
+    while not any(launch.name == "ready" and idle for launch, idle in pool._idle.items()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_serverless_template_with_a_mistake_makes_a_failed_change_set(cloud: Cloud) -> None:
