@@ -45,8 +45,9 @@ demo: $(STAMP) ## the whole mesh on this machine: deploy, upload sample_data/, q
 test: $(STAMP) ## the test suite, the demo included (TESTS=tests/unit for a part)
 	@python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 
-lint: $(STAMP) ## ruff, cfn-lint on the templates, sam validate --lint
+lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint
 	@ruff check .
+	@ruff format --check -q . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
 	@cfn-lint template.yaml accounts/*.yaml
 	@sam validate --lint --region eu-west-1 --template template.yaml
 

@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Demo:
         """Note something and show it, one line of the timeline."""
         self.report.timeline.append(event)
         line = f"{event.seconds:6.1f}  {event.stage:<10} {event.subject}" + (f"  {text}" if text else "")
-        self.console.print(Text(line), soft_wrap=True)
+        self.console.print(Text(line), no_wrap=True, overflow="ellipsis")
 
     def did(self, stage: str, subject: str, text: str = "") -> None:
         """Note something that the demo itself has just done."""
@@ -157,14 +157,13 @@ def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Uploa
     admin = place.administrator(demo.central)
     follower = Follower(server, admin, demo.began, demo.happened)
     follower.catch_up()  # what the deployments set going
-    files: Counter[str] = Counter()
-    for upload, error in upload_all(uploads, place):
-        if error:
-            demo.failed("upload", f"s3://{upload.data_product.bucket}/{upload.key}", error)
-        else:
-            files[upload.folder] += 1
-    for folder, count in sorted(files.items()):
-        demo.did("upload", folder, f"{count} file{'s'[: count != 1]}")
+    for folder, done in groupby(upload_all(uploads, place), key=lambda upload_and_error: upload_and_error[0].folder):
+        outcomes = list(done)
+        for upload, error in outcomes:
+            if error:
+                demo.failed("upload", f"s3://{upload.data_product.bucket}/{upload.key}", error)
+        if count := sum(error is None for _, error in outcomes):
+            demo.did("upload", folder, f"{count} file{'s'[: count != 1]}")
     expected = sorted({upload.data_product.unit for upload in uploads})
     say = partial(demo.did, "settle", "the mesh")
     settled = demo.attempt("settle", "the mesh", lambda: wait_until_settled(follower, admin, expected, say))
