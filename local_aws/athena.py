@@ -310,7 +310,13 @@ class Athena:
         with self._duck.cursor() as duck:
             query.interrupt = duck.interrupt
             for wanted in translation.inputs:
-                table = self._tables.load(query.caller, by_relation[wanted.relation], wanted, query.scan, duck)
+                source = by_relation[wanted.relation]
+                if not wanted.relation.columns:
+                    raise NotPermitted("Principal does not have any privilege on specified resource")
+                if translation.reads_nothing:
+                    table = self._tables.empty(source, wanted)
+                else:
+                    table = self._tables.load(query.caller, source, wanted, query.scan, duck)
                 duck.register(wanted.name, table)
             if query.scan.cancelled.is_set():
                 raise Cancelled

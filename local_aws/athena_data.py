@@ -158,30 +158,32 @@ class Tables:
     def load(
         self, caller: Caller, found: Found, wanted: Input, scan: Scan, duck: duckdb.DuckDBPyConnection
     ) -> pa.Table:
-        """The rows of a table that one mention of it in a query needs: the columns used, the partitions
-        admitted.
+        """The rows of a table that one mention of it in a query needs: the columns used, the partitions admitted.
 
         A table of which no column is used has one column of nulls, so that its rows count. Raises SqlError,
         NotPermitted, ScanLimit, Cancelled.
         """
         resolved = found.resolved
-        if not found.relation.columns:
-            raise NotPermitted("Principal does not have any privilege on specified resource")
-        used = [column for column in resolved.columns if column[0] in wanted.columns]
-        keys = [key for key in resolved.partition_keys if key[0] in wanted.columns]
+        used, keys = _used(resolved, wanted)
         schema = _schema(used)
-        parts = self._parts(caller, resolved, used, wanted, duck)
         reader = self._reader(caller, resolved)
         names = [name for name, _ in resolved.columns]
         tables = []
-        for part in parts:
-            for body_table in self._files(reader, part, names, schema, scan):
-                tables.append(_with_keys(body_table, keys, resolved.partition_keys, part.values))
+        for part in self._parts(caller, resolved, used, wanted, duck):
+            for table in self._files(reader, part, names, schema, scan):
+                tables.append(_with_keys(table, keys, resolved.partition_keys, part.values))
         whole = pa.schema([*schema, *_schema(keys)])
         if not len(whole):
-            count = sum(table.num_rows for table in tables)
-            return pa.table({"_": pa.nulls(count, pa.bool_())})
-        return pa.concat_tables([each.select(whole.names) for each in tables]) if tables else whole.empty_table()
+            return _rows_alone(sum(table.num_rows for table in tables))
+        if not tables:
+            return whole.empty_table()
+        return pa.concat_tables([each.select(whole.names) for each in tables])
+
+    def empty(self, found: Found, wanted: Input) -> pa.Table:
+        """What `load` gives, without rows and without reading anything."""
+        used, keys = _used(found.resolved, wanted)
+        whole = pa.schema([*_schema(used), *_schema(keys)])
+        return whole.empty_table() if len(whole) else _rows_alone(0)
 
     def _parts(
         self,
@@ -379,6 +381,16 @@ def _refuse_unreadable_kinds(resolved: Any) -> None:
         raise SqlError("NOT_SUPPORTED", "partition projection is not built in the local AWS")
     if not resolved.storage_descriptor.get("Location") and not resolved.storage_descriptor.get("SerdeInfo"):
         raise SqlError("NOT_SUPPORTED", "a view is not built in the local AWS")
+
+
+def _used(resolved: Any, wanted: Input) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The columns and the partition keys that a query uses."""
+    used = [column for column in resolved.columns if column[0] in wanted.columns]
+    return used, [key for key in resolved.partition_keys if key[0] in wanted.columns]
+
+
+def _rows_alone(count: int) -> pa.Table:
+    return pa.table({"_": pa.nulls(count, pa.bool_())})
 
 
 def _schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:

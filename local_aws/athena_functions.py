@@ -437,7 +437,9 @@ def _cast(node: exp.Cast) -> exp.Expression:
         # Half away from zero, as Java rounds; DuckDB rounds half to even.
         inner = call("round", inner)
     elif target == "DECIMAL":
-        target = to.sql(dialect="duckdb") if to.expressions else "DECIMAL(38, 0)"
+        if not to.expressions:
+            raise _refuse(node, "a decimal without precision and scale")
+        target = to.sql(dialect="duckdb")
     kind = exp.DataType.build(target, dialect="duckdb")
     return exp.TryCast(this=inner, to=kind) if trying else exp.Cast(this=inner, to=kind)
 

@@ -33,6 +33,7 @@ HIDDEN = "hidden columns"
 COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 ARITHMETIC = (exp.Mul, exp.Div, exp.Mod)
 NUMBERS = {Kind.INTEGER, Kind.DECIMAL, Kind.DOUBLE}
+MOVED = {Kind.DATE, Kind.TIMESTAMP, Kind.INTERVAL}
 TEXT_FUNCTIONS = (
     exp.Length,
     exp.Lower,
@@ -100,6 +101,8 @@ class Translation:
     sql: str
     inputs: tuple[Input, ...]
     labels: tuple[str, ...]
+    reads_nothing: bool = False
+    """LIMIT 0: the planner answers alone, as Athena's does, and no file is opened."""
 
 
 # -- translation ---------------------------------------------------------------------------------
@@ -185,7 +188,9 @@ def _translate(statement: Statement, relations: Mapping[TableName, Relation], no
     _note_prunes(tree, inputs, now)
     labels = tuple(_output_labels(tree))
     _rewrite(tree, now)
-    return Translation(tree.sql(dialect="duckdb"), tuple(inputs.values()), labels)
+    limit = tree.args.get("limit")
+    nothing = isinstance(limit, exp.Limit) and limit.expression.name == "0"
+    return Translation(tree.sql(dialect="duckdb"), tuple(inputs.values()), labels, nothing)
 
 
 def _bind(tree: exp.Query, relations: Mapping[TableName, Relation]) -> dict[str, Input]:
@@ -332,6 +337,9 @@ def check_types(tree: exp.Query) -> None:
         elif isinstance(node, ARITHMETIC):
             if {kind_of(node.this), kind_of(node.expression)} - NUMBERS - {Kind.UNKNOWN, Kind.NULL}:
                 raise mismatch(node, "Cannot apply operator")
+        elif isinstance(node, exp.Add | exp.Sub):
+            if {kind_of(node.this), kind_of(node.expression)} - NUMBERS - MOVED - {Kind.UNKNOWN, Kind.NULL}:
+                raise mismatch(node, "Cannot apply operator")
         elif isinstance(node, exp.DPipe):
             _check_arguments(node, "concat", [node.this, node.expression], CONCATENATED)
         elif isinstance(node, exp.Concat):
@@ -342,7 +350,8 @@ def check_types(tree: exp.Query) -> None:
             _check_boolean(node, node.this)
         elif wanted := next((kinds for types, kinds in FIRST_ARGUMENT if isinstance(node, types)), None):
             first = node.this.expressions[:1] if isinstance(node.this, exp.Distinct) else [node.this]
-            _check_arguments(node, node.sql_name().lower(), first, wanted)
+            name = node.sql_name() if isinstance(node, exp.Func) else node.key
+            _check_arguments(node, name.lower(), first, wanted)
         elif isinstance(node, exp.Between):
             _check_same([node.this, node.args["low"], node.args["high"]], node)
         elif isinstance(node, exp.In | exp.Coalesce):
