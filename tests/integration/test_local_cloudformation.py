@@ -1050,6 +1050,36 @@ def test_a_change_set_shows_what_it_will_do_and_does_it(cloud: Cloud) -> None:
     assert (executed["ChangeSetName"], executed["ExecutionStatus"]) == ("second", "EXECUTE_COMPLETE")
 
 
+def test_a_stack_is_described_to_tools(cloud: Cloud) -> None:
+    template = {
+        "Description": "what it is",
+        "Parameters": {"Days": {"Type": "Number", "Default": 3, "AllowedValues": [1, 3], "Description": "how long"}},
+        "Resources": {"G": {**log_group(LogGroupName="/told"), "Metadata": {"Note": "mine"}}},
+        "Outputs": {"Name": {"Value": {"Ref": "G"}, "Export": {"Name": "told"}, "Description": "the group"}},
+    }
+    cloud.create("told", template, Tags=[{"Key": "owner", "Value": "me"}])
+    stacks = cloud.stacks
+    (stack,) = stacks.describe_stacks(StackName="told")["Stacks"]
+    assert (stack["Description"], stack["Tags"]) == ("what it is", [{"Key": "owner", "Value": "me"}])
+    assert stack["Outputs"] == [
+        {"OutputKey": "Name", "OutputValue": "/told", "Description": "the group", "ExportName": "told"}
+    ]
+    assert "told" in [each["StackName"] for each in stacks.list_stacks()["StackSummaries"]]
+    deleted = stacks.list_stacks(StackStatusFilter=["DELETE_COMPLETE"])["StackSummaries"]
+    assert {each["StackStatus"] for each in deleted} <= {"DELETE_COMPLETE"}
+    detail = stacks.describe_stack_resource(StackName="told", LogicalResourceId="G")["StackResourceDetail"]
+    assert (detail["PhysicalResourceId"], json.loads(detail["Metadata"])) == ("/told", {"Note": "mine"})
+    (found,) = stacks.describe_stack_resources(PhysicalResourceId="/told")["StackResources"]
+    assert (found["StackName"], found["LogicalResourceId"]) == ("told", "G")
+    assert {"Name": "told", "Value": "/told"}.items() <= stacks.list_exports()["Exports"][-1].items()
+    summary = stacks.get_template_summary(StackName="told")
+    (parameter,) = summary["Parameters"]
+    assert (parameter["ParameterType"], parameter["DefaultValue"]) == ("Number", "3")
+    assert parameter["ParameterConstraints"] == {"AllowedValues": ["1", "3"]}
+    assert summary["ResourceTypes"] == ["AWS::Logs::LogGroup"]
+    assert cloud.client("logs").list_tags_log_group(logGroupName="/told")["tags"] == {"owner": "me"}
+
+
 def test_an_export_in_use_stays(cloud: Cloud) -> None:
     def exporting(value: str) -> dict:
         output = {"Value": value, "Export": {"Name": "shared-name"}}

@@ -302,6 +302,41 @@ def test_a_function_is_described_as_it_was_made(functions: Functions) -> None:
     assert fault_of(functions.client.invoke, FunctionName="described")[0] == "ResourceNotFoundException"
 
 
+def test_functions_aliases_tags_and_limits_are_listed_and_removed(functions: Functions) -> None:
+    arn = functions.make("listed", Tags={"a": "1", "b": "2"}, Publish=True)
+    client = functions.client
+    client.create_alias(FunctionName="listed", Name="live", FunctionVersion="1", Description="in use")
+    assert arn.endswith(":listed:1")
+    assert "listed" in [each["FunctionName"] for each in client.list_functions()["Functions"]]
+    assert client.get_function_configuration(FunctionName="listed", Qualifier="live")["Version"] == "1"
+    assert [each["Name"] for each in client.list_aliases(FunctionName="listed")["Aliases"]] == ["live"]
+    with pytest.raises(ClientError, match="Version 1 is used by an alias"):
+        client.delete_function(FunctionName="listed", Qualifier="1")
+    client.delete_alias(FunctionName="listed", Name="live")
+    assert fault_of(client.get_alias, FunctionName="listed", Name="live")[0] == "ResourceNotFoundException"
+    client.delete_function(FunctionName="listed", Qualifier="1")
+    assert fault_of(client.invoke, FunctionName="listed:1")[0] == "ResourceNotFoundException"
+    unqualified = arn.removesuffix(":1")
+    client.tag_resource(Resource=unqualified, Tags={"c": "3"})
+    client.untag_resource(Resource=unqualified, TagKeys=["a"])
+    assert client.list_tags(Resource=unqualified)["Tags"] == {"b": "2", "c": "3"}
+    client.put_function_concurrency(FunctionName="listed", ReservedConcurrentExecutions=0)
+    assert client.get_function_concurrency(FunctionName="listed")["ReservedConcurrentExecutions"] == 0
+    once = functions.session.client("lambda", config=Config(retries={"max_attempts": 0}))
+    assert fault_of(once.invoke, FunctionName="listed")[0] == "TooManyRequestsException"
+
+
+def test_a_change_made_to_an_older_revision_is_refused(functions: Functions) -> None:
+    functions.make("revised")
+    revision = functions.client.get_function_configuration(FunctionName="revised")["RevisionId"]
+    functions.client.update_function_configuration(FunctionName="revised", Timeout=4, RevisionId=revision)
+    code, _ = fault_of(
+        functions.client.update_function_configuration, FunctionName="revised", Timeout=5, RevisionId=revision
+    )
+    assert code == "PreconditionFailedException"
+    assert functions.client.get_function_configuration(FunctionName="revised")["Timeout"] == 4
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
