@@ -53,8 +53,9 @@ class Demo:
     def happened(self, event: Event, text: str = "") -> None:
         """Note something and show it, one line of the timeline."""
         self.report.timeline.append(event)
-        line = f"{event.seconds:6.1f}  {event.stage:<10} {event.subject}" + (f"  {text}" if text else "")
-        self.console.print(Text(line), no_wrap=True, overflow="ellipsis")
+        line = f"{event.seconds:6.1f}  {event.stage:<9} {event.subject}" + (f"  {text}" if text else "")
+        room = self.console.width
+        self.console.print(Text(line if len(line) <= room else line[: room - 3] + "..."), no_wrap=True)
 
     def did(self, stage: str, subject: str, text: str = "") -> None:
         """Note something that the demo itself has just done."""
@@ -105,8 +106,9 @@ def run_demo(
         with local.running(port, host, region, keep=keep) as server:
             demo.did("local AWS", server.endpoint, "started")
             people = _prepare_accounts(demo, server, place)
-            if _deploy_stacks(demo, project, place, building.result):
-                _publish(demo, server, place, uploads)
+            follower = Follower(server, place.administrator(demo.central), demo.began, demo.happened)
+            if _deploy_stacks(demo, project, place, building.result, follower):
+                _publish(demo, place, uploads, follower)
                 _query(demo, place, people)
                 _note_what_is_left(demo, place)
             _note_what_happened(demo, server)
@@ -128,7 +130,7 @@ def _prepare_accounts(demo: Demo, server: local.Server, place: Place) -> list[Pe
     return people
 
 
-def _deploy_stacks(demo: Demo, project: Path, place: Place, built: Callable[[], bool]) -> bool:
+def _deploy_stacks(demo: Demo, project: Path, place: Place, built: Callable[[], bool], follower: Follower) -> bool:
     """Build, deploy central, then the others side by side. Returns whether there is a mesh to use."""
     try:
         demo.did("build", "functions", "sam build" if built() else "sam build: unchanged since the last time")
@@ -139,24 +141,22 @@ def _deploy_stacks(demo: Demo, project: Path, place: Place, built: Callable[[], 
         return False
     stacks = account_stacks(demo.governance, demo.central)
     with ThreadPoolExecutor(len(stacks)) as pool:
-        list(pool.map(lambda stack: _deploy(demo, stack, project, place), stacks))
+        for _ in pool.map(lambda stack: _deploy(demo, stack, project, place), stacks):
+            demo.attempt("watch", "the mesh", follower.catch_up)
     return True
 
 
 def _deploy(demo: Demo, stack: Stack, project: Path, place: Place) -> bool:
-    subject = f"{stack.name} in {stack.account}"
-    seconds = demo.attempt("deploy", subject, lambda: deploy(stack, project, place))
+    seconds = demo.attempt("deploy", f"{stack.name} in {stack.account}", lambda: deploy(stack, project, place))
     if seconds is None:
         return False
-    demo.did("deploy", subject, f"{seconds:.1f} s")
+    demo.did("deploy", stack.name, f"{stack.account}, {seconds:.1f} s")
     return True
 
 
-def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Upload]) -> None:
+def _publish(demo: Demo, place: Place, uploads: list[Upload], follower: Follower) -> None:
     """Upload, and watch until the mesh has come to rest."""
-    admin = place.administrator(demo.central)
-    follower = Follower(server, admin, demo.began, demo.happened)
-    follower.catch_up()  # what the deployments set going
+    demo.attempt("watch", "the mesh", follower.catch_up)  # what the deployments set going
     for folder, done in groupby(upload_all(uploads, place), key=lambda upload_and_error: upload_and_error[0].folder):
         outcomes = list(done)
         for upload, error in outcomes:
@@ -166,7 +166,9 @@ def _publish(demo: Demo, server: local.Server, place: Place, uploads: list[Uploa
             demo.did("upload", folder, f"{count} file{'s'[: count != 1]}")
     expected = sorted({upload.data_product.unit for upload in uploads})
     say = partial(demo.did, "settle", "the mesh")
-    settled = demo.attempt("settle", "the mesh", lambda: wait_until_settled(follower, admin, expected, say))
+    settled = demo.attempt(
+        "settle", "the mesh", lambda: wait_until_settled(follower, place.administrator(demo.central), expected, say)
+    )
     if settled is not None:
         demo.did("settled", "the mesh", "nothing is left to do")
 

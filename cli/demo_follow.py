@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,8 +30,8 @@ STAGES = {
     "apply-tags": "tag",
     "grant-access": "share",
     "link-consumer": "link",
-    "deploy-governance": "governance",
-    "load-governance": "governance",
+    "deploy-governance": "govern",
+    "load-governance": "govern",
     "configure-lake-formation": "settings",
     "sweep-mesh": "sweep",
 }
@@ -59,9 +60,14 @@ class Follower:
         self._activity_seen = 0
         self._logged_until = int(began.timestamp() * 1000)
         self._logs_seen: set[str] = set()
+        self._one_at_a_time = threading.Lock()
 
     def catch_up(self) -> None:
         """Hand on what has happened since the last time; what is the same several times, once, with the number."""
+        with self._one_at_a_time:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
         news = [*self._activity(), *self._logged()]
         times = Counter((stage, subject, text) for _, stage, subject, text in news)
         for seconds, *said in sorted(news):
@@ -75,7 +81,7 @@ class Follower:
             stage, subject, text = line["stage"], line["subject"], line["text"]
             if stage in TOLD_BY_LOGS and "FAILED" not in text and "failed" not in text:
                 continue
-            if stage == "event":
+            if stage in ("event", "schedule"):
                 stage = "published" if subject == "DataProductPublished" else stage
                 text = _route(text)
             yield self._seconds(datetime.fromisoformat(line["time"])), stage, subject, text
@@ -97,9 +103,12 @@ class Follower:
 
 
 def _route(text: str) -> str:
-    """`111111111111 default: rule -> arn:...` as who sent it where."""
-    found = re.fullmatch(r"(\d{12}) (\S+): \S* -> arn:[^:]*:[^:]*:[^:]*:(\d{12}):(\S+)", text)
-    return f"{found[2]} bus of {found[1]} -> {found[4]} of {found[3]}" if found else text
+    """`111111111111 default: rule -> arn:...` as where it went, and from where if from another account."""
+    found = re.fullmatch(r"(\d{12}) \S+: \S* -> arn:[^:]*:[^:]*:[^:]*:(\d{12}):(?:stateMachine:)?(\S+)", text)
+    if not found:
+        return text
+    sender, receiver, target = found.groups()
+    return f"{sender} -> {target}" if sender != receiver else f"-> {target}"
 
 
 def _said(message: str) -> tuple[str, str, str] | None:
@@ -112,7 +121,7 @@ def _said(message: str) -> tuple[str, str, str] | None:
         return None
     function = line["function_name"].removeprefix("tagmesh-")
     details = {name: value for name, value in line.items() if name not in LOGGED_ALWAYS}
-    subject = str(details.pop("unit", function))
+    subject = str(details.pop("unit", function)).partition("/")[2] or function
     told = [f"{name} {_listed(value)}" for name, value in details.items()]
     text = f"{line['message']}: {', '.join(told)}" if told else line["message"]
     return STAGES.get(function, function), subject, text if line["level"] == "INFO" else f"{line['level']} {text}"

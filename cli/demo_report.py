@@ -1,5 +1,6 @@
 """What a demo found out: as values, as JSON, and as text for an 80-column terminal."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -140,6 +141,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def make_console(**options: Any) -> Console:
     """A console that wraps at 80 columns, and colours nothing, where there is no real terminal."""
+    sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show must not end the demo
     console = Console(highlight=False, **options)
     if not console.is_terminal or console.is_dumb_terminal:
         console = Console(highlight=False, width=WIDTH, color_system=None, legacy_windows=False, **options)
