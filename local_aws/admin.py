@@ -2,7 +2,7 @@
 
 GET  /_local/health                       {"status", "region", "engines"}
 PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
-GET  /_local/calls                        {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
+GET  /_local/calls?after=N                {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
 POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
 GET  /_local/executions                   state machine executions of all accounts
 GET  /_local/activity?after=N             numbered lines of what happened, for a live view
@@ -49,10 +49,11 @@ def set_organization(world: World, _query: Any, body: dict) -> dict:
     return {**world.organization, "members": sorted(world.organization["members"])}
 
 
-def calls(world: World, _query: Any, _body: dict) -> dict:
+def calls(world: World, query: Any, _body: dict) -> dict:
+    after = int(query.get("after", 0))
     return {
         "counts": dict(sorted(world.counts.items())),
-        "log": [asdict(record) for record in list(world.log)],
+        "log": [asdict(record) for record in list(world.log) if record.n > after],
         "failures": list(world.failures),
     }
 

@@ -145,9 +145,19 @@ def _listed(principal: Any) -> dict[str, set[str]]:
 
 
 @lru_cache(maxsize=4096)
-def _glob(pattern: str, star: str = ".*", mark: str = ".") -> re.Pattern[str]:
+def _glob(pattern: str) -> re.Pattern[str]:
     """A pattern of `*` and `?` as a regular expression."""
-    return re.compile(_translate(pattern, star, mark), re.DOTALL)
+    return re.compile(_translate(pattern, ".*", "."), re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def _arn_glob(pattern: str) -> re.Pattern[str]:
+    """The same of an ARN: only in the last of its six segments do wildcards reach over a colon."""
+    *segments, last = pattern.split(":", 5)
+    if len(segments) != 5:
+        return re.compile(r"(?!)")  # no ARN: matches none
+    parts = [_translate(segment, "[^:]*", "[^:]") for segment in segments]
+    return re.compile(":".join([*parts, _translate(last, ".*", ".")]), re.DOTALL)
 
 
 def _translate(pattern: str, star: str, mark: str) -> str:
@@ -158,6 +168,8 @@ def _arn_matches(pattern: str, arn: str, context: Context, variables: bool) -> b
     """Match an ARN segment by segment: a wildcard does not reach over a colon, except in the last of the six."""
     if pattern == "*":
         return True
+    if not variables or "${" not in pattern:
+        return bool(_arn_glob(pattern).fullmatch(arn))
     segments, given = pattern.split(":", 5), arn.split(":", 5)
     if len(segments) != len(given):
         return False

@@ -157,7 +157,7 @@ def before(_world: World, call: Call) -> Any:
         if expected and lookup.bucket_owner(bucket) not in (None, expected):
             raise AwsError("AccessDenied", "Access Denied", 403)
     if call.operation == "PutBucketPolicy":
-        _check_policy(call.params["Policy"])
+        _check_policy(call.params["Policy"], lookup.bucket(name))
     if call.operation == "DeleteObject" and (bucket := lookup.bucket(name)) is not None:
         return _exists(bucket, call.params["Key"], call.params.get("VersionId"))
     return None
@@ -168,13 +168,48 @@ def _source(call: Call) -> tuple[str | None, str]:
     return bucket or None, key
 
 
-def _check_policy(text: str) -> None:
+def _check_policy(text: str, bucket: Any) -> None:
     try:
         document = json.loads(text)
     except ValueError as error:
         raise AwsError("MalformedPolicy", f"Policies must be valid JSON: {error}") from error
     if missing := missing_principals(document):
         raise AwsError("MalformedPolicy", f"Invalid principal in policy: {missing[0]}")
+    block = bucket.public_access_block if bucket else None
+    if block and block.block_public_policy and is_public(document):
+        message = "public policies are blocked by the BlockPublicPolicy block public access setting."
+        raise AwsError("AccessDenied", f"s3:PutBucketPolicy on {bucket.name} is denied because {message}", 403)
+
+
+NARROWING_KEYS = frozenset(
+    key.lower()
+    for key in (
+        "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalOrgID", "aws:SourceAccount", "aws:SourceArn",
+        "aws:SourceIp", "aws:SourceOrgID", "aws:SourceOwner", "aws:SourceVpc", "aws:SourceVpce", "aws:userid",
+        "s3:DataAccessPointAccount", "s3:DataAccessPointArn",
+    )
+)  # fmt: skip
+"""Condition keys that make a statement for everybody not public, if their values are fixed."""
+
+
+def is_public(document: dict[str, Any]) -> bool:
+    """Whether a bucket policy is public (Amazon S3 user guide, "The meaning of public")."""
+    statements = document.get("Statement", [])
+    return any(
+        statement.get("Effect") == "Allow"
+        and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+        and not _narrowed(statement.get("Condition", {}))
+        for statement in (statements if isinstance(statements, list) else [statements])
+    )
+
+
+def _narrowed(conditions: dict[str, dict[str, Any]]) -> bool:
+    for operator, keys in conditions.items():
+        for key, wanted in keys.items():
+            fixed = not re.search(r"[*?]|\$\{", json.dumps(wanted))
+            if key.lower() in NARROWING_KEYS and fixed and "Not" not in operator and "IfExists" not in operator:
+                return True
+    return False
 
 
 def after(world: World, call: Call, response: Response, before_call: Any) -> Response:
@@ -183,6 +218,8 @@ def after(world: World, call: Call, response: Response, before_call: Any) -> Res
         return _hide_missing(world, call, response)
     if response.status_code >= 300:
         return response
+    if call.operation == "CreateBucket":
+        _block_public_access(call.params["Bucket"])
     engine: S3 = world.engines["s3"]
     if call.operation in CREATED:
         if b"<Error>" not in response.get_data()[:300]:
@@ -194,6 +231,15 @@ def after(world: World, call: Call, response: Response, before_call: Any) -> Res
         if bucket is not None and (before_call or marker):
             engine.deleted(call.caller, bucket, call.params["Key"], version or marker, marker_created=bool(marker))
     return response
+
+
+def _block_public_access(name: str) -> None:
+    """As AWS does for each new bucket since 2023."""
+    from moto.s3.models import PublicAccessBlock
+
+    bucket = lookup.bucket(name)
+    if bucket.public_access_block is None:
+        bucket.public_access_block = PublicAccessBlock(True, True, True, True)
 
 
 def _hide_missing(world: World, call: Call, response: Response) -> Response:

@@ -318,14 +318,7 @@ class LocalAws:
 
 def _add_engine(world: World, path: str) -> None:
     module_name, class_name = path.split(":")
-    try:
-        module = importlib.import_module(module_name)
-        engine = getattr(module, class_name)
-    except (ImportError, AttributeError) as error:
-        if not (getattr(error, "name", "") or "").startswith(("local_aws", class_name)):
-            raise
-        log.warning("no engine %s: %s", path, error)
-        return
+    engine = getattr(importlib.import_module(module_name), class_name)
     world.add_engine(engine(world))
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 log = logging.getLogger("local_aws")
 
-KEPT_RECORDS = 200_000
+KEPT_RECORDS = 100_000
 """Calls and activity lines kept; the older half is dropped beyond that."""
 
 

@@ -12,6 +12,7 @@ from local_aws import actions, identity
 from local_aws.need import Need
 from local_aws.server import LocalAws
 from local_aws.wire import AwsError
+from local_aws.world import World
 
 A, B = "111111111111", "222222222222"
 REGION = "eu-west-1"
@@ -481,6 +482,22 @@ def test_a_bucket_policy_alone_admits_a_named_role_of_the_same_account_and_may_l
     assert "with an explicit deny in a resource-based policy" in message
 
 
+def test_new_buckets_take_no_public_policy(aws: LocalAws) -> None:
+    owner = make_bucket(aws, A, "the-lake")
+
+    def put(**condition: Any) -> None:
+        said = allow("s3:GetObject", f"{LAKE}/*", Principal="*", **({"Condition": condition} if condition else {}))
+        owner.put_bucket_policy(Bucket="the-lake", Policy=policy(said))
+
+    assert "BlockPublicPolicy" in refused(put)
+    refused(put, StringLike={"aws:PrincipalArn": "arn:aws:iam::*:role/Analyst"})
+    refused(put, StringEquals={"s3:prefix": "sales/"})
+    put(StringEquals={"aws:PrincipalOrgID": "o-member0001"})
+    put(ArnEquals={"aws:PrincipalArn": f"arn:aws:iam::{B}:role/Analyst"})
+    owner.delete_public_access_block(Bucket="the-lake")
+    put()
+
+
 def test_copying_needs_reading_the_source_and_writing_the_target(aws: LocalAws) -> None:
     s3 = make_bucket(aws, A, "the-lake")
     s3.put_object(Bucket="the-lake", Key="in/a b", Body=b"1")
@@ -639,9 +656,9 @@ GLUE, TABLES = f"arn:aws:glue:{REGION}:{A}", f"arn:aws:dynamodb:{REGION}:{A}:tab
         ("organizations", "ListAccounts", {}, ["organizations:ListAccounts *"]),
     ],
 )  # fmt: skip
-def test_what_calls_need(aws: LocalAws, service: str, operation: str, params: dict, expected: list[str]) -> None:
+def test_what_calls_need(service: str, operation: str, params: dict, expected: list[str]) -> None:
     caller = identity.admin(A, REGION).caller
-    needed = actions.needs(aws.world, caller, service, operation, params)
+    needed = actions.needs(World(), caller, service, operation, params)
     assert [f"{need.action} {need.resource}" for need in needed] == expected
 
 

@@ -50,7 +50,7 @@ def use_s3(aws: LocalAws) -> None:
     assert s3.get_bucket_location(**bucket)["LocationConstraint"] == REGION
     assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == [name]
 
-    said = {"Sid": "x", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+    said = {"Sid": "x", "Effect": "Allow", "Principal": {"AWS": A}, "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{name}/*"}  # fmt: skip
     document = json.dumps({"Version": "2012-10-17", "Statement": said})
     s3.put_bucket_policy(**bucket, Policy=document)
