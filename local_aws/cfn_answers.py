@@ -10,6 +10,15 @@ from local_aws.cfn_intrinsics import text
 from local_aws.cfn_stack import ChangeSet, Desired, Stack, StackResource
 from local_aws.cfn_template import transforms
 
+PAGE = 100
+
+
+def page(items: list[Any], token: str | None) -> tuple[list[Any], dict[str, str]]:
+    """(one page of items, the NextToken member of the answer if there are more)."""
+    start = int(token or 0)
+    following = {"NextToken": str(start + PAGE)} if len(items) > start + PAGE else {}
+    return items[start : start + PAGE], following
+
 
 def parameters(desired: Desired | None) -> list[dict[str, str]]:
     """The parameters of a stack, with the values of NoEcho ones hidden."""

@@ -23,6 +23,7 @@ from local_aws.cfn_template import Resource
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
+    from local_aws.cfn_clients import Clients
     from local_aws.world import World
 
 FAILURES = (ResourceFailed, TemplateError, Misfit, ClientError, BotoCoreError, AwsError)
@@ -55,15 +56,13 @@ class Deployment:
         self,
         world: World,
         stack: Stack,
-        session: Any,
-        clients: dict[str, Any],
+        clients: Clients,
         imported: Callable[[str], str],
         check_exports: Callable[[Stack, Mapping[str, str]], None],
     ) -> None:
         self.world = world
         self.stack = stack
         self.done = threading.Event()
-        self._session = session
         self._clients = clients
         self._imported = imported
         self._check_exports = check_exports
@@ -240,7 +239,7 @@ class Deployment:
         stack = self.stack
         return Site(
             self.world,
-            self._session,
+            self._clients,
             stack.account,
             stack.region,
             stack.name,
@@ -248,7 +247,6 @@ class Deployment:
             resource.logical_id,
             resource.type,
             created,
-            self._clients,
         )
 
     def _note(self, resource: StackResource | None, status: str, reason: str | None = None) -> None:

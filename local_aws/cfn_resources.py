@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws import allowed
 from local_aws.cfn_schemas import schema_type
 
 if TYPE_CHECKING:
+    from local_aws.cfn_clients import Clients
     from local_aws.world import World
 
 ALLOWED_FILE = "local_aws/allowed/cloudformation.yaml"
@@ -46,7 +46,7 @@ class Site:
     def __init__(
         self,
         world: World,
-        session: Any,
+        clients: Clients,
         account: str,
         region: str,
         stack_name: str,
@@ -54,7 +54,6 @@ class Site:
         logical_id: str,
         resource_type: str,
         created: Callable[[str], None],
-        clients: dict[str, Any],
     ) -> None:
         self.world = world
         self.account = account
@@ -65,19 +64,8 @@ class Site:
         self.resource_type = resource_type
         self.created = created
         """To be told the physical id as soon as there is one: a failure after that has it deleted again."""
-        self._session = session
-        self._clients = clients
-
-    def client(self, service: str) -> Any:
-        """The deployer's boto3 client of a service."""
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service)
-        return self._clients[service]
-
-    def patient_client(self, service: str, seconds: float) -> Any:
-        """A client of its own that waits `seconds` for an answer and asks only once."""
-        config = Config(read_timeout=seconds, retries={"max_attempts": 0})
-        return self._session.client(service, config=config)
+        self.client = clients.client
+        self.patient_client = clients.patient_client
 
     def generated_name(self, limit: int, *, lower: bool = False, suffix: str = "") -> str:
         """A new name for a resource that the template does not name, of at most `limit` characters."""

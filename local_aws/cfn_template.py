@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
 
 import yaml
 
@@ -108,6 +109,23 @@ def read(body: str) -> dict[str, Any]:
     if not isinstance(template, dict):
         raise TemplateError("Template format error: unsupported structure.")
     return template
+
+
+def place(url: str) -> tuple[str, str, str | None]:
+    """(bucket, key, version) of a template's URL, on amazonaws.com or here, in path or virtual-host style.
+
+    Raises TemplateError.
+    """
+    parsed = urlparse(url)
+    host, path = parsed.hostname or "", unquote(parsed.path.lstrip("/"))
+    version = parse_qs(parsed.query).get("versionId", [None])[0]
+    hosted = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", host)
+    if hosted:
+        return hosted[1], path, version
+    bucket, _, key = path.partition("/")
+    if parsed.scheme not in ("http", "https") or not bucket or not key:
+        raise TemplateError("TemplateURL must be a supported URL.")
+    return bucket, key, version
 
 
 def transforms(template: Mapping[str, Any]) -> list[str]:

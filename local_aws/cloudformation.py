@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlparse
 
 from botocore.exceptions import ClientError
-from moto.backends import get_backend
 
-from local_aws import cfn_answers, cfn_template, identity, sam_transform
+from local_aws import cfn_answers, cfn_template, identity
 from local_aws.callers import credentials_of
+from local_aws.cfn_clients import Deployers
 from local_aws.cfn_deployment import Deployment
 from local_aws.cfn_intrinsics import TemplateError
 from local_aws.cfn_stack import ChangeSet, Desired, Stack, changes, desire, differs, missing_capabilities
@@ -37,10 +34,6 @@ Deployers poll every 15 to 30 s: where the work takes less than this, they find 
 EMPTY = "The submitted information didn't contain changes. Submit different information to create a change set."
 NAME = re.compile("[a-zA-Z][-a-zA-Z0-9]{0,127}")
 UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED"}
-PAGE = 100
-CLIENT_SETS = 32
-USUAL = ("s3", "iam", "sqs", "dynamodb", "logs", "kms", "sns", "cloudwatch")
-"""Services that most stacks need and that moto answers: their code is imported at first use."""
 
 
 class CloudFormation:
@@ -53,8 +46,7 @@ class CloudFormation:
         self._stacks: dict[str, Stack] = {}
         """By ARN; deleted ones stay, as AWS keeps them for 90 days."""
         self._deployments: dict[str, Deployment] = {}
-        self._clients: OrderedDict[tuple[str, str], tuple[Any, dict[str, Any]]] = OrderedDict()
-        self._preloaded = threading.Event()
+        self._deployers = Deployers(world)
 
     # -- change sets -----------------------------------------------------------------------------------------------
 
@@ -127,7 +119,7 @@ class CloudFormation:
         self, caller: Caller, ChangeSetName: str, StackName: str | None = None, NextToken: str | None = None
     ) -> dict:
         stack, change_set = self._change_set(caller, ChangeSetName, StackName)
-        page, following = _page(change_set.changes, NextToken)
+        page, following = cfn_answers.page(change_set.changes, NextToken)
         desired = change_set.desired
         return {
             **cfn_answers.change_set_summary(stack, change_set),
@@ -143,7 +135,7 @@ class CloudFormation:
 
     def ListChangeSets(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
         stack = self._existing(caller, StackName)
-        page, following = _page(list(stack.change_sets.values()), NextToken)
+        page, following = cfn_answers.page(list(stack.change_sets.values()), NextToken)
         return {"Summaries": [cfn_answers.change_set_summary(stack, each) for each in page], **following}
 
     def DeleteChangeSet(self, caller: Caller, ChangeSetName: str, StackName: str | None = None) -> dict:
@@ -243,21 +235,21 @@ class CloudFormation:
         deployment.done.wait(ANSWER_WITHIN)
 
     def DescribeStacks(self, caller: Caller, StackName: str | None = None, NextToken: str | None = None) -> dict:
-        self._preload()
+        self._deployers.get_ready()
         if StackName is not None:
             return {"Stacks": [cfn_answers.described_stack(self._existing(caller, StackName))]}
-        page, following = _page([each for each in self._of(caller) if each.deleted is None], NextToken)
+        page, following = cfn_answers.page([each for each in self._of(caller) if each.deleted is None], NextToken)
         return {"Stacks": [cfn_answers.described_stack(each) for each in page], **following}
 
     def ListStacks(
         self, caller: Caller, StackStatusFilter: list[str] | None = None, NextToken: str | None = None
     ) -> dict:
         found = [each for each in self._of(caller) if not StackStatusFilter or each.status in StackStatusFilter]
-        page, following = _page(found, NextToken)
+        page, following = cfn_answers.page(found, NextToken)
         return {"StackSummaries": [cfn_answers.stack_summary(each) for each in page], **following}
 
     def DescribeStackEvents(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
-        page, following = _page(list(reversed(self._existing(caller, StackName).events)), NextToken)
+        page, following = cfn_answers.page(list(reversed(self._existing(caller, StackName).events)), NextToken)
         return {"StackEvents": page, **following}
 
     def DescribeStackResources(
@@ -301,7 +293,7 @@ class CloudFormation:
         return {"StackResourceDetail": detail}
 
     def ListStackResources(self, caller: Caller, StackName: str, NextToken: str | None = None) -> dict:
-        page, following = _page(list(self._existing(caller, StackName).resources.values()), NextToken)
+        page, following = cfn_answers.page(list(self._existing(caller, StackName).resources.values()), NextToken)
         summaries = [{"LastUpdatedTimestamp": each.updated, **cfn_answers.resource(each)} for each in page]
         return {"StackResourceSummaries": summaries, **following}
 
@@ -349,14 +341,14 @@ class CloudFormation:
             if stack.deleted is None
             for name, value in stack.exports.items()
         ]
-        page, following = _page(exports, NextToken)
+        page, following = cfn_answers.page(exports, NextToken)
         return {"Exports": page, **following}
 
     def ListImports(self, caller: Caller, ExportName: str, NextToken: str | None = None) -> dict:
         importing = [each.name for each in self._of(caller) if ExportName in each.imports]
         if not importing:
             raise _invalid(f"Export '{ExportName}' is not imported by any stack.")
-        page, following = _page(importing, NextToken)
+        page, following = cfn_answers.page(importing, NextToken)
         return {"Imports": page, **following}
 
     def _check_exports(self, stack: Stack, exports: Mapping[str, str]) -> None:
@@ -429,8 +421,11 @@ class CloudFormation:
             return body
         if url is None or body is not None:
             raise _invalid("Either Template URL or Template Body must be specified.")
-        bucket, key, version = _s3_place(url)
-        s3 = self._client(credentials_of(self.world, caller), caller.region, "s3")
+        try:
+            bucket, key, version = cfn_template.place(url)
+        except TemplateError as error:
+            raise _invalid(str(error)) from None
+        s3 = self._deployers.clients(credentials_of(self.world, caller), caller.region).client("s3")
         try:
             stored = s3.get_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
         except ClientError as error:
@@ -496,42 +491,8 @@ class CloudFormation:
             )
         else:
             credentials = credentials_of(self.world, caller)
-        session, clients = self._session(credentials, stack.region)
-        return Deployment(
-            self.world, stack, session, clients, lambda name: self._imported(stack, name), self._check_exports
-        )
-
-    def _session(self, credentials: identity.Credentials, region: str) -> tuple[Any, dict[str, Any]]:
-        """A session and its clients, kept: making a client takes longer than most calls."""
-        key = (credentials.access_key, region)
-        with self.world.lock:
-            if key not in self._clients:
-                self._clients[key] = (self.world.session_of(credentials, region), {})
-            self._clients.move_to_end(key)
-            if len(self._clients) > CLIENT_SETS:
-                self._clients.popitem(last=False)
-            return self._clients[key]
-
-    def _client(self, credentials: identity.Credentials, region: str, service: str) -> Any:
-        session, clients = self._session(credentials, region)
-        if service not in clients:
-            clients[service] = session.client(service)
-        return clients[service]
-
-    def _preload(self) -> None:
-        """A deployer's first call is to look for the stack: use its thinking time to get ready."""
-        if not self._preloaded.is_set():
-            self._preloaded.set()
-            threading.Thread(target=self._get_ready, name="preload", daemon=True).start()
-
-    def _get_ready(self) -> None:
-        """Import the SAM translator and moto's services, and load the service models that clients need."""
-        sam_transform.preload()
-        session = self.world.session_of(identity.admin("0" * 12, self.world.region))
-        for service in USUAL:
-            if not self.world.stopping.is_set():
-                session.client(service)
-                get_backend(service)
+        clients = self._deployers.clients(credentials, stack.region)
+        return Deployment(self.world, stack, clients, lambda name: self._imported(stack, name), self._check_exports)
 
 
 # -- requests
@@ -549,23 +510,3 @@ def _require_updatable(stack: Stack) -> None:
 def _require_capabilities(desired: Desired) -> None:
     if missing := missing_capabilities(desired.settled, desired.capabilities):
         raise AwsError("InsufficientCapabilitiesException", f"Requires capabilities : [{', '.join(missing)}]")
-
-
-def _s3_place(url: str) -> tuple[str, str, str | None]:
-    """(bucket, key, version) of a template's URL, on amazonaws.com or here, in path or virtual-host style."""
-    parsed = urlparse(url)
-    host, path = parsed.hostname or "", unquote(parsed.path.lstrip("/"))
-    version = parse_qs(parsed.query).get("versionId", [None])[0]
-    hosted = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", host)
-    if hosted:
-        return hosted[1], path, version
-    bucket, _, key = path.partition("/")
-    if parsed.scheme not in ("http", "https") or not bucket or not key:
-        raise _invalid("TemplateURL must be a supported URL.")
-    return bucket, key, version
-
-
-def _page(items: list[Any], token: str | None) -> tuple[list[Any], dict[str, str]]:
-    start = int(token or 0)
-    following = {"NextToken": str(start + PAGE)} if len(items) > start + PAGE else {}
-    return items[start : start + PAGE], following

@@ -232,7 +232,7 @@ class EventSources:
         sqs, settings = self._sqs(mapping)
         try:
             attributes = sqs.get_queue_attributes(
-                QueueUrl=self._lambda.queue_url(mapping.queue_arn), AttributeNames=["VisibilityTimeout"]
+                QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn), AttributeNames=["VisibilityTimeout"]
             )["Attributes"]
         except ClientError as error:
             fault = error.response["Error"]
@@ -317,11 +317,11 @@ class EventSources:
     def _sqs(self, mapping: Mapping) -> tuple[Any, Settings]:
         """A client of SQS as the function's role, and the function's settings. Raises AwsError if either is gone."""
         function, settings = self._lambda.function(mapping.function_arn)
-        return self._lambda.role_client(function, settings, "sqs", mapping.region), settings
+        return self._lambda.runner.role_client(function, settings, "sqs", mapping.region), settings
 
     def _receive(self, mapping: Mapping, count: int) -> list[dict[str, Any]]:
         answer = self._sqs(mapping)[0].receive_message(
-            QueueUrl=self._lambda.queue_url(mapping.queue_arn),
+            QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn),
             MaxNumberOfMessages=count,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
@@ -333,7 +333,7 @@ class EventSources:
         try:
             function, settings = self._lambda.function(mapping.function_arn)
             payload = json.dumps({"Records": [_record(mapping, message) for message in batch]}).encode()
-            outcome = self._lambda.run(function, settings, _qualifier(mapping, function), payload)
+            outcome = self._lambda.runner.run(function, settings, _qualifier(mapping, function), payload)
             if outcome.error:
                 mapping.result = f"PROBLEM: Function call failed ({outcome.error})"
                 return
@@ -352,7 +352,7 @@ class EventSources:
                 {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
                 for n, message in enumerate(messages[start : start + 10])
             ]
-            sqs.delete_message_batch(QueueUrl=self._lambda.queue_url(mapping.queue_arn), Entries=entries)
+            sqs.delete_message_batch(QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn), Entries=entries)
 
     def _problem(self, mapping: Mapping, result: str) -> None:
         """Keep the reason for whoever looks at the mapping, say a new one in the live view, and slow down."""

@@ -17,7 +17,7 @@ from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
     from local_aws.lambda_functions import Function, Settings
-    from local_aws.lambda_runtime import Lambda
+    from local_aws.lambda_runner import Runner
     from local_aws.lambda_sandbox import Outcome
 
 RETRY_SECONDS = (1.0, 2.0)
@@ -36,38 +36,38 @@ class Event:
     client_context: str | None = None
 
 
-def run_event(engine: Lambda, event: Event) -> None:
+def run_event(runner: Runner, event: Event) -> None:
     """Invoke until it succeeds or no attempt is left, then tell whoever is configured to know."""
     config = event.function.invoke_configs.get(event.qualifier or "$LATEST", {})
     attempts = config.get("MaximumRetryAttempts", 2) + 1
     deadline = time.monotonic() + config.get("MaximumEventAgeInSeconds", DEFAULT_AGE)
     settings = event.function.settings(event.qualifier)
     outcome, tried = None, 0
-    while tried < attempts and time.monotonic() < deadline and not engine.world.stopping.is_set():
+    while tried < attempts and time.monotonic() < deadline and not runner.world.stopping.is_set():
         try:
-            outcome = engine.run(
+            outcome = runner.run(
                 event.function, settings, event.qualifier, event.payload, event.request_id, event.client_context
             )
         except AwsError as error:
             if error.code != "TooManyRequestsException":
                 raise
-            engine.world.stopping.wait(THROTTLED_SECONDS)
+            runner.world.stopping.wait(THROTTLED_SECONDS)
             continue
         tried += 1
         if outcome.error is None:
             break
         if tried < attempts:
-            engine.world.stopping.wait(RETRY_SECONDS[min(tried, 2) - 1])
+            runner.world.stopping.wait(RETRY_SECONDS[min(tried, 2) - 1])
     if outcome is None:
-        _tell(engine, event, settings, config, None, "EventAgeExceeded", tried)
+        _tell(runner, event, settings, config, None, "EventAgeExceeded", tried)
     elif outcome.error is None:
-        _tell(engine, event, settings, config, outcome, "Success", tried)
+        _tell(runner, event, settings, config, outcome, "Success", tried)
     else:
-        _tell(engine, event, settings, config, outcome, "RetriesExhausted", tried)
+        _tell(runner, event, settings, config, outcome, "RetriesExhausted", tried)
 
 
 def _tell(
-    engine: Lambda,
+    runner: Runner,
     event: Event,
     settings: Settings,
     config: dict[str, Any],
@@ -78,18 +78,18 @@ def _tell(
     failed = condition != "Success"
     try:
         if failed and settings.dead_letters:
-            _dead_letter(engine, event, settings, outcome)
+            _dead_letter(runner, event, settings, outcome)
         destination = (
             config.get("DestinationConfig", {}).get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
         )
         if destination:
-            record = _record(engine, event, settings, outcome, condition, tried)
-            _send_record(engine, event.function, settings, destination, record, failed)
+            record = _record(runner, event, settings, outcome, condition, tried)
+            _send_record(runner, event.function, settings, destination, record, failed)
     except (ClientError, AwsError) as error:  # as on AWS: the event is lost, a metric says so
-        engine.world.activity("error", event.function.name, f"no record of an asynchronous invocation: {error}")
+        runner.world.activity("error", event.function.name, f"no record of an asynchronous invocation: {error}")
 
 
-def _dead_letter(engine: Lambda, event: Event, settings: Settings, outcome: Outcome | None) -> None:
+def _dead_letter(runner: Runner, event: Event, settings: Settings, outcome: Outcome | None) -> None:
     """Send the event itself, with the reason in message attributes, as the function's role."""
     message = json.loads(outcome.payload).get("errorMessage", "") if outcome else "Event age exceeded"
     attributes = {
@@ -98,23 +98,23 @@ def _dead_letter(engine: Lambda, event: Event, settings: Settings, outcome: Outc
         "ErrorMessage": {"DataType": "String", "StringValue": message[:1024] or "-"},
     }
     if settings.dead_letters.split(":")[2] == "sqs":
-        engine.role_client(event.function, settings, "sqs", event.function.region).send_message(
-            QueueUrl=engine.queue_url(settings.dead_letters),
+        runner.role_client(event.function, settings, "sqs", event.function.region).send_message(
+            QueueUrl=runner.queue_url(settings.dead_letters),
             MessageBody=event.payload.decode(),
             MessageAttributes=attributes,
         )
     else:
-        engine.role_client(event.function, settings, "sns", event.function.region).publish(
+        runner.role_client(event.function, settings, "sns", event.function.region).publish(
             TopicArn=settings.dead_letters, Message=event.payload.decode(), MessageAttributes=attributes
         )
 
 
 def _record(
-    engine: Lambda, event: Event, settings: Settings, outcome: Outcome | None, condition: str, tried: int
+    runner: Runner, event: Event, settings: Settings, outcome: Outcome | None, condition: str, tried: int
 ) -> dict[str, Any]:
     record: dict[str, Any] = {
         "version": "1.0",
-        "timestamp": engine.world.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "timestamp": runner.world.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "requestContext": {
             "requestId": event.request_id,
             "functionArn": f"{event.function.arn}:{event.qualifier or '$LATEST'}",
@@ -132,13 +132,13 @@ def _record(
 
 
 def _send_record(
-    engine: Lambda, function: Function, settings: Settings, destination: str, record: dict[str, Any], failed: bool
+    runner: Runner, function: Function, settings: Settings, destination: str, record: dict[str, Any], failed: bool
 ) -> None:
     _, _, service, region, _, rest = destination.split(":", 5)
-    client = engine.role_client(function, settings, service, region)
+    client = runner.role_client(function, settings, service, region)
     body = json.dumps(record)
     if service == "sqs":
-        client.send_message(QueueUrl=engine.queue_url(destination), MessageBody=body)
+        client.send_message(QueueUrl=runner.queue_url(destination), MessageBody=body)
     elif service == "sns":
         client.publish(TopicArn=destination, Message=body)
     elif service == "lambda":

@@ -210,6 +210,7 @@ class Function:
     tags: dict[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     published: int = 0
+    deleted: bool = False
 
     @property
     def arn(self) -> str:

@@ -1,24 +1,21 @@
 """AWS Lambda: functions whose real code runs in real processes.
 
-Functions, versions, aliases, policies and invocations are here; processes in `lambda_sandbox`, asynchronous
-invocations in `lambda_async`, event source mappings in `event_sources`.
+The API is here; what it keeps in `lambda_functions`, running in `lambda_runner`, processes in `lambda_sandbox`,
+asynchronous invocations in `lambda_async`, event source mappings in `event_sources`.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import threading
 import uuid
-from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws import identity, lambda_sandbox
+from local_aws import identity
 from local_aws.callers import credentials_of
 from local_aws.lambda_async import Event, run_event
 from local_aws.lambda_functions import (
@@ -33,12 +30,9 @@ from local_aws.lambda_functions import (
     not_found,
     permission_statement,
     store_code,
-    unzipped,
     with_configuration,
 )
-from local_aws.lambda_logs import write_log
-from local_aws.lambda_sandbox import Invocation, Launch, Outcome, Pool, Sandbox
-from local_aws.role_clients import RoleClients
+from local_aws.lambda_runner import PRINCIPAL, Runner
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -47,10 +41,6 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD = 6_291_456
 MAX_EVENT_PAYLOAD = 1_048_576
-ACCOUNT_CONCURRENCY = 1000
-PROCESS_LIFE = timedelta(hours=1)
-"""A process older than this is not used again: its credentials end some time."""
-PRINCIPAL = "lambda.amazonaws.com"
 
 
 class Lambda:
@@ -62,15 +52,9 @@ class Lambda:
         self.world = world
         self._functions: dict[tuple[str, str, str], Function] = {}
         """By account, Region, name."""
-        self._running: Counter[str] = Counter()
-        """Invocations under way, by function ARN."""
-        self._to_warm: list[str] = []
+        self.runner = Runner(world)
         self._s3_clients: dict[str, Any] = {}
         self._guard = threading.Lock()
-        self._pool = Pool(self._start)
-        self._role_clients = RoleClients(world, PRINCIPAL)
-        world.on_stop.append(self._pool.close)
-        world.busy_checks.append(self._busy)
 
     # -- for other engines -----------------------------------------------------------------------------------------
 
@@ -85,7 +69,7 @@ class Lambda:
         function, qualifier = self._by_arn(function_arn)
         if service:
             self._admit(function, function_arn, service, source_arn)
-        outcome = self.run(function, function.settings(qualifier), qualifier, payload)
+        outcome = self.runner.run(function, function.settings(qualifier), qualifier, payload)
         return outcome.payload, "Unhandled" if outcome.error else None, outcome.log.decode(errors="replace")[-4096:]
 
     def invoke_event(
@@ -97,7 +81,7 @@ class Lambda:
             self._admit(function, function_arn, service, source_arn)
         function.settings(qualifier)
         event = Event(function, qualifier, str(uuid.uuid4()), payload)
-        self.world.submit(run_event, self, event)
+        self.world.submit(run_event, self.runner, event)
         return event.request_id
 
     def function_policy(self, account: str, region: str, name: str) -> dict[str, Any] | None:
@@ -114,90 +98,8 @@ class Lambda:
         return function, function.settings(qualifier)
 
     def prewarm(self, function_arn: str) -> None:
-        """Start a process of a function that was just deployed, in the background, one function after the other.
-
-        It is the aliases' versions that are started where there are aliases: they are what is invoked then.
-        """
-        with self._guard:
-            self._to_warm.append(function_arn)
-            if len(self._to_warm) == 1:
-                threading.Thread(target=self._warm, name="prewarm", daemon=True).start()
-
-    def _warm(self) -> None:
-        while not self.world.stopping.is_set():
-            with contextlib.suppress(AwsError):  # gone again, or its role is: whoever invokes it is told
-                function, latest = self.function(self._to_warm[0])
-                for settings in [function.settings(alias) for alias in list(function.aliases)] or [latest]:
-                    sandbox = self._pool.prepare(function.launch(settings, unzipped(settings.code)))
-                    if sandbox:
-                        sandbox.wait_initialised()
-            with self._guard:
-                self._to_warm.pop(0)
-                if not self._to_warm:
-                    return
-
-    def run(
-        self,
-        function: Function,
-        settings: Settings,
-        qualifier: str | None,
-        payload: bytes,
-        request_id: str | None = None,
-        client_context: str | None = None,
-    ) -> Outcome:
-        """Run one invocation to its end, within the function's concurrency. Logs and records it.
-
-        Raises AwsError TooManyRequestsException when there is no concurrency left.
-        """
-        self._begin(function)
-        try:
-            invoked = f"{function.arn}:{qualifier}" if qualifier else function.arn
-            invocation = Invocation(request_id or str(uuid.uuid4()), payload, invoked, settings.timeout, client_context)
-            launch = function.launch(settings, unzipped(settings.code))
-            sandbox = self._pool.take(launch, self.world.now() - PROCESS_LIFE)
-            try:
-                outcome = sandbox.invoke(invocation)
-            finally:
-                self._pool.give_back(sandbox)
-        finally:
-            with self._guard:
-                self._running[function.arn] -= 1
-        log = write_log(self.world, function, settings, sandbox, invocation, outcome)
-        outcome = replace(outcome, log=log)
-        said = f"failed: {outcome.error}" if outcome.error else "ok"
-        self.world.activity("function", function.name, f"{said} in {outcome.milliseconds:.0f} ms")
-        return outcome
-
-    def role_client(self, function: Function, settings: Settings, service: str, region: str) -> Any:
-        """A client as the function's role, for what Lambda itself does on its behalf."""
-        return self._role_clients.client(service, settings.role, function.arn, region)
-
-    def queue_url(self, queue_arn: str) -> str:
-        _, _, _, _, account, name = queue_arn.split(":")
-        return f"{self.world.endpoint}/{account}/{name}"
-
-    # -- processes -------------------------------------------------------------------------------------------------
-
-    def _busy(self) -> list[str]:
-        with self._guard:
-            return [f"function {arn.rsplit(':', 1)[1]} ({count})" for arn, count in self._running.items() if count]
-
-    def _begin(self, function: Function) -> None:
-        with self._guard:
-            limit = ACCOUNT_CONCURRENCY if function.concurrency is None else function.concurrency
-            if self._running[function.arn] >= limit:
-                raise AwsError(
-                    "TooManyRequestsException",
-                    "Rate Exceeded.",
-                    429,
-                    Reason="ReservedFunctionConcurrentInvocationLimitExceeded",
-                )
-            self._running[function.arn] += 1
-
-    def _start(self, launch: Launch) -> Sandbox:
-        executable = lambda_sandbox.interpreter(launch.python, self.world.state_dir)
-        credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL, launch.function_arn)
-        return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now())
+        """Have a process ready for a function that was just deployed."""
+        self.runner.prewarm(self._by_arn(function_arn)[0])
 
     def _admit(self, function: Function, arn: str, service: str, source_arn: str | None) -> None:
         source_account = source_arn.split(":")[4] if source_arn else function.account
@@ -317,7 +219,7 @@ class Lambda:
             )
         self._check(function.arn, settings)
         function.latest = replace(settings, modified=self.world.now(), revision=str(uuid.uuid4()))
-        self._pool.end_idle(function.arn)
+        self.runner.pool.end_idle(function.arn)
 
     def _check(self, function_arn: str, settings: Settings) -> None:
         check_settings(settings, self.world.state_dir)
@@ -360,7 +262,8 @@ class Lambda:
         else:
             with self._guard:
                 del self._functions[function.account, function.region, function.name]
-        self._pool.end_idle(function.arn)
+                function.deleted = True
+        self.runner.pool.end_idle(function.arn)
         return {"StatusCode": 204}
 
     def ListFunctions(  # noqa: N802
@@ -565,9 +468,9 @@ class Lambda:
             return {"StatusCode": 204}
         context = base64.b64decode(ClientContext).decode() if ClientContext else None
         if InvocationType == "Event":
-            self.world.submit(run_event, self, Event(function, qualifier, str(uuid.uuid4()), payload, context))
+            self.world.submit(run_event, self.runner, Event(function, qualifier, str(uuid.uuid4()), payload, context))
             return {"StatusCode": 202}
-        outcome = self.run(function, settings, qualifier, payload, client_context=context)
+        outcome = self.runner.run(function, settings, qualifier, payload, client_context=context)
         answer: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload, "ExecutedVersion": settings.version}
         if outcome.error:
             answer["FunctionError"] = "Unhandled"

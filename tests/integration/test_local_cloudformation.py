@@ -1204,7 +1204,7 @@ def test_a_deployed_function_is_started_before_it_is_called(cloud: Cloud) -> Non
     settings = {"Code": code, "Runtime": PYTHON, "Handler": "app.handler", "Role": cloud.role}
     function = {"Type": "AWS::Lambda::Function", "Properties": {**settings, "FunctionName": "ready"}}
     cloud.create("ready", {"Resources": {"Ready": function}})
-    pool = cloud.aws.world.engines["lambda"]._pool
+    pool = cloud.aws.world.engines["lambda"].runner.pool
     deadline = time.monotonic() + 10
     while not any(launch.name == "ready" and idle for launch, idle in pool._idle.items()):
         assert time.monotonic() < deadline

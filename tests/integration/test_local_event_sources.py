@@ -278,7 +278,7 @@ def test_the_same_queue_and_function_are_mapped_once(mesh: Mesh) -> None:
 
 def test_no_process_outlives_the_server(mesh: Mesh) -> None:
     mesh.function("outlives")
-    pool = mesh.aws.world.engines["lambda"]._pool
+    pool = mesh.aws.world.engines["lambda"].runner.pool
     mesh.functions.invoke(FunctionName="outlives", Payload=b'{"Records": []}')
     pids = [sandbox._process.pid for idle in pool._idle.values() for sandbox in idle]
     assert pids
