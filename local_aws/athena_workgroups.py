@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 PRIMARY = "primary"
 ENGINES = ("AUTO", "Athena engine version 3")
 RESULT_MEMBERS = ("OutputLocation", "EncryptionConfiguration", "ExpectedBucketOwner")
-SMALLEST_CUTOFF = 10_000_000
 NAME = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 
 
@@ -183,11 +182,8 @@ def checked_configuration(given: dict[str, Any]) -> dict[str, Any]:
         "RequesterPaysEnabled": False,
         "EnableMinimumEncryptionConfiguration": False,
     }
-    cutoff = given.get("BytesScannedCutoffPerQuery")
-    if cutoff is not None:
-        if cutoff < SMALLEST_CUTOFF:
-            raise invalid(f"BytesScannedCutoffPerQuery must be at least {SMALLEST_CUTOFF}")
-        configuration["BytesScannedCutoffPerQuery"] = cutoff
+    if given.get("BytesScannedCutoffPerQuery") is not None:
+        configuration["BytesScannedCutoffPerQuery"] = given["BytesScannedCutoffPerQuery"]
     engine = (given.get("EngineVersion") or {}).get("SelectedEngineVersion", ENGINES[0])
     if engine not in ENGINES:
         raise invalid(f"{engine} is not a valid engine version")
