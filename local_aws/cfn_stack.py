@@ -131,7 +131,6 @@ class ChangeSet:
     execution_status: str
     reason: str | None = None
     description: str | None = None
-    on_failure: str | None = None
 
 
 # -- from a template to what is desired ------------------------------------------------------------------------------

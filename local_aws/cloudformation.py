@@ -45,7 +45,6 @@ class CloudFormation:
         self.world = world
         self._stacks: dict[str, Stack] = {}
         """By ARN; deleted ones stay, as AWS keeps them for 90 days."""
-        self._deployments: dict[str, Deployment] = {}
         self._deployers = Deployers(world)
 
     # -- change sets -----------------------------------------------------------------------------------------------
