@@ -26,6 +26,7 @@ from local_aws.actions import Need
 from local_aws.athena_sql import CATALOG, TableName
 from local_aws.athena_translate import Input, Relation
 from local_aws.athena_types import SqlError
+from local_aws.callers import credentials_of
 from local_aws.crawl import holds_data, split_s3
 from local_aws.hive_types import UnknownType, arrow_type
 from local_aws.serdes import BadData, Serde, read, scalar_of_text
@@ -318,9 +319,7 @@ class S3Clients:
 
     def of_caller(self, caller: Caller) -> tuple[Any, Caller]:
         """A client with the credentials that the caller came with."""
-        issued = self.world.credentials.get(caller.access_key)
-        token = issued.token if issued else None
-        return self._client((caller.access_key, caller.region), caller, token)
+        return self._client((caller.access_key, caller.region), credentials_of(self.world, caller), caller)
 
     def of_role(self, role_arn: str, region: str) -> tuple[Any, Caller]:
         """A client of the role of a registered location, as Lake Formation assumes it. Raises AwsError."""
@@ -331,14 +330,13 @@ class S3Clients:
         if kept and self.world.credentials[kept[1].access_key].expires > self.world.now():
             return kept
         issued = identity.assume_as_service(self.world, role_arn, "AWSLF-athena", LAKE_FORMATION)
-        return self._client(key, issued.caller, issued.token)
+        return self._client(key, issued, issued.caller)
 
-    def _client(self, key: tuple, caller: Caller, token: str | None) -> tuple[Any, Caller]:
+    def _client(self, key: tuple, credentials: identity.Credentials, caller: Caller) -> tuple[Any, Caller]:
         with self._guard:
             if (kept := self._kept.get(key)) and kept[1].access_key == caller.access_key:
                 self._kept.move_to_end(key)
                 return kept
-        credentials = identity.Credentials(caller.access_key, identity.ADMIN_SECRET, token, self.world.now(), caller)
         client = self.world.session_of(credentials, caller.region).client("s3", config=QUICK)
         with self._guard:
             self._kept[key] = (client, caller)

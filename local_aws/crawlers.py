@@ -42,6 +42,7 @@ from local_aws.crawler_shapes import (
 )
 from local_aws.formats import NotBuilt
 from local_aws.lf_paging import page, with_token
+from local_aws.role_clients import RoleClients
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Crawlers:
     def __init__(self, world: World) -> None:
         self.world = world
         self._accounts: dict[tuple[str, str], Account] = {}
+        self._clients = RoleClients(world, GLUE)
         world.busy_checks.append(self._running)
 
     def _account(self, caller: Caller) -> Account:
@@ -91,7 +93,7 @@ class Crawlers:
 
     def CreateCrawler(self, caller: Caller, Name: str, Role: str, Targets: dict, **members: Any) -> dict:
         given = {**members, "Role": Role, "Targets": Targets}
-        role = self._checked(caller, given)
+        role = self._checked(caller, Name, given)
         with self.world.lock:
             crawlers = self._account(caller).crawlers
             if Name in crawlers:
@@ -108,13 +110,13 @@ class Crawlers:
             if crawler.state != "READY":
                 raise AwsError("CrawlerRunningException", f"Cannot update crawler {Name}: it is {crawler.state}")
             after = {**crawler.members, **members}
-        role = self._checked(caller, after)
+        role = self._checked(caller, Name, after)
         with self.world.lock:
             crawler.members, crawler.role_arn = after, role
             crawler.updated, crawler.version = self.world.now(), crawler.version + 1
         return {}
 
-    def _checked(self, caller: Caller, members: dict[str, Any]) -> str:
+    def _checked(self, caller: Caller, name: str, members: dict[str, Any]) -> str:
         """The ARN of the crawler's role. Raises InvalidInputException for what CreateCrawler refuses."""
         targets = members["Targets"].get("S3Targets") or []
         if not targets:
@@ -123,20 +125,20 @@ class Crawlers:
             bucket = target.get("Path", "").removeprefix("s3://").partition("/")[0]
             if not target.get("Path", "").startswith("s3://") or not bucket:
                 raise invalid(f"The S3 path is not valid: {target.get('Path')!r}; it must be s3://bucket/folder/")
-        for name in members.get("Classifiers") or ():
-            if name not in self._account(caller).classifiers:
-                raise AwsError("EntityNotFoundException", f"Classifier {name} not found.")
+        for classifier in members.get("Classifiers") or ():
+            if classifier not in self._account(caller).classifiers:
+                raise AwsError("EntityNotFoundException", f"Classifier {classifier} not found.")
         parse_configuration(members.get("Configuration"))
         behaviour = (members.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
         if behaviour != "CRAWL_EVERYTHING":
             raise not_built(f"RecrawlBehavior {behaviour}")
-        return self._role(caller, members["Role"])
+        return self._role(caller, name, members["Role"])
 
-    def _role(self, caller: Caller, role: str) -> str:
+    def _role(self, caller: Caller, crawler: str, role: str) -> str:
         """The ARN of a role given by ARN or by name (with its path); it must be one that Glue can assume."""
         try:
             arn = role if role.startswith("arn:") else identity.role_arn(caller.account, role.rpartition("/")[2])
-            identity.assume_as_service(self.world, arn, "AWS-Crawler", GLUE)
+            identity.assume_as_service(self.world, arn, "glue", GLUE, _arn(caller, crawler))
         except AwsError as error:
             raise invalid(
                 f"Service is unable to assume provided role {role}. Please verify role's TrustPolicy ({error.message})"
@@ -264,7 +266,7 @@ class Crawlers:
 
     def _crawl(self, caller: Caller, role_arn: str, crawl: Crawl, settings: Settings, targets: list[str]) -> None:
         def client(name: str) -> Any:
-            return self.world.client(role_arn, name, service=GLUE, session_name="AWS-Crawler", region=caller.region)
+            return self._clients.client(name, role_arn, _arn(caller, settings.name), caller.region)
 
         found = []
         for target in targets:
@@ -374,6 +376,10 @@ class Crawlers:
             self._classifier(caller, Name)
             del self._account(caller).classifiers[Name]
         return {}
+
+
+def _arn(caller: Caller, crawler: str) -> str:
+    return f"arn:aws:glue:{caller.region}:{caller.account}:crawler/{crawler}"
 
 
 def _by_name(named: dict[str, Any]) -> list[Any]:

@@ -482,6 +482,19 @@ def test_the_role_must_trust_glue(lake: Lake) -> None:
         assert caught.value.response["Error"]["Code"] == "InvalidInputException"
 
 
+def test_a_role_that_no_longer_trusts_glue_crawls_no_more(aws_module: LocalAws) -> None:
+    lake = ready(new_lake(aws_module))
+    lake.put("t/a.csv", "id,x\n1,2\n3,4\n")
+    lake.crawler("c", "t/")
+    assert lake.crawl()["State"] == "COMPLETED"
+
+    lake.client("iam").update_assume_role_policy(RoleName="crawler", PolicyDocument=trusting("lambda.amazonaws.com"))
+
+    crawl = lake.crawl()
+    assert crawl["State"] == "FAILED"
+    assert "sts:AssumeRole" in crawl["ErrorMessage"]
+
+
 # -- the API -------------------------------------------------------------------------------------
 
 
