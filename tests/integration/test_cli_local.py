@@ -18,15 +18,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def tagmesh(tmp_path):
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """The state folder."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def tagmesh(state):
     """Runs the command with a state folder of its own: `tagmesh("local", "up")` -> the completed process."""
 
     def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
             cwd=ROOT,
-            env=os.environ | {"TAGMESH_STATE": str(tmp_path)} | environment,
+            env=os.environ | {"TAGMESH_STATE": str(state)} | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -35,9 +41,9 @@ def tagmesh(tmp_path):
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def up(tagmesh):
-    """A local AWS that is up: its port. It is stopped afterwards."""
+    """A local AWS that is up: its port. It is stopped after the last test."""
     port = free_port()
     started = tagmesh("local", "up", "--port", str(port))
     assert started.returncode == 0, started.stderr
@@ -90,16 +96,16 @@ def test_what_is_not_running_is_said_so(tagmesh, command):
     assert f"no local AWS is running at port {port}" in answer.stderr
 
 
-def test_down_touches_no_process_that_was_given_the_same_pid(tagmesh, up, tmp_path):
-    note = tmp_path / str(up) / "server.json"
+def test_down_touches_no_process_that_was_given_the_same_pid(tagmesh, up, state):
+    note = state / str(up) / "server.json"
     server = json.loads(note.read_text())
     note.write_text(json.dumps(server | {"started": "1"}))  # as if the pid had been given to another since
 
     refused = tagmesh("local", "down", "--port", str(up))
+    note.write_text(json.dumps(server))
 
     assert refused.returncode == 1
     assert requests.get(f"http://127.0.0.1:{up}/_local/health", timeout=5).ok
-    note.write_text(json.dumps(server))
 
 
 def test_status_names_accounts_and_stacks(tagmesh, up):
