@@ -34,8 +34,8 @@ from local_aws.athena_results import (
     csv_file,
     read_csv_file,
     read_text_file,
+    rows_of_text,
     text_file,
-    value_text,
 )
 from local_aws.athena_sql import Malformed, Statement, parse
 from local_aws.athena_translate import translate
@@ -325,11 +325,7 @@ class Athena:
             columns = tuple(
                 column_of(label, str(each[1])) for label, each in zip(translation.labels, described, strict=True)
             )
-            kinds = [column.type for column in columns]
-            rows = [
-                [value_text(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in duck.fetchall()
-            ]
-        return columns, rows
+            return columns, rows_of_text(duck.fetchall(), columns)
 
     def _write(self, query: Query, columns: tuple[Column, ...], rows: list[Row]) -> None:
         """Write the result file as the caller. Raises ClientError."""
@@ -425,8 +421,11 @@ class Athena:
         if query.state == "CANCELLED":
             raise invalid("Could not find results", "RESULT_NOT_FOUND")
         text = self._result(caller, query)
-        rows = read_csv_file(text) if query.statement.type == "DML" else read_text_file(text)
-        found, following = page(rows, NextToken, MaxResults, RESULTS_PAGE, "InvalidRequestException")
+        if query.statement.type == "DML":
+            found, following = _csv_page(text, NextToken, MaxResults or RESULTS_PAGE)
+        else:
+            rows = read_text_file(text)
+            found, following = page(rows, NextToken, MaxResults, RESULTS_PAGE, "InvalidRequestException")
         data = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in found]
         described = [column.described() for column in query.columns]
         results = {"Rows": data, "ResultSetMetadata": {"ColumnInfo": described}}
@@ -443,6 +442,14 @@ class Athena:
                 raise invalid("Could not find results", "RESULT_NOT_FOUND") from error
             message = error.response["Error"]["Message"]
             raise AwsError("InvalidRequestException", f"{code}: {message} ({query.output})") from error
+
+
+def _csv_page(text: str, token: str | None, most: int) -> tuple[list[list[str | None]], str | None]:
+    """A page of a result file, and the token of the next: the offset where it begins. InvalidRequestException."""
+    if token is not None and not (token.isdigit() and int(token) <= len(text)):
+        raise invalid(f"Malformed nextPageToken {token}")
+    rows, end = read_csv_file(text, int(token or 0), most)
+    return rows, str(end) if end < len(text) else None
 
 
 # -- shapes --------------------------------------------------------------------------------------

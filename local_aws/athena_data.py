@@ -27,9 +27,10 @@ from local_aws.athena_sql import CATALOG, TableName
 from local_aws.athena_translate import Input, Relation
 from local_aws.athena_types import SqlError
 from local_aws.callers import credentials_of
+from local_aws.conform import scalar_of_text
 from local_aws.crawl import holds_data, split_s3
 from local_aws.hive_types import UnknownType, arrow_type
-from local_aws.serdes import BadData, Serde, read, scalar_of_text
+from local_aws.serdes import BadData, Serde, read
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,10 +103,16 @@ def column_of(label: str, duckdb_type: str) -> Column:
 # -- values --------------------------------------------------------------------------------------
 
 
-def value_text(value: Any, kind: str = "") -> str | None:
-    """A value as Athena writes it: doubles as Java does, timestamps with milliseconds, nested values in
-    brackets.
-    """
+def rows_of_text(rows: Iterable[Sequence[Any]], columns: Sequence[Column]) -> list[Row]:
+    """DuckDB's rows as Athena writes them."""
+    writers = [WRITERS.get(column.type, value_text) for column in columns]
+    return [
+        [None if value is None else write(value) for write, value in zip(writers, row, strict=True)] for row in rows
+    ]
+
+
+def value_text(value: Any) -> str | None:
+    """A value as Athena writes it: doubles as Java does, timestamps with milliseconds, nested values in brackets."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -114,11 +120,9 @@ def value_text(value: Any, kind: str = "") -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise SqlError("NUMERIC_VALUE_OUT_OF_RANGE", f"bigint overflow: {value}")
-        return str(value)
+        return _whole_text(value)
     if isinstance(value, float):
-        return double_text(value, single=kind == "float")
+        return double_text(value)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):
@@ -135,6 +139,12 @@ def value_text(value: Any, kind: str = "") -> str | None:
     return str(value)
 
 
+def _whole_text(value: int) -> str:
+    if not -(2**63) <= value < 2**63:
+        raise SqlError("NUMERIC_VALUE_OUT_OF_RANGE", f"bigint overflow: {value}")
+    return str(value)
+
+
 def _nested(value: Any) -> str:
     text = value_text(value)
     return "null" if text is None else text
@@ -142,6 +152,8 @@ def _nested(value: Any) -> str:
 
 def double_text(value: float, single: bool = False) -> str:
     """A double (or with `single` a float) in Java's notation: 1.5, 1.0E10, 1.0E-5, NaN, -Infinity."""
+    if not single and 1e-3 <= abs(value) < 1e7:
+        return repr(value)
     if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
@@ -170,6 +182,16 @@ def _shortest_single(value: float) -> str:
     return repr(value)
 
 
+WRITERS: dict[str, Callable[[Any], str | None]] = {
+    "varchar": str,
+    "integer": str,
+    "bigint": _whole_text,
+    "double": double_text,
+    "float": lambda value: double_text(value, single=True),
+}
+"""How values of some types are written, where it need not be found out for each."""
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 
@@ -183,15 +205,19 @@ def _csv_line(row: Row) -> str:
     return ",".join(fields) + "\n"
 
 
-def read_csv_file(text: str) -> list[list[str | None]]:
-    """The rows of a result file, header first."""
-    rows: list[list[str | None]] = [[]]
-    for found in FIELD.finditer(text):
+def read_csv_file(text: str, start: int = 0, most: int | None = None) -> tuple[list[list[str | None]], int]:
+    """Rows of a result file, header first, from the offset `start` on, `most` at most; and where the next begins."""
+    rows: list[list[str | None]] = []
+    row: list[str | None] = []
+    for found in FIELD.finditer(text, start):
+        if most is not None and len(rows) == most:
+            break
         value = found[1]
-        rows[-1].append(None if value is None else value.replace('""', '"'))
+        row.append(None if value is None else value.replace('""', '"'))
         if found[2] == "\n":
-            rows.append([])
-    return rows[:-1]
+            rows.append(row)
+            row, start = [], found.end()
+    return rows, start
 
 
 def text_file(rows: Iterable[Row]) -> str:

@@ -11,8 +11,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import fastavro
@@ -20,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from local_aws.conform import converter, scalar_of_text
 from local_aws.formats import Unreadable, csv_rows, unpack
 from local_aws.hive_types import simplify
 
@@ -29,8 +28,6 @@ JSON_OPENX = "org.openx.data.jsonserde.JsonSerDe"
 JSON_HIVE = "org.apache.hive.hcatalog.data.JsonSerDe"
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 AVRO = "org.apache.hadoop.hive.serde2.avro.AvroSerDe"
-
-EPOCH = date(1970, 1, 1)
 
 
 class BadData(ValueError):
@@ -167,27 +164,6 @@ def _parse(texts: list[str | None], kind: pa.DataType, column: str, null_if_bad:
         return pa.array(values, kind)
 
 
-def scalar_of_text(text: str, kind: pa.DataType) -> Any:
-    """One value of a primitive type. Raises ValueError without repeating the value: it is data."""
-    try:
-        if pa.types.is_boolean(kind):
-            return {"true": True, "false": False}[text.lower()]
-        if pa.types.is_integer(kind):
-            number = int(text)
-            return pa.scalar(number, kind).as_py()
-        if pa.types.is_floating(kind):
-            return float(text)
-        if pa.types.is_decimal(kind):
-            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale))
-        if pa.types.is_date(kind):
-            return date.fromisoformat(text)
-        if pa.types.is_timestamp(kind):
-            return datetime.fromisoformat(text)
-    except (ValueError, KeyError, InvalidOperation, pa.ArrowInvalid):
-        raise ValueError(f"it is no {kind}") from None
-    return text
-
-
 # -- JSON ----------------------------------------------------------------------------------------
 
 
@@ -199,6 +175,7 @@ def _read_json(body: bytes, serde: Serde, _names: Sequence[str], columns: pa.Sch
     """
     lenient = serde.get("ignore.malformed.json").lower() == "true"
     keys = [serde.get(f"mapping.{field.name}", field.name).lower() for field in columns]
+    converters = [converter(field.type) for field in columns]
     values: list[list[Any]] = [[] for _ in columns]
     count = 0
     for number, line in enumerate(_decode(body, path).split("\n"), 1):
@@ -216,7 +193,7 @@ def _read_json(body: bytes, serde: Serde, _names: Sequence[str], columns: pa.Sch
         lowered = {key.lower(): value for key, value in record.items()}
         for position, field in enumerate(columns):
             try:
-                values[position].append(conform(lowered.get(keys[position]), field.type))
+                values[position].append(converters[position](lowered.get(keys[position])))
             except ValueError as error:
                 what = f"Error parsing field '{field.name}' in line {number} of {path}: {error}"
                 raise BadData(what) from error
@@ -226,58 +203,6 @@ def _read_json(body: bytes, serde: Serde, _names: Sequence[str], columns: pa.Sch
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(values, columns, strict=True)], schema=columns
     )
-
-
-def conform(value: Any, kind: pa.DataType) -> Any:
-    """A JSON (or Avro) value as a value of a column's type.
-
-    Raises ValueError, without the value, if it is none.
-    """
-    if value is None:
-        return None
-    if kind == pa.string():
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
-        return json.dumps(value, ensure_ascii=False, default=str, separators=(",", ":"))
-    if pa.types.is_struct(kind):
-        if not isinstance(value, dict):
-            raise ValueError("it is no object")
-        lowered = {key.lower(): item for key, item in value.items()}
-        return {field.name: conform(lowered.get(field.name), field.type) for field in kind}
-    if pa.types.is_map(kind):
-        if not isinstance(value, dict):
-            raise ValueError("it is no object")
-        return [(conform(key, kind.key_type), conform(item, kind.item_type)) for key, item in value.items()]
-    if pa.types.is_list(kind):
-        if not isinstance(value, list):
-            raise ValueError("it is no array")
-        return [conform(item, kind.value_type) for item in value]
-    if isinstance(value, str):
-        return value.encode() if pa.types.is_binary(kind) else scalar_of_text(value, kind)
-    return _scalar(value, kind)
-
-
-def _scalar(value: Any, kind: pa.DataType) -> Any:
-    if pa.types.is_timestamp(kind) and isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    if pa.types.is_timestamp(kind) and isinstance(value, int) and not isinstance(value, bool):
-        return datetime(1970, 1, 1) + timedelta(milliseconds=value)
-    if pa.types.is_integer(kind) and isinstance(value, float):
-        if not value.is_integer():
-            raise ValueError(f"it is no {kind}")
-        value = int(value)
-    if pa.types.is_decimal(kind) and isinstance(value, int | float) and not isinstance(value, bool):
-        return scalar_of_text(str(value), kind)
-    if isinstance(value, bool) != pa.types.is_boolean(kind) or isinstance(value, list | dict):
-        raise ValueError(f"it is no {kind}")
-    if pa.types.is_floating(kind) and isinstance(value, int):
-        return float(value)
-    try:
-        return pa.scalar(value, kind).as_py()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        raise ValueError(f"it is no {kind}") from None
 
 
 # -- Parquet and Avro ----------------------------------------------------------------------------
@@ -316,7 +241,7 @@ def _fitted(data: pa.ChunkedArray, field: pa.Field, path: str) -> pa.ChunkedArra
         return data.cast(wanted)
     if pa.types.is_nested(stored) and pa.types.is_nested(wanted):
         try:
-            return pa.array([conform(value, wanted) for value in data.to_pylist()], wanted)
+            return pa.array([converter(wanted)(value) for value in data.to_pylist()], wanted)
         except ValueError as error:
             raise BadData(f"Field {field.name} of {path}: {error}") from error
     what = f"Malformed Parquet file. Field {field.name}'s type {stored} in parquet file {path} is incompatible"
@@ -335,7 +260,8 @@ def _read_avro(body: bytes, _serde: Serde, _names: Sequence[str], columns: pa.Sc
     arrays = []
     for field in columns:
         try:
-            arrays.append(pa.array([conform(record.get(field.name), field.type) for record in lowered], field.type))
+            convert = converter(field.type)
+            arrays.append(pa.array([convert(record.get(field.name)) for record in lowered], field.type))
         except ValueError as error:
             raise BadData(f"Error parsing field '{field.name}' of {path}: {error}") from error
     return pa.Table.from_arrays(arrays, schema=columns)

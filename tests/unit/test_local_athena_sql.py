@@ -539,7 +539,9 @@ def test_result_files_keep_null_and_empty_apart() -> None:
     text = csv_file(["a", "b", "c"], rows)
 
     assert text == '"a","b","c"\n"1",,""\n"say ""hi""","a,b","two\nlines"\n'
-    assert read_csv_file(text) == [["a", "b", "c"], *rows]
+    assert read_csv_file(text) == ([["a", "b", "c"], *rows], len(text))
+    first, end = read_csv_file(text, most=2)
+    assert (first + read_csv_file(text, end)[0]) == [["a", "b", "c"], *rows]
     assert read_text_file(text_file([["a\tb"], ["c"]])) == [["a\tb"], ["c"]]
     assert read_text_file("") == []
 
