@@ -13,6 +13,10 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from cli import local
+from cli.athena_client import query, quoted
+from cli.demo_accounts import Identity, Place
+from cli.demo_queries import read_catalogue
 from cli.project import ROOT
 
 SHARED = Path(os.environ.get("TAGMESH_SHARED", ROOT.parent / "shared"))
@@ -210,6 +214,35 @@ def test_a_second_demo_beside_the_kept_one_is_told_to_stop_it(sample):
     assert again.returncode == 1
     assert f"already running at port {sample.port}" in again.stdout
     assert "Traceback" not in again.stdout
+
+
+def test_a_table_that_arrives_later_is_published_whatever_its_files_are_called(sample):
+    place = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1")
+    bucket, folder = "sales-raw-111111111111", "orders/returned goods+100% été/"
+    s3 = place.administrator("111111111111").client("s3")
+    longest = folder + "r" * (1000 - len(folder) - len(".csv")) + ".csv"
+
+    s3.put_object(Bucket=bucket, Key=longest, Body=b"order_id,customer_id,colour_of_box\n1,7,red\n2,8,blue\n")
+    s3.put_object(
+        Bucket=bucket, Key=f"{folder}a file & more.csv", Body=b"order_id,customer_id,colour_of_box\n3,9,red\n"
+    )
+    s3.put_object(Bucket=bucket, Key=f"{folder}empty.csv", Body=b"")
+    server = local.Server(pid=0, started="", port=sample.port)
+    assert local.tell(server, "POST", "idle", {"timeout": 60}, timeout=90)["idle"]
+
+    found = [table for table in read_catalogue(role(place, "555555555555", "MeshAuditor")) if folder in table.location]
+    analyst = role(place, "333333333333", "Analyst").client("athena")
+    assert [column.name for column in found[0].columns] == ["order_id", "customer_id", "colour_of_box"]
+    answer = query(analyst, f"SELECT * FROM {quoted(found[0].table)} ORDER BY order_id", "sales_orders")
+    assert answer.columns == ("order_id",)  # a customer's number is personal, and nobody classified the box
+    assert answer.rows == (("1",), ("2",), ("3",))
+
+
+def role(place, account, name):
+    """Somebody who has assumed a role."""
+    arn = f"arn:aws:iam::{account}:role/{name}"
+    issued = place.administrator(account).client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return Identity(place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
 
 
 # ── Other data, other governance ────────────────────────────────────────────────────────────────────────────
