@@ -54,5 +54,7 @@ lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam valida
 sam-local: $(STAMP) ## run every function with `sam local invoke` in a container (needs Docker, or root to install it)
 	@scripts/sam-local.sh
 
-clean: ## remove what was built here (.venv/ stays)
+clean: ## stop what --keep left running, and remove what was built here (.venv/ stays)
+	@for server in .local/*/server.json; do \
+	  if [ -e "$$server" ]; then tagmesh local down --port "$$(basename "$$(dirname "$$server")")" || true; fi; done
 	@rm -rf .aws-sam .local .pytest_cache .ruff_cache *.egg-info

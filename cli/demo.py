@@ -100,9 +100,11 @@ def run_demo(
     demo.report.findings += findings
     region = governance.region or local.REGION
     with ThreadPoolExecutor(1) as aside:
-        project = project_with(governance_folder, port)
+        project = project_with(governance_folder)
         place = Place(f"http://127.0.0.1:{port}", region)
-        building = aside.submit(build, project, place.environment(demo.central))  # while the server starts
+        building = aside.submit(
+            build, project, governance_folder, place.environment(demo.central)
+        )  # while the server starts
         with local.running(port, host, region, keep=keep) as server:
             demo.did("local AWS", server.endpoint, "started")
             people = _prepare_accounts(demo, server, place)

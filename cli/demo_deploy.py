@@ -69,55 +69,58 @@ def account_stacks(governance: Governance, central: str) -> list[Stack]:
 # ── Build ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def project_with(governance_folder: Path, port: int) -> Path:
-    """The folder to build and deploy: this project, or a copy of its sources with another mesh/."""
-    if governance_folder.resolve() == (ROOT / "mesh").resolve():
+def project_with(governance_folder: Path) -> Path:
+    """The folder to build and deploy: this project, or, for another mesh/, one for a copy of its sources."""
+    folder = governance_folder.resolve()
+    if folder == (ROOT / "mesh").resolve():
         return ROOT
-    project = state_folder(port) / "project"
-    shutil.rmtree(project, ignore_errors=True)
-    project.mkdir(parents=True)
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "mesh")
-            shutil.copytree(source, project / name, ignore=ignored)
-        else:
-            shutil.copy2(source, project / name)
-    (project / "functions" / "mesh").symlink_to(governance_folder.resolve())
-    return project
+    return state_folder(f"project-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}")
 
 
-def build(project: Path, environment: dict[str, str]) -> bool:
+def build(project: Path, governance_folder: Path, environment: dict[str, str]) -> bool:
     """`sam build`, unless it was done for the same sources. Returns whether it was. Raises DeployError."""
-    built = project / ".aws-sam" / "built-from"
-    with _only_one(project / ".aws-sam" / "lock"):
-        digest = _digest_of_sources(project)
-        if built.is_file() and built.read_text(encoding="utf-8") == digest:
+    output = project / ".aws-sam"
+    output.mkdir(parents=True, exist_ok=True)
+    with _only_one(output / "lock"):
+        digest = _digest_of_sources(governance_folder)
+        noted = output / "built-from"
+        if noted.is_file() and noted.read_text(encoding="utf-8") == digest:
             return False
-        built.unlink(missing_ok=True)
+        noted.unlink(missing_ok=True)
+        if project != ROOT:
+            _copy_sources(project, governance_folder)
         overrides = [f"{key}={value}" for key, value in host_parameters()]
         sam(["build", "--config-env", "local", "--parameter-overrides", *overrides], project, environment)
-        built.write_text(digest, encoding="utf-8")
+        noted.write_text(digest, encoding="utf-8")
         return True
+
+
+def _copy_sources(project: Path, governance_folder: Path) -> None:
+    for name in SOURCES:
+        source, target = ROOT / name, project / name
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "mesh"))
+        else:
+            shutil.copy2(source, target)
+    (project / "functions" / "mesh").symlink_to(governance_folder.resolve())
 
 
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
     """Two demos may not build into one folder at the same time."""
-    lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _digest_of_sources(project: Path) -> str:
-    """Changes with any file that is built in, with the interpreter and with the processor."""
+def _digest_of_sources(governance_folder: Path) -> str:
+    """Changes with any file that is deployed, with the interpreter and with the processor."""
     digest = hashlib.sha256(repr(host_parameters()).encode())
-    roots = [project / "template.yaml", project / "functions", project / "functions" / "mesh"]
-    for root in roots:
+    for root in [*(ROOT / name for name in SOURCES), governance_folder.resolve()]:
         for file in sorted([root, *root.rglob("*")]):
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"\0{file.relative_to(project)}\0".encode() + file.read_bytes())
+                digest.update(f"\0{file.relative_to(root.parent)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

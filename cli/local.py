@@ -6,6 +6,7 @@ process started, so that another process which was given the same pid since is n
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -103,6 +104,7 @@ def down(port: int) -> Server:
             deadline += STOP_TIMEOUT
         time.sleep(0.02)
     (state_folder(port) / "server.json").unlink(missing_ok=True)
+    shutil.rmtree(state_folder(port) / "state", ignore_errors=True)  # the log stays
     return server
 
 
