@@ -504,6 +504,9 @@ def _engine_error(error: duckdb.Error) -> SqlError:
         return SqlError("DIVISION_BY_ZERO", "Division by zero")
     if "ore than one row returned" in text:
         return SqlError("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")
+    if found := re.search(r'column "([^"]+)" must appear in the GROUP BY clause', text):
+        what = f"'{found[1]}' must be an aggregate expression or appear in GROUP BY clause"
+        return SqlError("EXPRESSION_NOT_AGGREGATE", what)
     if isinstance(error, duckdb.ConversionException):
         return SqlError("INVALID_CAST_ARGUMENT", text.partition(": ")[2] or text)
     if isinstance(error, duckdb.OutOfRangeException):

@@ -310,7 +310,7 @@ def _divide(node: exp.Div) -> exp.Expression:
     if Kind.DECIMAL in kinds and Kind.DOUBLE not in kinds:
         raise _refuse(node, "dividing decimals (CAST one side to double)")
     # Told apart from IntDiv by its operands: DuckDB's / makes a double of everything.
-    return exp.Div(this=_grouped(node.this), expression=_grouped(node.expression), typed=False, safe=True)
+    return exp.Div(this=_grouped(node.this), expression=_grouped(node.expression), typed=False, safe=False)
 
 
 def _grouped(node: exp.Expression) -> exp.Expression:

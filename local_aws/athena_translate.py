@@ -286,9 +286,10 @@ def _resolve_column(scope: Scope, column: exp.Column, inputs: dict[str, Input]) 
     if column.name == HIDDEN:
         raise SqlError("COLUMN_NOT_FOUND", "Relation contains no accessible columns")
     if not column.table:
-        if column.find_ancestor(exp.Order) and column.name in _select_names(scope):
+        order = column.find_ancestor(exp.Order)
+        if order and order.parent is scope.expression and column.name in _select_names(scope):
             return
-        holders = [name for name, source in scope.sources.items() if column.name in _columns_of(source, inputs)]
+        holders = [name for name, source in _sources(scope).items() if column.name in _columns_of(source, inputs)]
         if len(holders) > 1:
             raise SqlError("SYNTAX_ERROR", f"Column '{column.name}' is ambiguous", column)
         if not holders:
@@ -305,11 +306,16 @@ def _select_names(scope: Scope) -> set[str]:
     return set(scope.expression.named_selects) if isinstance(scope.expression, exp.Query) else set()
 
 
+def _sources(scope: Scope) -> dict[str, Any]:
+    """The tables and scopes that a SELECT reads from, by alias; not the CTEs that are merely there."""
+    return {name: source for name, (_, source) in scope.selected_sources.items()}
+
+
 def _source(scope: Scope | None, name: str) -> Any:
     """The table or scope of an alias, in this scope or those around it."""
     while scope is not None:
-        if name in scope.sources:
-            return scope.sources[name]
+        if name in _sources(scope):
+            return _sources(scope)[name]
         scope = scope.parent
     return None
 
@@ -355,7 +361,11 @@ def check_types(tree: exp.Query) -> None:
         elif isinstance(node, exp.Between):
             _check_same([node.this, node.args["low"], node.args["high"]], node)
         elif isinstance(node, exp.In | exp.Coalesce):
-            _check_same([node.this, *node.expressions], node)
+            query = node.args.get("query")
+            chosen = query.unnest().selects[:1] if isinstance(query, exp.Expression) else []
+            _check_same([node.this, *node.expressions, *chosen], node)
+        elif isinstance(node, exp.DateDiff):
+            _check_arguments(node, "date_diff", [node.this, node.expression], {Kind.DATE, Kind.TIMESTAMP})
         elif isinstance(node, exp.Case):
             results = [each.args["true"] for each in node.args["ifs"]]
             _check_same([*results, *filter(None, [node.args.get("default")])], node)
@@ -411,7 +421,7 @@ def _note_prunes(tree: exp.Query, inputs: dict[str, Input], now: datetime | None
             continue
         of_alias = {
             alias: inputs[source.name]
-            for alias, source in scope.sources.items()
+            for alias, source in _sources(scope).items()
             if isinstance(source, exp.Table) and source.name in inputs
         }
         for condition in (

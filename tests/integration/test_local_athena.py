@@ -281,6 +281,7 @@ def test_errors_have_athenas_names_places_and_types(desk: Desk) -> None:
         ("SELECT * FROM gone.t", "SCHEMA_NOT_FOUND: line 1:15: Schema 'gone' does not exist", 1301),
         ("SELECT * FROM other.db.t", "CATALOG_NOT_FOUND: line 1:15: Catalog 'other' does not exist", 1006),
         ("SELECT id FROM t WHERE name = 1", "TYPE_MISMATCH: line 1:24: Cannot apply operator: varchar = integer", 1002),
+        ("SELECT name, count(*) FROM t", "EXPRESSION_NOT_AGGREGATE: 'name' must be an aggregate expression", 1000),
         ("SELECT 1 / (id - id) FROM t", "DIVISION_BY_ZERO: Division by zero", 1001),
         ("SELECT cast(name AS bigint) FROM t", "INVALID_CAST_ARGUMENT: Cannot cast 'x' to BIGINT", 1100),
         ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: CREATE statements are not built in the local AWS, only queries,"

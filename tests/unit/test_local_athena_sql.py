@@ -206,6 +206,8 @@ FUNCTIONS = [
     ("-7 / 2", "-3"),
     ("(1 + 6) / (1 + 1)", "3"),
     ("7 / 2.0", "3.5"),
+    ("1.0 / 0", "Infinity"),
+    ("0.0 / 0", "NaN"),
     ("7 % 3", "1"),
     ("-7 % 3", "-1"),
     ("0.1 + 0.2", "0.30000000000000004"),
@@ -276,6 +278,8 @@ QUERIES = [
     ("SELECT id, (SELECT max(amount) FROM db.u WHERE u.id = t.id) FROM db.t ORDER BY id", [(1, 10.0), (2, None)]),
     ("WITH c AS (SELECT id AS z FROM db.t) SELECT z FROM c UNION ALL SELECT id FROM db.u ORDER BY z",
      [(1,), (1,), (2,)]),
+    ("WITH c(k) AS (SELECT id FROM db.t) SELECT k, n FROM c JOIN (SELECT id, name FROM db.t) AS q(i, n) ON i = k"
+     " ORDER BY k", [(1, "x"), (2, "y")]),
     ("SELECT id FROM db.t EXCEPT SELECT id FROM db.u", [(2,)]),
     ("SELECT id FROM db.t INTERSECT SELECT id FROM db.u", [(1,)]),
     ("SELECT name, sum(amt) FROM db.t GROUP BY 1 HAVING sum(amt) > 2", [("y", 2.5)]),
@@ -364,6 +368,9 @@ RESOLUTION = [
     ("SELECT id FROM db.t GROUP BY id HAVING nope > 1", "COLUMN_NOT_FOUND: line 1:40: Column 'nope'"),
     ("SELECT id FROM db.t WHERE EXISTS (SELECT 1 FROM db.u WHERE u.nope = 1)", "COLUMN_NOT_FOUND: line 1:60"),
     ("SELECT id FROM db.t ORDER BY nope", "COLUMN_NOT_FOUND: line 1:30"),
+    ("WITH c AS (SELECT 1 AS z) SELECT z FROM db.t", "COLUMN_NOT_FOUND: line 1:34: Column 'z'"),
+    ("WITH c AS (SELECT 1 AS z) SELECT c.z FROM db.t", "COLUMN_NOT_FOUND: line 1:34: Column 'c.z'"),
+    ("SELECT id AS k, rank() OVER (ORDER BY k) FROM db.t", "COLUMN_NOT_FOUND: line 1:39: Column 'k'"),
     ("SELECT max(nope) FROM db.t", "COLUMN_NOT_FOUND: line 1:12"),
     ("SELECT y FROM (SELECT id AS x FROM db.t) q", "COLUMN_NOT_FOUND: line 1:8: Column 'y'"),
     ("SELECT * FROM db.h", "COLUMN_NOT_FOUND: line 1:8: Relation contains no accessible columns"),
@@ -401,6 +408,8 @@ MISMATCHES = [
     ("SELECT name || id FROM db.t", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar, bigint)"),
     ("SELECT upper(id) FROM db.t", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function upper"),
     ("SELECT sum(name) FROM db.t", "FUNCTION_NOT_FOUND"),
+    ("SELECT date_diff('day', d, '2020-01-01') FROM db.t", "FUNCTION_NOT_FOUND"),
+    ("SELECT id FROM db.t WHERE id IN (SELECT name FROM db.t)", "TYPE_MISMATCH"),
     ("SELECT year(name) FROM db.t", "FUNCTION_NOT_FOUND"),
 ]
 
