@@ -10,10 +10,10 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access
-from tagmesh.aws import glue, governance_store, lakeformation, ledger, plans, runs, units
+from tagmesh.aws import governance_store, lakeformation, ledger, plans, runs, units
 from tagmesh.aws.session import client
-from tagmesh.catalog import AssignedTags, Table
-from tagmesh.governance import DataProduct, Governance
+from tagmesh.catalog import AssignedTags, Column, Table
+from tagmesh.governance import Consumer, DataProduct, Governance
 
 logger = Logger()
 metrics = Metrics()
@@ -30,48 +30,95 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         units.advance(dynamodb, lease, "publishing")
         with units.freed_on_failure(dynamodb, lease):
             return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
-    except units.LeaseLost as lost:
-        logger.info("superseded", extra={"reason": str(lost)})
-        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(lost)}
+    except (units.LeaseLost, governance_store.GovernanceChanged) as over:
+        logger.info("superseded", extra={"reason": str(over)})
+        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(over)}
 
 
 def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], correlation_id: str) -> dict[str, Any]:
-    """Applies the plan, records why, frees the data product, and sets going what follows from it."""
+    """Applies the plan, records why, frees the data product, and sets going what follows from it.
+
+    What a new version opens waits until what it takes away from consumers is taken: then this run is asked for again.
+    """
     governance = governance_store.current(client("s3"), dynamodb)
+    governance_store.check_in_force(dynamodb, planned["version"])
     product = governance.data_product(lease.unit)
-    if governance.digest != planned["version"] or product is None:
-        # Nothing is loosened by an old version: the sweep that the new one started classifies again.
-        units.finish(dynamodb, lease, covered=False, findings=planned["findings"])
-        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": "the governance changed meanwhile"}
+    if product is None:
+        raise governance_store.GovernanceChanged(f"{lease.unit} has left the governance files")
     record(dynamodb, lease, planned)
-    apply(dynamodb, lease, planned)
+    waits_for = units.not_revoked(units.read_all(dynamodb), governance)
+    calls = apply(dynamodb, lease, planned, close_only=bool(waits_for))
+    whole = calls == len(planned["actions"])
+    # Asked for before this run ends: if it breaks off here, it is done again and asks again.
+    changed = [
+        consumer
+        for consumer in governance.consumers
+        if reads_otherwise(dynamodb, governance, product, consumer, planned)
+    ]
+    for consumer in changed:
+        units.request(dynamodb, consumer.unit, correlation_id)
     unit = units.finish(
-        dynamodb, lease, covered=planned["covered"], findings=planned["findings"], version=governance.digest
+        dynamodb,
+        lease,
+        covered=planned["covered"] and whole,
+        findings=planned["findings"],
+        version=governance.digest if whole else "",
     )
-    metrics.add_metric("TagCalls", MetricUnit.Count, len(planned["actions"]))
-    shares = ask_for_shares(dynamodb, governance, product, planned, correlation_id)
-    logger.info("tags applied", extra={"unit": lease.unit, "calls": len(planned["actions"]), "shares": shares})
-    if runs.crawl_is_due(product, unit):
-        runs.start_crawl(dynamodb, client("stepfunctions"), product, unit.correlation_id)
-    return {"unit": lease.unit, "calls": len(planned["actions"]), "shares": shares}
+    metrics.add_metric("TagCalls", MetricUnit.Count, calls)
+    logger.info(
+        "tags applied" if whole else "tags closed; opening waits for revocations",
+        extra={"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]},
+    )
+    go_on(dynamodb, governance, product, unit, changed, correlation_id)
+    return {"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]}
 
 
-def apply(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any]) -> None:
-    """The planned calls, in order. Before each one that loosens, the lease and the governance version are checked.
+def go_on(
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    unit: units.Unit,
+    changed: list[Consumer],
+    correlation_id: str,
+) -> None:
+    """Starts what this run has made possible, where nobody else is at it; whatever fails here, the sweep finds."""
+    sfn, known = client("stepfunctions"), units.read_all(dynamodb)
+    if not units.not_tagged(known, governance):  # whose grants waited for the last data product's tags
+        waiting = [
+            c for c in governance.consumers if known.get(c.unit, units.Unit(c.unit)).version != governance.digest
+        ]
+        changed = [*changed, *(consumer for consumer in waiting if consumer not in changed)]
+    for consumer in changed:
+        runs.start_share(dynamodb, sfn, consumer.unit, correlation_id)
+    if unit.version != governance.digest and not units.not_revoked(known, governance):
+        runs.start_publish(dynamodb, sfn, product, correlation_id)
+    elif runs.crawl_is_due(product, unit):
+        runs.start_crawl(dynamodb, sfn, product, unit.correlation_id)
+
+
+def apply(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], close_only: bool) -> int:
+    """The planned calls in order, up to the first that opens where only closing is safe yet; how many.
+
+    Before each one that opens, the lease and the governance version are checked.
 
     Raises:
-        LeaseLost: another run holds the data product, or another version is in force.
+        LeaseLost: another run holds the data product.
+        GovernanceChanged: another version is in force.
     """
     lf = client("lakeformation")
-    for action in planned["actions"]:
+    for done, action in enumerate(planned["actions"]):
         if action["loosens"]:
+            if close_only:
+                return done
             units.holds(dynamodb, lease)
-            if governance_store.version_in_force(dynamodb) != planned["version"]:
-                raise units.LeaseLost(f"{lease.unit}: another governance version is in force")
+            governance_store.check_in_force(dynamodb, planned["version"])
         if action["table"] is None:
             lakeformation.tag_database(lf, action["database"], action["tags"])
-        else:
+        elif action["columns"]:
             lakeformation.tag_columns(lf, action["database"], action["table"], action["columns"], action["tags"])
+        else:
+            lakeformation.tag_table(lf, action["database"], action["table"], action["tags"])
+    return len(planned["actions"])
 
 
 def record(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any]) -> None:
@@ -94,27 +141,20 @@ def record(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any]) -> Non
         )
 
 
-def ask_for_shares(
-    dynamodb: Any,
-    governance: Governance,
-    product: DataProduct,
-    planned: Mapping[str, Any],
-    correlation_id: str,
-) -> list[str]:
-    """Asks for the share of each consumer that can now read something else of this data product; their names."""
-    decided = []
+def reads_otherwise(
+    dynamodb: Any, governance: Governance, product: DataProduct, consumer: Consumer, planned: Mapping[str, Any]
+) -> bool:
+    """Whether the consumer can read something else of the data product than it was last told."""
+    carried = []
     for table in planned["decisions"]:
         tags = {column: {key: made["value"] for key, made in keys.items()} for column, keys in table["columns"].items()}
-        decided.append((table, AssignedTags(access.database_tags(governance, product), {}, tags)))
-    tables = {table.name: table for table in glue.tables(client("glue"), product.database)} if decided else {}
-    carried: list[tuple[Table, AssignedTags]] = [
-        (tables[table["table"]], tags) for table, tags in decided if table["table"] in tables
-    ]
-    asked = []
-    for consumer in governance.consumers:
-        readable = access.readable(carried, consumer.subscriptions).get(product.database, {})
-        unit = units.read(dynamodb, consumer.unit)
-        if unit.published.get(product.unit, access.fingerprint({})) != access.fingerprint(readable):
-            runs.request_share(dynamodb, client("stepfunctions"), consumer, correlation_id)
-            asked.append(consumer.name)
-    return asked
+        named = Table(
+            table["database"],
+            table["table"],
+            tuple(Column(name) for name in tags if name not in table["partition_keys"]),
+            tuple(Column(name) for name in table["partition_keys"]),
+        )
+        carried.append((named, AssignedTags(access.database_tags(governance, product), {}, tags)))
+    readable = access.readable(carried, consumer.subscriptions).get(product.database, {})
+    told = units.read(dynamodb, consumer.unit).published
+    return told.get(product.unit, access.fingerprint({})) != access.fingerprint(readable)

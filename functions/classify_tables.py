@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -58,11 +59,14 @@ def take(
 ) -> tuple[DataProduct, units.Lease, units.Unit, str] | None:
     """The data product, our lease on it, its unit, and what phase the run before was at ("" for the sweep's)."""
     if "unit" in event:
+        lease = units.Lease(event["unit"], event["token"])
+        unit = units.advance(dynamodb, lease, "publishing")
         product = governance.data_product(event["unit"])
         if product is None:
+            with units.freed_on_failure(dynamodb, lease):
+                close(dynamodb, governance, lease)
             return None
-        lease = units.Lease(product.unit, event["token"])
-        return product, lease, units.advance(dynamodb, lease, "publishing"), ""
+        return product, lease, unit, ""
     product = governance.data_product_of_crawler(event["crawler"])
     if product is None:
         return None
@@ -132,7 +136,7 @@ def classify(
             "version": governance.digest,
             "covered": ours,
             "actions": [asdict(action) for action in actions],
-            "decisions": [explained(decision) for decision in decisions],
+            "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
         },
     )
@@ -146,6 +150,19 @@ def classify(
     }
 
 
+def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
+    """Closes a data product that has left the governance files: its database gets every default, so that no
+    subscription reaches its tables any more. The data and the catalogue stay."""
+    _, producer, name = lease.unit.split("/", 2)
+    left = DataProduct(producer, name, "", "", "")
+    lf = client("lakeformation")
+    if glue.database_exists(client("glue"), left.database):
+        for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
+            lakeformation.tag_database(lf, action.database, action.tags)
+    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.digest)
+    logger.info("data product closed", extra={"unit": lease.unit})
+
+
 def has_database(product: DataProduct) -> bool:
     """Whether the data product has been crawled before, or is being made ready now."""
     return glue.database_exists(client("glue"), product.database)
@@ -157,11 +174,12 @@ def tags_of(table: Table) -> AssignedTags:
     return lakeformation.tags_of_table(client("lakeformation"), table.database, table.name, columns)
 
 
-def explained(decision: rules.TableDecision) -> dict[str, Any]:
+def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
     """A table's decisions with their reasons, for the ledger: names and rules, never a value of the data."""
     return {
         "database": decision.database,
         "table": decision.table,
+        "partition_keys": [key.name for key in table.partition_keys],
         "columns": {
             column: {
                 key: {
@@ -179,10 +197,12 @@ def explained(decision: rules.TableDecision) -> dict[str, Any]:
 
 def crawl_failed(dynamodb: Any, product: DataProduct, lease: units.Lease, crawler: glue.Crawler) -> dict[str, Any]:
     """Ends the run with a finding; the sweep tries again when the next crawl is due."""
+    # Glue may name objects, and so values of partition keys: no value of the data goes into findings.
+    reason = re.sub(r"s3://\S+", "s3://...", crawler.error) or "Glue gave no reason"
     finding = Finding(
         "crawl-failed",
         product.unit,
-        f"{product.crawler} ended {crawler.status}: {crawler.error or 'Glue gave no reason'}",
+        f"{product.crawler} ended {crawler.status}: {reason}",
         f"see /aws-glue/crawlers, stream {product.crawler}; the sweep crawls again when the next crawl is due",
     )
     units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)])

@@ -39,13 +39,15 @@ def configure(event: Mapping[str, Any]) -> dict[str, str]:
             for entry in settings.get("DataLakeAdmins", [])
             if entry["DataLakePrincipalIdentifier"] != administrator
         ]
-        lf.put_data_lake_settings(DataLakeSettings={**settings, "DataLakeAdmins": left})
+        lf.put_data_lake_settings(DataLakeSettings={**lakeformation.writable(settings), "DataLakeAdmins": left})
         return {}
     merged = lakeformation.merged_settings(settings, administrator, properties["CrossAccountVersion"])
-    if merged != settings:
+    if merged != lakeformation.writable(settings):
         lf.put_data_lake_settings(DataLakeSettings=merged)
         logger.info("Lake Formation settings written", extra={"administrator": administrator})
     kept = lf.get_data_lake_settings()["DataLakeSettings"]
-    if lakeformation.merged_settings(kept, administrator, properties["CrossAccountVersion"]) != kept:
+    if lakeformation.merged_settings(kept, administrator, properties["CrossAccountVersion"]) != lakeformation.writable(
+        kept
+    ):
         raise SettingsNotKept(f"the settings are {kept}, and should be {merged}")
     return {"CrossAccountVersion": kept["Parameters"]["CROSS_ACCOUNT_VERSION"]}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, plan
-from tagmesh.aws import glue, governance_store, grants, lakeformation, plans, units
+from tagmesh.aws import consumers, glue, governance_store, grants, lakeformation, plans, runs, units
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, Governance
-from tagmesh.grants import diff
+from tagmesh.grants import Revoke
 
 logger = Logger()
 metrics = Metrics()
@@ -26,54 +27,88 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     dynamodb = client("dynamodb")
     lease = units.Lease(event["unit"], event["token"])
     try:
-        units.note(dynamodb, lease, "sharing")
+        unit = units.note(dynamodb, lease, "sharing")
         with units.freed_on_failure(dynamodb, lease):
-            return {**event, **share(dynamodb, lease)}
-    except units.LeaseLost as lost:
-        logger.info("superseded", extra={"reason": str(lost)})
-        return {**event, "link": False, "reason": str(lost)}
+            return {**event, **share(dynamodb, lease, unit, event["correlation_id"])}
+    except (units.LeaseLost, governance_store.GovernanceChanged) as over:
+        logger.info("superseded", extra={"reason": str(over)})
+        return {**event, "link": False, "reason": str(over)}
 
 
-def share(dynamodb: Any, lease: units.Lease) -> dict[str, Any]:
-    """Brings the account's grants to what the governance says, and hands over what there is to link."""
+def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: str) -> dict[str, Any]:
+    """Brings the account's grants to what the governance says, and hands over what there is to link.
+
+    Revocations first. What a new version grants waits until its tags are carried out, or somebody would read what the
+    new tags close: the data products ask for this share again when they are there.
+    """
     governance = governance_store.current(client("s3"), dynamodb)
     consumer = governance.consumer(lease.unit)
-    central = own_account()
-    made = grants.made(dynamodb, lease.unit, place="central")
-    if consumer is None:
-        # Without the account's grants its principals' regrants open nothing.
-        observed = grants.observed(client("lakeformation"), central, {grant.principal for grant in made})
-        actions = diff([], observed, made)
-        grants.carry_out(dynamodb, client("lakeformation"), lease, governance.digest, actions, place="central")
-        units.finish(dynamodb, lease, covered=True, findings=[], version=governance.digest, published={})
-        return {
-            "link": False,
-            "reason": f"{lease.unit} has left the governance files: {len(actions)} grants revoked",
-        }
-    lakeformation.ensure_lf_tags(client("lakeformation"), governance.lf_tags)
-    observed = grants.observed(client("lakeformation"), central, {consumer.account})
-    actions = plan.plan_account_grants(governance, consumer, central, observed, made)
-    grants.carry_out(dynamodb, client("lakeformation"), lease, governance.digest, actions, place="central")
+    central, lf = own_account(), client("lakeformation")
+    made = grants.made(dynamodb, lease.unit, central)
+    # Accounts are granted to by their id, principals of this account by their ARN.
+    accounts = {grant.principal if grant.principal.isdigit() else central for grant in made}
+    accounts |= {consumer.account} if consumer else set()
+    lakeformation.ensure_lf_tags(lf, governance.lf_tags)
+    observed = grants.observed(lf, central, accounts)
+    actions = plan.plan_account_grants(governance, accounts, central, observed, made)
+    revokes = [action for action in actions if isinstance(action, Revoke)]
+    findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
+    if not findings:
+        note_revoked(dynamodb, governance, lease, unit, correlation_id)
+    behind = units.not_tagged(units.read_all(dynamodb), governance)
+    whole = not behind
+    if whole:
+        others = [action for action in actions if not isinstance(action, Revoke)]
+        findings += grants.carry_out(dynamodb, lf, lease, governance.digest, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
-    readable = access.readable(published_tables(governance, consumer), consumer.subscriptions)
-    fingerprints = {
+    # Links are an account's: what its other consumers read counts too.
+    neighbours = [other for other in governance.consumers if other.account in accounts]
+    tables = published_tables(governance, neighbours)
+    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
+    readable = access.readable(tables, consumer.subscriptions if consumer else [])
+    published = {
         product.unit: access.fingerprint(readable[product.database])
         for product in governance.data_products
         if product.database in readable
     }
-    logger.info("access granted", extra={"unit": lease.unit, "changes": len(actions), "databases": sorted(readable)})
-    written = {"version": governance.digest, "databases": sorted(readable), "published": fingerprints}
+    logger.info(
+        "access granted" if whole else "access revoked; grants wait for tags",
+        extra={"unit": lease.unit, "changes": len(actions), "databases": sorted(readable), "behind": behind},
+    )
+    if central in accounts:
+        _, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
+        findings += found
+    written = {
+        "version": governance.digest,
+        "whole": whole,
+        "databases": sorted(databases),
+        "published": published if whole else dict(unit.published),
+        "findings": [asdict(finding) for finding in findings],
+    }
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}
 
 
-def published_tables(governance: Governance, consumer: Consumer) -> list[tuple[Table, AssignedTags]]:
-    """Tables that the consumer's DATABASE grants reach, with the LF-Tags they carry now."""
+def note_revoked(
+    dynamodb: Any, governance: Governance, lease: units.Lease, unit: units.Unit, correlation_id: str
+) -> None:
+    """Notes that this version's revocations are done, and lets data products go on that waited for it to open."""
+    if unit.revoked == governance.digest:
+        return
+    units.note_revoked(dynamodb, lease, governance.digest)
+    known = units.read_all(dynamodb)
+    if not units.not_revoked(known, governance):
+        for product in governance.data_products:
+            if product.unit in units.not_tagged(known, governance):
+                runs.start_publish(dynamodb, client("stepfunctions"), product, correlation_id)
+
+
+def published_tables(governance: Governance, consumers_: list[Consumer]) -> list[tuple[Table, AssignedTags]]:
+    """Tables that the consumers' DATABASE grants reach, with the LF-Tags they carry now."""
     tagged: dict[tuple[str, str], AssignedTags] = {}
-    for expression in {subscription.database_expression for subscription in consumer.subscriptions}:
+    for expression in {s.database_expression for consumer in consumers_ for s in consumer.subscriptions}:
         for database, table, tags in lakeformation.search_tables(client("lakeformation"), expression):
             if governance.data_product_of_database(database) is not None:
                 tagged[database, table] = tags
-    tables = [
-        table for database in sorted({name for name, _ in tagged}) for table in glue.tables(client("glue"), database)
-    ]
+    found = sorted({database for database, _ in tagged})
+    tables = [table for database in found for table in glue.tables(client("glue"), database)]
     return [(table, tagged[table.database, table.name]) for table in tables if (table.database, table.name) in tagged]

@@ -35,7 +35,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except GovernanceError as error:
         refuse(dynamodb, digest_of(files), error)
         return {"version": in_force, "changed": False}
-    governance_store.put_in_force(s3, dynamodb, governance, files)
+    if not governance_store.put_in_force(s3, dynamodb, governance, files, in_force):
+        return {"version": governance_store.version_in_force(dynamodb), "changed": True}
     units.note_findings(dynamodb, "governance", [])
     logger.info("governance in force", extra={"version": governance.digest, "before": in_force})
     return {"version": governance.digest, "changed": True}

@@ -71,6 +71,15 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         return give_up(dynamodb, lease, product, findings, covered=True)
     try:
         make_ready(governance, product, folders.names)
+    except glue.DatabaseOpen as error:
+        finding = Finding(
+            "database-open",
+            product.unit,
+            str(error),
+            "revoke what IAMAllowedPrincipals has on it and set its CreateTableDefaultPermissions to [], or rename the "
+            "data product: tables of an open database are readable before they are classified",
+        )
+        return give_up(dynamodb, lease, product, [finding], covered=False)
     except client("glue").exceptions.CrawlerRunningException:
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)

@@ -5,18 +5,21 @@ Events are hints that may be lost: whatever they would have started is found her
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import glue, governance_store, runs, stepfunctions, units
+from tagmesh.aws import glue, governance_store, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.governance import DataProduct, Governance
 
 logger = Logger()
 metrics = Metrics()
+
+CRAWL_STARTS_WITHIN = 900  # seconds: longer than the crawl machine may take from its note to StartCrawler
 
 
 @logger.inject_lambda_context
@@ -42,43 +45,69 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         if sweep_consumer(dynamodb, governance, unit):
             started["shares"] += 1
     for name, unit in known.items():
-        left = name.startswith("consumer/") and governance.consumer(name) is None
-        if left and sweep_consumer(dynamodb, governance, unit):
-            started["shares"] += 1
+        if name.startswith("consumer/") and governance.consumer(name) is None:
+            started["shares"] += sweep_consumer(dynamodb, governance, unit)
+        if name.startswith("data_product/") and governance.data_product(name) is None:
+            started["publishes"] += sweep_left_data_product(dynamodb, governance, unit)
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
     logger.info("mesh swept", extra={"version": governance.digest, **started})
     return started
 
 
 def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit) -> str | None:
-    """Starts what the data product needs: crawls, publishes or None."""
+    """Starts what the data product needs: "crawls", "publishes" or None."""
     sfn = client("stepfunctions")
     if unit.phase in ("crawling", "waiting"):
         crawler = glue.crawler(client("glue"), product.crawler)
-        if crawler is None or crawler.state != "READY":
+        if crawler and crawler.state != "READY":
             return None
-        if unit.phase == "waiting" or crawler.started >= int(unit.crawled_at):
-            # Its completion event was lost, or is just arriving: whoever comes second finds it taken over.
-            name = stepfunctions.execution_name(product.unit, unit.token)
-            runs.resume_publish(sfn, product, name)
+        if crawler and (unit.phase == "waiting" or crawler.started >= int(unit.crawled_at)):
+            runs.resume_publish(sfn, product)  # its completion event was lost, or is just arriving
             return "publishes"
-        if unit.live:
+        if time.time() < unit.crawled_at + CRAWL_STARTS_WITHIN:
             return None
+        # The crawl never started, or its crawler is gone.
+        lost = units.take_over(dynamodb, product.unit, [unit.phase], "idle")
+        if lost is None:
+            return None
+        units.release(dynamodb, units.Lease(product.unit, lost.token))
+        unit = units.read(dynamodb, product.unit)
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    if not unit.dirty:
-        unit = units.request(dynamodb, product.unit, correlation_id)  # data may have come before we listened
-    if runs.crawl_is_due(product, unit):
-        return "crawls" if runs.start_crawl(dynamodb, sfn, product, correlation_id) else None
-    if unit.version != governance.digest and unit.crawled_at:
+    if unit.crawled_at and unit.version != governance.digest:  # what a new version closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product, correlation_id) else None
+    if unit.dirty <= unit.done and has_new_folder(product, unit):
+        unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
+    if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
+        return "crawls"
     return None
 
 
+def has_new_folder(product: DataProduct, unit: units.Unit) -> bool:
+    """Whether data has come that no event told of: before the rules were there, or while they were not heard.
+
+    A bucket that cannot be read yet counts, once: the crawl's preparation says what is missing.
+    """
+    try:
+        folders = s3.first_level_folders(client("s3"), product.bucket, product.prefix)
+    except s3.BucketNotReadable:
+        return unit.dirty == 0
+    return not unit.folders.issuperset(folders.names)
+
+
+def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
+    """Closes a data product that has left the governance files; whether there was something to close."""
+    if unit.live or not unit.crawled_at or unit.version == governance.digest:
+        return False
+    return runs.start_closing(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id)
+
+
 def sweep_consumer(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
-    """Starts the consumer's share where it is unfinished or behind the governance; whether it did."""
-    if unit.live or (unit.dirty <= unit.done and unit.version == governance.digest):
+    """Starts the consumer's share where it is unfinished, behind the governance, or has findings that somebody may
+    have mended; whether it did."""
+    settled = unit.dirty <= unit.done and unit.version == governance.digest
+    if unit.live or (settled and not unit.findings):
         return False
     correlation_id = unit.correlation_id or str(uuid.uuid4())
     if unit.dirty <= unit.done:

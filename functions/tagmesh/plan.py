@@ -289,34 +289,28 @@ class PrincipalPlan:
 
 def plan_account_grants(
     governance: Governance,
-    consumer: Consumer,
+    accounts: Collection[str],
     central_account: str,
     observed: Iterable[Grant],
     made: Iterable[Grant],
 ) -> list[Grant | Revoke]:
-    """In central: what the consumer's account is granted, with grant option.
+    """In central: what consuming accounts are granted, with grant option.
 
-    ``observed``: grants of the central catalogue (others' may be among them); ``made``: what the ledger says we
-    granted to this account. A consumer in the central account is granted nothing here."""
+    ``accounts``: the consumer's account, and any other that the ledger says we granted to for it: one that it has
+    left, say. ``observed``: grants of the central catalogue (others' may be among them); ``made``: the ledger's.
+    What another consumer of such an account wants is not taken away. The central account is granted nothing here."""
     wanted = [
         grant
-        for other in _of_account(governance, consumer)
-        if consumer.account != central_account
-        for subscription in other.subscriptions
-        for grant in _account_grants(subscription, other, central_account)
+        for consumer in governance.consumers
+        if consumer.account in accounts and consumer.account != central_account
+        for subscription in consumer.subscriptions
+        for grant in _account_grants(subscription, consumer, central_account)
     ]
-    account = consumer.account
     return diff(
         wanted,
-        (grant for grant in observed if grant.principal == account),
-        (grant for grant in made if grant.principal == account),
+        (grant for grant in observed if grant.principal in accounts),
+        (grant for grant in made if grant.principal in accounts),
     )
-
-
-def _of_account(governance: Governance, consumer: Consumer) -> list[Consumer]:
-    """The consumer, and any other in its account: what one wants, the other's run must not take away."""
-    others = [other for other in governance.consumers if other.account == consumer.account and other != consumer]
-    return [consumer, *others]
 
 
 def _account_grants(subscription: Subscription, consumer: Consumer, central: str) -> Iterator[Grant]:
@@ -340,7 +334,7 @@ def _policies(subscription: Subscription, principal: str, central: str, why: str
 
 def plan_principal_grants(
     governance: Governance,
-    consumer: Consumer,
+    account: str,
     central_account: str,
     *,
     principals: Mapping[Principal, str],
@@ -350,24 +344,26 @@ def plan_principal_grants(
     made: Iterable[Grant],
     made_links: Collection[str],
 ) -> PrincipalPlan:
-    """In the consumer's account: links, DESCRIBE on them and on ``default``, and each principal's regrants on the
-    central catalogue. For a consumer in the central account: its principals' grants there, and no links.
+    """In one consuming account: links, DESCRIBE on them and on ``default``, and each principal's regrants on the
+    central catalogue, for all consumers of that account; an account that none is of any more loses what we made.
+    In the central account: its principals' grants there, and no links.
 
-    ``principals``: those that exist -> ARN (also other consumers' in that account, if there are any).
-    ``databases``: the central databases that exist and are published. ``catalog``: all databases and links of the
-    consumer's catalogue. ``observed``: grants of the consumer's own catalogue, and those of the central one as
-    listed in the consumer's account. ``made``, ``made_links``: what the ledger says we made there."""
+    ``principals``: those of the account's consumers that exist -> ARN. ``databases``: the central databases that
+    exist and are published. ``catalog``: all databases and links of the account's catalogue. ``observed``: grants
+    of the account's own catalogue, and those of the central one as listed in that account. ``made``,
+    ``made_links``: what the ledger says we made there."""
     present = {link.name: link for link in catalog}
     usable: set[str] = set()
     create, findings = [], []
-    local = consumer.account == central_account
+    local = account == central_account
+    consumers = [consumer for consumer in governance.consumers if consumer.account == account]
     wanted_links = (
         set()
         if local
         else {
             product.database
-            for other in _of_account(governance, consumer)
-            for subscription in other.subscriptions
+            for consumer in consumers
+            for subscription in consumer.subscriptions
             for product in _databases(governance, subscription, databases)
         }
     )
@@ -376,7 +372,7 @@ def plan_principal_grants(
         if link is None:
             create.append(CreateLink(name, central_account, name))
         elif (link.catalog, link.database) != (central_account, name):
-            findings.append(_name_taken(consumer, link, central_account))
+            findings.append(_name_taken(account, link, central_account))
             continue
         usable.add(name)
     gone = sorted(
@@ -386,21 +382,22 @@ def plan_principal_grants(
     )
     wanted = [
         grant
-        for other in _of_account(governance, consumer)
-        for subscription in other.subscriptions
+        for consumer in consumers
+        for subscription in consumer.subscriptions
         for principal in subscription.principals
         if principal in principals
         for grant in _principal_grants(
-            governance, other, subscription, principals[principal], central_account, usable, "default" in present
+            governance, consumer, subscription, principals[principal], central_account, usable, "default" in present
         )
     ]
     findings.extend(
         Finding(
             "principal-missing",
             f"{consumer.unit}/{principal.name}",
-            f"there is no {principal} in account {consumer.account}, so nothing is granted to it",
+            f"there is no {principal} in account {account}, so nothing is granted to it",
             "create it, or mend the name; it is granted by the next sweep",
         )
+        for consumer in consumers
         for principal in consumer.principals
         if principal not in principals
     )
@@ -436,11 +433,11 @@ def _principal_grants(
         yield Grant(principal, database(consumer.account, "default"), describe, why=why)
 
 
-def _name_taken(consumer: Consumer, link: Link, central: str) -> Finding:
+def _name_taken(account: str, link: Link, central: str) -> Finding:
     what = f"a link to {link.database} of {link.catalog}" if link.catalog else "a database of its own"
     return Finding(
         "link-name-taken",
-        f"{consumer.unit}/{link.name}",
-        f"account {consumer.account} has {what} named {link.name}, where the link to {central} should be",
+        f"{account}/{link.name}",
+        f"account {account} has {what} named {link.name}, where the link to {central} should be",
         "rename or remove it there; tagmesh never touches it",
     )

@@ -19,11 +19,17 @@ KINDS = ("Object Created", "Object Deleted")
 
 @dataclass(frozen=True)
 class Upload:
-    """One object that came or went. `folder` is the table folder it lies in; "" beside the folders."""
+    """One object that came or went. `folder` is the table folder that something came to; "" beside the folders, in a
+    hidden one, and for what went."""
 
     message_id: str
     event_id: str
     folder: str
+
+
+def is_hidden(folder: str) -> bool:
+    """Whether queries leave a folder out. [Athena user guide, Create tables: hidden files]"""
+    return folder[:1] in ("", "_", ".")
 
 
 def sort_uploads(
@@ -55,7 +61,8 @@ def sort_uploads(
             refused[finding.subject] = finding
             continue
         folder, slash, _ = key[len(product.prefix) :].partition("/")
-        upload = Upload(record["messageId"], event_id, folder if slash else "")
+        came = slash and kind == "Object Created" and not is_hidden(folder)
+        upload = Upload(record["messageId"], event_id, folder if came else "")
         uploads.setdefault(product, []).append(upload)
     return uploads, list(refused.values())
 

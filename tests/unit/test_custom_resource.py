@@ -70,7 +70,7 @@ def test_settings_keep_other_administrators_and_close_the_defaults():
         ADMIN,
     ]
     assert after["CreateDatabaseDefaultPermissions"] == after["CreateTableDefaultPermissions"] == []
-    assert after["Parameters"] == {"CROSS_ACCOUNT_VERSION": "4", "SET_CONTEXT": "TRUE"}
+    assert after["Parameters"] == {"CROSS_ACCOUNT_VERSION": "4"}, "only what may be put back"
     assert after["TrustedResourceOwners"] == ["666666666666"]
     assert merged_settings(after, ADMIN, "4") == after
 

@@ -325,7 +325,7 @@ def after(changes: Iterable[Grant | Revoke | CreateLink | DeleteLink], held: Ite
 
 
 def test_a_consumers_account_gets_both_policies_with_grant_option_and_sees_the_tags():
-    changes = plan_account_grants(mesh_of(ANALYTICS), ANALYTICS, CENTRAL, [], [])
+    changes = plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], [])
 
     assert all(isinstance(change, Grant) and change.principal == ACCOUNT for change in changes)
     granted = {change.resource: (change.permissions, change.grantable) for change in changes}
@@ -339,16 +339,16 @@ def test_a_consumers_account_gets_both_policies_with_grant_option_and_sees_the_t
 
 def test_what_is_granted_needs_nothing_and_what_is_gone_from_the_files_is_revoked_first():
     governance = mesh_of(ANALYTICS)
-    held = after(plan_account_grants(governance, ANALYTICS, CENTRAL, [], []))
-    assert plan_account_grants(governance, ANALYTICS, CENTRAL, held, held) == []
+    held = after(plan_account_grants(governance, [ACCOUNT], CENTRAL, [], []))
+    assert plan_account_grants(governance, [ACCOUNT], CENTRAL, held, held) == []
 
     wider = subscription("public", "sales", ["public", "restricted"], ANALYST)
     changed = replace(ANALYTICS, subscriptions=(wider,))
-    changes = plan_account_grants(mesh_of(changed), changed, CENTRAL, held, held)
+    changes = plan_account_grants(mesh_of(changed), [ACCOUNT], CENTRAL, held, held)
     kinds = [type(change) for change in changes]
     assert kinds == sorted(kinds, key=[Revoke, Grant].index)
     left = after(changes, held)
-    assert plan_account_grants(mesh_of(changed), changed, CENTRAL, left, left) == []
+    assert plan_account_grants(mesh_of(changed), [ACCOUNT], CENTRAL, left, left) == []
     assert sorted(g.resource for g in left if g.resource.kind == "LFTagPolicy") == sorted(
         [
             tag_policy(CENTRAL, "TABLE", wider.table_expression),
@@ -363,7 +363,7 @@ def test_only_what_the_ledger_says_is_ours_is_revoked():
         Grant("999999999999", tag_policy(CENTRAL, "TABLE", PUBLIC.table_expression), SELECT),
     ]
     ours = Grant(ACCOUNT, tag_policy(CENTRAL, "TABLE", [("domain", ["old"])]), SELECT, SELECT)
-    changes = plan_account_grants(mesh_of(ANALYTICS), ANALYTICS, CENTRAL, [*theirs, ours], [ours])
+    changes = plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [*theirs, ours], [ours])
 
     assert [change for change in changes if isinstance(change, Revoke)] == [
         Revoke(ACCOUNT, ours.resource, SELECT, SELECT)
@@ -381,7 +381,7 @@ def test_a_consumer_in_the_central_account_is_granted_nothing_as_an_account_and_
     local = replace(ANALYTICS, account=CENTRAL)
     governance = mesh_of(local)
 
-    assert plan_account_grants(governance, local, CENTRAL, [], []) == []
+    assert plan_account_grants(governance, [CENTRAL], CENTRAL, [], []) == []
     found = principal_plan(governance, local, catalog=[Link("sales_orders"), Link("default")])
     assert {type(action) for action in found.actions} == {Grant}
     assert found.findings == ()
@@ -390,9 +390,33 @@ def test_a_consumer_in_the_central_account_is_granted_nothing_as_an_account_and_
 def test_two_consumers_in_one_account_do_not_take_each_others_grants():
     other = Consumer("other", ACCOUNT, None, False, (PEOPLE,))
     alone = replace(ANALYTICS, subscriptions=(PUBLIC,))
-    held = after(plan_account_grants(mesh_of(ANALYTICS), ANALYTICS, CENTRAL, [], []))
+    held = after(plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], []))
 
-    assert plan_account_grants(mesh_of(alone, other), alone, CENTRAL, held, held) == []
+    assert plan_account_grants(mesh_of(alone, other), [ACCOUNT], CENTRAL, held, held) == []
+
+
+def test_an_account_that_a_consumer_left_loses_what_it_was_granted():
+    held = after(plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], []))
+    moved = replace(ANALYTICS, account="999999999999")
+
+    changes = plan_account_grants(mesh_of(moved), ["999999999999", ACCOUNT], CENTRAL, held, held)
+
+    assert {change.principal for change in changes if isinstance(change, Revoke)} == {ACCOUNT}
+    assert {change.principal for change in changes if isinstance(change, Grant)} == {"999999999999"}
+    assert not [grant for grant in after(changes, held) if grant.principal == ACCOUNT]
+
+
+def test_an_account_without_consumers_loses_the_links_and_regrants_that_we_made():
+    plan = principal_plan(mesh_of(ANALYTICS), ANALYTICS)
+    made = [action for action in plan.actions if isinstance(action, Grant)]
+    links = [action.name for action in plan.actions if isinstance(action, CreateLink)]
+    catalog = [Link(name, CENTRAL, name) for name in links]
+
+    gone = principal_plan(mesh_of(), ANALYTICS, catalog=catalog, observed=made, made=made, made_links=links)
+
+    assert {type(action) for action in gone.actions} == {Revoke, DeleteLink}
+    assert after([action for action in gone.actions if isinstance(action, Revoke)], made) == []
+    assert sorted(action.name for action in gone.actions if isinstance(action, DeleteLink)) == sorted(links)
 
 
 def principal_plan(governance: Governance, consumer: Consumer, **given):
@@ -404,7 +428,7 @@ def principal_plan(governance: Governance, consumer: Consumer, **given):
         "made": [],
         "made_links": [],
     }
-    return plan_principal_grants(governance, consumer, CENTRAL, **(arguments | given))
+    return plan_principal_grants(governance, consumer.account, CENTRAL, **(arguments | given))
 
 
 def test_principals_get_links_describe_on_them_and_the_identical_expressions_on_the_target():
@@ -456,7 +480,7 @@ def test_links_are_only_made_to_databases_that_exist_and_match():
 def test_a_link_name_that_is_taken_is_a_finding_and_never_touched(taken: Link):
     found = principal_plan(mesh_of(ANALYTICS), ANALYTICS, catalog=[taken], made_links=["sales_orders"])
 
-    assert [(f.code, f.subject) for f in found.findings] == [("link-name-taken", "consumer/analytics/sales_orders")]
+    assert [(f.code, f.subject) for f in found.findings] == [("link-name-taken", f"{ACCOUNT}/sales_orders")]
     touched = [action for action in found.actions if getattr(action, "name", None) == "sales_orders"]
     assert not touched
     assert database(ACCOUNT, "sales_orders") not in {getattr(action, "resource", None) for action in found.actions}
@@ -499,7 +523,7 @@ def row(resource: dict, permissions: list[str], grantable: list[str] | None = No
 
 
 def test_a_grant_goes_to_the_api_and_comes_back():
-    for grant in plan_account_grants(mesh_of(ANALYTICS), ANALYTICS, CENTRAL, [], []):
+    for grant in plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], []):
         assert isinstance(grant, Grant)
         assert from_api(to_api(grant), "000000000000") == grant
 

@@ -26,17 +26,27 @@ class Crawler:
     error: str
 
 
+class DatabaseOpen(Exception):
+    """The data product's database exists, and new tables in it would be open at once."""
+
+
 def ensure_database(glue: Any, product: DataProduct) -> bool:
     """Makes the data product's database where it is missing; whether it did.
 
     Its tables get no default permissions: with the usual ones, anybody whom IAM admits could read them.
     [Lake Formation developer guide, Changing the default settings for your data lake]
+
+    Raises:
+        DatabaseOpen: one is there that others made, and that would open each table that a crawl adds.
     """
     try:
-        glue.get_database(Name=product.database)
-        return False
+        found = glue.get_database(Name=product.database)["Database"]
     except glue.exceptions.EntityNotFoundException:
-        pass
+        found = None
+    if found:
+        if found.get("CreateTableDefaultPermissions") or "TargetDatabase" in found:
+            raise DatabaseOpen(f"a database {product.database} is there that gives its tables default permissions")
+        return False
     try:
         glue.create_database(
             DatabaseInput={

@@ -18,6 +18,10 @@ BUNDLE = "governance.json"
 ITEM = {"unit": {"S": "governance"}}
 
 
+class GovernanceChanged(Exception):
+    """Another governance version came in force: what was planned under the old one is not carried on."""
+
+
 class NoGovernance(Exception):
     """No governance version is in force yet: nothing can be decided, so nothing is done."""
 
@@ -41,11 +45,26 @@ def write_bundle(s3: Any, files: Mapping[str, str]) -> None:
     s3.put_object(Bucket=_bucket(), Key=BUNDLE, Body=body, ContentType="application/json")
 
 
-def put_in_force(s3: Any, dynamodb: Any, governance: Governance, files: Mapping[str, str]) -> None:
-    """Keeps the version under its digest, then names it the one in force."""
+def put_in_force(s3: Any, dynamodb: Any, governance: Governance, files: Mapping[str, str], before: str) -> bool:
+    """Keeps the version under its digest, then names it the one in force; whether it did.
+
+    Args:
+        before: the version that was in force when the bundle was read ("" for none). Where another one is by now,
+            somebody read a newer bundle, and this one stays out.
+    """
     body = json.dumps({"files": dict(sorted(files.items()))}, ensure_ascii=False).encode()
     s3.put_object(Bucket=_bucket(), Key=f"versions/{governance.digest}.json", Body=body, ContentType="application/json")
-    _note(dynamodb, "version", governance.digest)
+    return _note(dynamodb, "version", governance.digest, before)
+
+
+def check_in_force(dynamodb: Any, version: str) -> None:
+    """Checks that a version is still in force (strongly consistent).
+
+    Raises:
+        GovernanceChanged: it is not.
+    """
+    if version_in_force(dynamodb) != version:
+        raise GovernanceChanged("another governance version is in force: the sweep that it started goes on from here")
 
 
 def version_in_force(dynamodb: Any) -> str:
@@ -60,7 +79,7 @@ def version_deployed(dynamodb: Any) -> str:
 
 def note_deployed(dynamodb: Any, digest: str) -> None:
     """Remembers what a deployment wrote."""
-    _note(dynamodb, "deployed", digest)
+    _note(dynamodb, "deployed", digest, None)
 
 
 def _noted(dynamodb: Any, name: str) -> str:
@@ -68,14 +87,24 @@ def _noted(dynamodb: Any, name: str) -> str:
     return item.get(name, {"S": ""})["S"]
 
 
-def _note(dynamodb: Any, name: str, digest: str) -> None:
-    dynamodb.update_item(
-        TableName=os.environ["UNITS_TABLE"],
-        Key=ITEM,
-        UpdateExpression="SET #name = :digest",
-        ExpressionAttributeNames={"#name": name},
-        ExpressionAttributeValues={":digest": {"S": digest}},
-    )
+def _note(dynamodb: Any, name: str, digest: str, before: str | None) -> bool:
+    """Writes one attribute, where it is still what it was before (None: whatever it was)."""
+    request: dict[str, Any] = {
+        "TableName": os.environ["UNITS_TABLE"],
+        "Key": ITEM,
+        "UpdateExpression": "SET #name = :digest",
+        "ExpressionAttributeNames": {"#name": name},
+        "ExpressionAttributeValues": {":digest": {"S": digest}},
+    }
+    if before is not None:
+        request["ConditionExpression"] = "#name = :before" if before else "attribute_not_exists(#name)"
+    if before:
+        request["ExpressionAttributeValues"][":before"] = {"S": before}
+    try:
+        dynamodb.update_item(**request)
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=2)

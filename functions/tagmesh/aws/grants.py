@@ -1,6 +1,6 @@
 """Observing and carrying out grants: values of `tagmesh.grants` here, Lake Formation and the ledger there.
 
-`place` tells the two catalogues apart that one consumer's run writes to: "central" and "consumer".
+The ledger tells accounts apart: a grant stands under the account as whose administrator it was made.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from tagmesh.aws import governance_store, lakeformation, ledger, units
+from tagmesh.catalog import Finding
 from tagmesh.grants import Grant, Resource, Revoke, from_api, to_api
 
 
@@ -25,15 +26,20 @@ def observed(lf: Any, catalog: str, principals: Collection[str]) -> list[Grant]:
     return [from_api(row, catalog) for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] in principals]
 
 
-def made(dynamodb: Any, unit: str, place: str) -> list[Grant]:
-    """The grants that the ledger says we made for a unit in one place."""
+def made(dynamodb: Any, unit: str, account: str) -> list[Grant]:
+    """The grants that the ledger says we made for a unit as an account's administrator."""
     entries = ledger.made_by(dynamodb, unit)
-    return [_grant(entry["detail"]) for key, entry in entries.items() if key.startswith(f"grant/{place}/")]
+    return [_grant(entry["detail"]) for key, entry in entries.items() if key.startswith(f"grant/{account}/")]
 
 
-def _key(place: str, entry: Grant | Revoke) -> str:
+def accounts(dynamodb: Any, unit: str) -> set[str]:
+    """The accounts in which the ledger says we made grants or links for a unit."""
+    return {key.split("/")[1] for key in ledger.made_by(dynamodb, unit) if key.startswith(("grant/", "link/"))}
+
+
+def _key(account: str, entry: Grant | Revoke) -> str:
     named = json.dumps([entry.principal, entry.resource.kind, entry.resource.body])
-    return f"grant/{place}/{hashlib.sha256(named.encode()).hexdigest()}"
+    return f"grant/{account}/{hashlib.sha256(named.encode()).hexdigest()}"
 
 
 def _grant(detail: Mapping[str, Any]) -> Grant:
@@ -61,42 +67,73 @@ def carry_out(
     lease: units.Lease,
     version: str,
     actions: Iterable[Grant | Revoke],
-    place: str,
-) -> None:
-    """Revokes and grants in the order given, neighbours of a kind in one batch.
+    account: str,
+) -> list[Finding]:
+    """Revokes and grants in the order given, as an account's administrator; what could not be revoked.
 
-    A grant stands in the ledger before it is made, and a revoked one until it is gone. Before each batch of grants
-    the lease and the governance version are checked.
+    A grant stands in the ledger before it is made, and a revoked one until it is seen to be gone. The lease and the
+    governance version are checked before each call that grants. A revocation that is refused does not stop the others.
 
     Raises:
-        LeaseLost: another run holds the unit, or another version is in force.
-        LakeFormationRefused: with the first entry refused.
+        LeaseLost: another run holds the unit.
+        GovernanceChanged: another version is in force.
+        LakeFormationRefused: with the first grant that was refused.
     """
-    known = {_key(place, entry): entry for entry in made(dynamodb, lease.unit, place)}
+    known = {_key(account, entry): entry for entry in made(dynamodb, lease.unit, account)}
+    findings: list[Finding] = []
     for kind, catalog, entries in _neighbours(actions):
-        calls = [to_api(entry) for entry in entries]
         if kind is Revoke:
-            lakeformation.revoke(lf, calls, CatalogId=catalog)
-            for entry in entries:
-                _forget(dynamodb, lease.unit, place, entry, known)
+            findings += _revoke(dynamodb, lf, lease.unit, entries, catalog, account, known)
             continue
-        units.holds(dynamodb, lease)
-        if governance_store.version_in_force(dynamodb) != version:
-            raise units.LeaseLost(f"{lease.unit}: another governance version is in force")
-        for entry in entries:
-            key = _key(place, entry)
-            before = known.get(key, replace(entry, permissions=frozenset(), grantable=frozenset()))
-            known[key] = replace(
-                entry,
-                permissions=before.permissions | entry.permissions,
-                grantable=before.grantable | entry.grantable,
+        for start in range(0, len(entries), lakeformation.BATCH):
+            some = entries[start : start + lakeformation.BATCH]
+            units.holds(dynamodb, lease)
+            governance_store.check_in_force(dynamodb, version)
+            for entry in some:
+                key = _key(account, entry)
+                before = known.get(key, replace(entry, permissions=frozenset(), grantable=frozenset()))
+                known[key] = replace(
+                    entry,
+                    permissions=before.permissions | entry.permissions,
+                    grantable=before.grantable | entry.grantable,
+                )
+                ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, version)
+            lakeformation.grant(lf, [to_api(entry) for entry in some], CatalogId=catalog)
+    return findings
+
+
+def _revoke(
+    dynamodb: Any,
+    lf: Any,
+    unit: str,
+    entries: list[Revoke],
+    catalog: str,
+    account: str,
+    known: dict[str, Grant],
+) -> list[Finding]:
+    refused = lakeformation.revoke(lf, [to_api(entry) for entry in entries], CatalogId=catalog)
+    left = observed(lf, catalog, {entries[number].principal for number in refused}) if refused else []
+    findings = []
+    for number, entry in enumerate(entries):
+        still = [grant for grant in left if (grant.principal, grant.resource) == (entry.principal, entry.resource)]
+        if number in refused and any(
+            grant.permissions & entry.permissions or grant.grantable & entry.grantable for grant in still
+        ):
+            findings.append(
+                Finding(
+                    "not-revoked",
+                    f"{unit}/{entry.principal}",
+                    f"a permission that the governance files no longer give could not be revoked ({refused[number]})",
+                    f"revoke it as a Lake Formation administrator of {account}; the sweep tries again",
+                )
             )
-            ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, version)
-        lakeformation.grant(lf, calls, CatalogId=catalog)
+            continue
+        _forget(dynamodb, unit, account, entry, known)
+    return findings
 
 
-def _forget(dynamodb: Any, unit: str, place: str, entry: Revoke, known: dict[str, Grant]) -> None:
-    key = _key(place, entry)
+def _forget(dynamodb: Any, unit: str, account: str, entry: Revoke, known: dict[str, Grant]) -> None:
+    key = _key(account, entry)
     before = known.get(key)
     if before is None:
         return

@@ -77,15 +77,20 @@ def tags_of_database(lf: Any, database: str) -> dict[str, str]:
 
 def tags_of_table(lf: Any, database: str, table: str, columns: Iterable[str]) -> AssignedTags:
     """The LF-Tags of a table and of its columns (partition keys included)."""
-    answer = lf.get_resource_lf_tags(
-        Resource={"TableWithColumns": {"DatabaseName": database, "Name": table, "ColumnNames": list(columns)}}
-    )
-    return tags_from_api(answer)
+    named = {"DatabaseName": database, "Name": table}
+    columns = list(columns)
+    resource = {"TableWithColumns": {**named, "ColumnNames": columns}} if columns else {"Table": named}
+    return tags_from_api(lf.get_resource_lf_tags(Resource=resource))
 
 
 def tag_database(lf: Any, database: str, tags: Mapping[str, str]) -> None:
     """Assigns values to a database."""
     _assign(lf, {"Database": {"Name": database}}, tags)
+
+
+def tag_table(lf: Any, database: str, table: str, tags: Mapping[str, str]) -> None:
+    """Assigns values to a table: only ever ones that close it."""
+    _assign(lf, {"Table": {"DatabaseName": database, "Name": table}}, tags)
 
 
 def tag_columns(lf: Any, database: str, table: str, columns: Iterable[str], tags: Mapping[str, str]) -> None:
@@ -160,16 +165,18 @@ def grant(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None
     Raises:
         LakeFormationRefused: with the first entry that was refused.
     """
-    _batch(lf, lf.batch_grant_permissions, entries, catalog)
+    refused = _batch(lf, lf.batch_grant_permissions, list(entries), catalog)
+    if refused:
+        raise LakeFormationRefused(next(iter(refused.values())))
 
 
-def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None:
-    """Revokes entries, 20 a call; what is already gone is done.
+def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dict[int, str]:
+    """Revokes entries, 20 a call; position -> reason of those that were refused.
 
-    Raises:
-        LakeFormationRefused: with the first entry that was refused.
+    A refusal may mean that it is gone already: Lake Formation says of the unauthorised what it says of the absent.
+    [Lake Formation developer guide, error message updates]
     """
-    _batch(lf, lf.batch_revoke_permissions, entries, catalog, gone_is_done=True)
+    return _batch(lf, lf.batch_revoke_permissions, list(entries), catalog)
 
 
 def ensure_grants(lf: Any, wanted: Iterable[tuple[str, Mapping[str, Any], Iterable[str], Iterable[str]]]) -> None:
@@ -194,50 +201,43 @@ def ensure_grants(lf: Any, wanted: Iterable[tuple[str, Mapping[str, Any], Iterab
 
 
 def _batch(
-    lf: Any,
-    operation: Callable[..., Any],
-    entries: Iterable[Mapping[str, Any]],
-    catalog: Mapping[str, str],
-    gone_is_done: bool = False,
-) -> None:
-    entries = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-    for start in range(0, len(entries), BATCH):
-        waiting = entries[start : start + BATCH]
+    lf: Any, operation: Callable[..., Any], entries: list[Mapping[str, Any]], catalog: Mapping[str, str]
+) -> dict[int, str]:
+    """All entries, 20 a call, those that met another writer again; position -> reason of the refused ones."""
+    refused: dict[int, str] = {}
+    numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
+    for start in range(0, len(numbered), BATCH):
+        waiting = numbered[start : start + BATCH]
         for attempt in range(1, CONCURRENT_ATTEMPTS + 1):
-            request = waiting
-            answer = _patiently(lf, lambda request=request: operation(Entries=request, **catalog))
-            failures = answer.get("Failures", [])
-            again = {f["RequestEntry"]["Id"] for f in failures if _code(f) == "ConcurrentModificationException"}
-            refused = [
-                failure
-                for failure in failures
-                if failure["RequestEntry"]["Id"] not in again and not (gone_is_done and _is_gone(failure))
-            ]
-            if refused:
-                entry = refused[0]["RequestEntry"]
-                raise LakeFormationRefused(
+            answer = _patiently(lf, lambda request=waiting: operation(Entries=request, **catalog))
+            again = set()
+            for failure in answer.get("Failures", []):
+                entry, error = failure["RequestEntry"], failure.get("Error", {})
+                if error.get("ErrorCode") == "ConcurrentModificationException" and attempt < CONCURRENT_ATTEMPTS:
+                    again.add(entry["Id"])
+                    continue
+                refused[int(entry["Id"])] = (
                     f"{entry['Principal']['DataLakePrincipalIdentifier']}: {', '.join(entry['Permissions'])} on "
-                    f"{entry['Resource']}: {_code(refused[0])} {refused[0]['Error'].get('ErrorMessage')}"
+                    f"{entry['Resource']}: {error.get('ErrorCode')} {error.get('ErrorMessage')}"
                 )
             if not again:
                 break
-            if attempt == CONCURRENT_ATTEMPTS:
-                raise LakeFormationRefused(f"{len(again)} entries: another writer kept being at it")
             waiting = [entry for entry in waiting if entry["Id"] in again]
             time.sleep(random.uniform(0, 0.1 * 2**attempt))
-
-
-def _code(failure: Mapping[str, Any]) -> str:
-    return failure.get("Error", {}).get("ErrorCode", "")
-
-
-def _is_gone(failure: Mapping[str, Any]) -> bool:
-    # Revoking what is not granted: "No permissions revoked. Grantee does not have: [...]"
-    message = failure.get("Error", {}).get("ErrorMessage", "")
-    return _code(failure) == "EntityNotFoundException" or "does not have" in message
+    return refused
 
 
 # ── Settings ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+#: What PutDataLakeSettings takes back of what GetDataLakeSettings tells. [API reference, DataLakeSettings]
+WRITABLE_PARAMETERS = ("CROSS_ACCOUNT_VERSION", "SET_SOURCE_IDENTITY")
+
+
+def writable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they may be put back."""
+    parameters = {name: value for name, value in settings.get("Parameters", {}).items() if name in WRITABLE_PARAMETERS}
+    return {**settings, "Parameters": parameters}
 
 
 def merged_settings(settings: Mapping[str, Any], administrator: str, cross_account_version: str) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def merged_settings(settings: Mapping[str, Any], administrator: str, cross_accou
     administrators = list(settings.get("DataLakeAdmins", []))
     if administrator not in [entry["DataLakePrincipalIdentifier"] for entry in administrators]:
         administrators.append({"DataLakePrincipalIdentifier": administrator})
-    parameters = dict(settings.get("Parameters", {}))
+    parameters = writable(settings)["Parameters"]
     version = max(int(parameters.get("CROSS_ACCOUNT_VERSION", "1")), int(cross_account_version))
     return {
         **settings,

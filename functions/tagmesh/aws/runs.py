@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from typing import Any
 
 from tagmesh.aws import stepfunctions, units
-from tagmesh.governance import Consumer, DataProduct
+from tagmesh.governance import DataProduct
 
 
 def crawl_is_due(product: DataProduct, unit: units.Unit) -> bool:
@@ -31,21 +32,22 @@ def start_publish(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id:
     return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], product.unit, "publishing", correlation_id)
 
 
-def resume_publish(sfn: Any, product: DataProduct, name: str) -> None:
-    """Starts the publish machine for a crawl whose completion event was lost."""
-    payload = {"crawler": product.crawler, "state": "Succeeded", "event_id": name}
-    stepfunctions.start_named(sfn, os.environ["PUBLISH_MACHINE_ARN"], f"{name}-resumed", payload)
+def resume_publish(sfn: Any, product: DataProduct) -> None:
+    """Starts the publish machine for a crawl whose completion event was lost. Where it comes late or twice, the unit
+    has been taken over, and it ends at once."""
+    event_id = str(uuid.uuid4())
+    payload = {"crawler": product.crawler, "state": "Succeeded", "event_id": event_id}
+    stepfunctions.start_named(sfn, os.environ["PUBLISH_MACHINE_ARN"], f"resumed-{event_id}", payload)
+
+
+def start_closing(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
+    """Starts the publish machine for a data product that has left the governance files; whether it did."""
+    return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], unit, "publishing", correlation_id)
 
 
 def start_share(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
     """Starts the share machine where no run holds the consumer; whether it did."""
     return _start(dynamodb, sfn, os.environ["SHARE_MACHINE_ARN"], unit, "sharing", correlation_id)
-
-
-def request_share(dynamodb: Any, sfn: Any, consumer: Consumer, correlation_id: str) -> bool:
-    """Asks for a consumer's share, and starts it where no run holds the consumer; whether it did."""
-    units.request(dynamodb, consumer.unit, correlation_id)
-    return start_share(dynamodb, sfn, consumer.unit, correlation_id)
 
 
 def _start(dynamodb: Any, sfn: Any, machine_arn: str, unit: str, phase: str, correlation_id: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tagmesh.uploads import is_hidden
+
 
 class BucketNotReadable(Exception):
     """The bucket is not there, or its policy does not admit the automation."""
@@ -37,4 +39,4 @@ def first_level_folders(s3: Any, bucket: str, prefix: str) -> Folders:
         if code not in ("NoSuchBucket", "AccessDenied", "AllAccessDisabled"):
             raise
         raise BucketNotReadable(f"s3://{bucket}/{prefix}: {code}") from error
-    return Folders(tuple(name for name in names if name and name[0] not in "_."), files)
+    return Folders(tuple(name for name in names if not is_hidden(name)), files)

@@ -7,6 +7,7 @@ most of what a handler does.
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 CONSUMER_ROLE = "tagmesh-consumer"
@@ -53,7 +54,7 @@ def consumer_session(account: str, session_name: str) -> Any:
     try:
         credentials = client("sts").assume_role(
             RoleArn=arn,
-            RoleSessionName=session_name[:64],
+            RoleSessionName=re.sub(r"[^\w+=,.@-]", "-", session_name)[:64],
             ExternalId=f"tagmesh-{own_account()}",
             DurationSeconds=900,
         )["Credentials"]

@@ -11,11 +11,9 @@ from typing import Any
 
 
 def execution_name(unit: str, token: int) -> str:
-    """At most 80 characters that Step Functions admits; the same for the same unit and token."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", unit)
-    if len(name) > 60:
-        name = f"{name[:43]}-{hashlib.sha256(unit.encode()).hexdigest()[:16]}"
-    return f"{name}-{token}"
+    """At most 80 characters that Step Functions admits; for the same unit and token the same, for others another."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", unit)[:40]
+    return f"{name}-{hashlib.sha256(unit.encode()).hexdigest()[:8]}-{token}"
 
 
 def start(stepfunctions: Any, machine_arn: str, unit: str, token: int, payload: Mapping[str, Any]) -> None:

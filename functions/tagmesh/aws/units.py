@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tagmesh.governance import Governance
+
 RUN_SECONDS = 900  # longer than any function's timeout; taken anew at the start of each step
 CRAWL_SECONDS = 6 * 3600  # a crawl's completion takes over whatever is left; the sweep looks for lost completions
 KEPT_REFUSALS = 50
@@ -36,7 +38,11 @@ class Lease:
 
 @dataclass(frozen=True)
 class Unit:
-    """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable."""
+    """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable.
+
+    `version` is the governance version that was last carried out whole, `revoked` the last one of which all that it
+    takes away from a consumer's account was taken away.
+    """
 
     name: str
     dirty: int = 0
@@ -50,6 +56,7 @@ class Unit:
     crawled_at: float = 0.0
     folders: frozenset[str] = frozenset()
     version: str = ""
+    revoked: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Mapping[str, str], ...] = ()
 
@@ -83,6 +90,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         crawled_at=number("crawled_at"),
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
         version=text("version"),
+        revoked=text("revoked"),
         published=json.loads(text("published") or "{}"),
         findings=tuple(json.loads(text("findings") or "[]")),
     )
@@ -156,23 +164,32 @@ def acquire(dynamodb: Any, unit: str, phase: str) -> Lease | None:
         dynamodb,
         unit,
         {
-            "token": "if_not_exists(#token, :zero) + :one",
+            "token": "if_not_exists(#token, :epoch) + :one",
             "until": _number(now + RUN_SECONDS),
             "phase": {"S": phase},
         },
         condition="attribute_not_exists(#until) OR #until < :now",
-        values={":now": _number(now), ":zero": _number(0), ":one": _number(1)},
+        # Tokens begin at the clock: names of runs are not used again by a table that was made anew.
+        values={":now": _number(now), ":epoch": _number(int(now)), ":one": _number(1)},
     )
     return Lease(unit, taken.token) if taken else None
+
+
+def note_revoked(dynamodb: Any, lease: Lease, version: str) -> None:
+    """Notes that a version's revocations in the central account are done: what it opens may be opened."""
+    advance(dynamodb, lease, "sharing", revoked={"S": version})
 
 
 def take_over(dynamodb: Any, unit: str, phases: Iterable[str], phase: str) -> Unit | None:
     """Takes the lease from a run that is at one of `phases`, live or not; None where it is at none of them."""
     wanted = {f":from_{n}": {"S": name} for n, name in enumerate(phases)}
+    set_ = {"token": "#token + :one", "until": _number(time.time() + RUN_SECONDS), "phase": {"S": phase}}
+    if "waiting" in phases:
+        set_["hurry"] = {"BOOL": True}  # the crawl that it waited for is not its own
     return _update(
         dynamodb,
         unit,
-        {"token": "#token + :one", "until": _number(time.time() + RUN_SECONDS), "phase": {"S": phase}},
+        set_,
         condition=f"#phase IN ({', '.join(wanted)})",
         values={**wanted, ":one": _number(1)},
     )
@@ -287,6 +304,20 @@ def holds(dynamodb: Any, lease: Lease) -> None:
     unit = read(dynamodb, lease.unit)
     if unit.token != lease.token or not unit.live:
         raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
+
+
+def not_tagged(known: Mapping[str, Unit], governance: Governance) -> list[str]:
+    """Data products that carry an older version's tags: what a new version grants waits for them."""
+    units = (known.get(product.unit) for product in governance.data_products)
+    return [unit.name for unit in units if unit and unit.version not in ("", governance.digest)]
+
+
+def not_revoked(known: Mapping[str, Unit], governance: Governance) -> list[str]:
+    """Consumers, also those that have left the files, that may still hold what this version takes away: what a new
+    version opens waits for them."""
+    names = {consumer.unit for consumer in governance.consumers}
+    names |= {name for name, unit in known.items() if name.startswith("consumer/") and unit.version}
+    return sorted(name for name in names if known.get(name, Unit(name)).revoked != governance.digest)
 
 
 def note_findings(dynamodb: Any, unit: str, findings: Iterable[Mapping[str, str]]) -> None:

@@ -1,0 +1,143 @@
+"""Bringing one consuming account to what the governance says: shares, links, regrants; and telling it the news."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from tagmesh import plan
+from tagmesh.aws import events, glue, grants, lakeformation, ledger, principals, ram, units
+from tagmesh.aws.session import client, client_of, consumer_session, own_account
+from tagmesh.catalog import Finding
+from tagmesh.governance import Consumer, Governance
+from tagmesh.grants import Grant, Revoke
+
+logger = Logger(child=True)
+
+
+class ShareNotVisible(Exception):
+    """What the central account granted has not arrived in the consumer's yet: the machine tries again soon."""
+
+
+def carry_out(
+    dynamodb: Any,
+    lease: units.Lease,
+    governance: Governance,
+    account: str,
+    databases: Collection[str],
+    revoke_only: bool,
+) -> tuple[int, list[Finding]]:
+    """Observes the account, plans for all its consumers, and does it; how many changes, and what people must mend.
+
+    Args:
+        databases: the central databases in which a consumer of the account can read something.
+        revoke_only: what is to be granted waits for a later run.
+
+    Raises:
+        ConsumerNotReachable: the account's role cannot be assumed.
+        ShareNotVisible: what was granted centrally is not there yet.
+    """
+    central = own_account()
+    session = None if account == central else consumer_session(account, lease.unit)
+
+    def clients(service: str) -> Any:
+        return client(service) if session is None else client_of(session, service)
+
+    lf, catalogue = clients("lakeformation"), clients("glue")
+    accepted = ram.accept_invitations(clients("ram"), central) if session else 0
+    if accepted:
+        logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
+    named = {p for consumer in governance.consumers if consumer.account == account for p in consumer.principals}
+    found = principals.find(clients("iam"), sorted(named)) if named else {}
+    known = {principal: arn for principal, arn in found.items() if arn}
+    made = grants.made(dynamodb, lease.unit, account)
+    concerned = {*known.values(), *(grant.principal for grant in made)}
+    observed = [grant for catalog in sorted({account, central}) for grant in grants.observed(lf, catalog, concerned)]
+    link = f"link/{account}/"
+    wanted = plan.plan_principal_grants(
+        governance,
+        account,
+        central,
+        principals=known,
+        databases=databases,
+        catalog=[as_link(database) for database in glue.databases(catalogue).values()],
+        observed=observed,
+        made=made,
+        made_links=[key.removeprefix(link) for key in ledger.made_by(dynamodb, lease.unit) if key.startswith(link)],
+    )
+    findings = list(wanted.findings)
+    to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
+    for of_grants, actions in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):
+        if not of_grants:
+            make_links(dynamodb, catalogue, lease.unit, link, governance.digest, actions)
+            continue
+        try:
+            findings += grants.carry_out(dynamodb, lf, lease, governance.digest, actions, account)
+        except lakeformation.LakeFormationRefused as error:
+            if session is None or not any(word in str(error) for word in ("AccessDenied", "EntityNotFound")):
+                raise
+            raise ShareNotVisible(str(error)) from error
+    return len(to_do), findings
+
+
+def make_links(
+    dynamodb: Any,
+    catalogue: Any,
+    unit: str,
+    link: str,
+    version: str,
+    actions: Iterable[plan.CreateLink | plan.DeleteLink],
+) -> None:
+    """Makes and deletes resource links; the ledger has each before it is there and until it is gone."""
+    for action in actions:
+        if isinstance(action, plan.CreateLink):
+            ledger.record(dynamodb, unit, f"{link}{action.name}", "link", asdict(action), "share", version)
+            glue.create_link(catalogue, action.name, action.catalog, action.database)
+        else:
+            glue.delete_link(catalogue, action.name)
+            ledger.forget(dynamodb, unit, f"{link}{action.name}")
+
+
+def as_link(database: Mapping[str, Any]) -> plan.Link:
+    """A database of the consumer's catalogue as a value; a real one has no target."""
+    target = database.get("TargetDatabase", {})
+    return plan.Link(database["Name"], target.get("CatalogId"), target.get("DatabaseName"))
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Data products of which something else can be read than before: both map them to fingerprints."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def announce(governance: Governance, consumer: Consumer, published: Iterable[str], correlation_id: str) -> None:
+    """Tells our own bus, and the consumer's, which data products it sees differently now.
+
+    News only: access does not depend on it, so what cannot be told is logged and stops nothing.
+    """
+    details = []
+    for name in published:
+        product = governance.data_product(name)
+        details.append(
+            {
+                "data_product": name,
+                "database": product.database if product else None,
+                "consumer": consumer.name,
+                "account": consumer.account,
+                "governance": governance.digest,
+                "correlation_id": correlation_id,
+            }
+        )
+    buses = [os.environ["MESH_BUS"]]
+    if consumer.account != own_account():
+        buses.append(f"arn:aws:events:{os.environ['AWS_REGION']}:{consumer.account}:event-bus/tagmesh-consumer")
+    bus_client = client("events")
+    for bus in buses:
+        try:
+            events.put(bus_client, bus, "DataProductPublished", details)
+        except (events.EventsNotDelivered, bus_client.exceptions.ClientError) as error:
+            logger.warning("news not delivered", extra={"unit": consumer.unit, "bus": bus, "reason": str(error)})
