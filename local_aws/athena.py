@@ -14,19 +14,17 @@ at all.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from botocore.exceptions import ClientError
 
 from local_aws import actions, athena_metadata, authorization, lookup
-from local_aws.athena_data import Cancelled, NotPermitted, Scan, ScanLimit, Tables
+from local_aws.athena_data import Cancelled, NotPermitted, ScanLimit, Tables
 from local_aws.athena_functions import MACROS
+from local_aws.athena_queries import Query, described, engine_error, milliseconds, unwritable
 from local_aws.athena_results import (
     Column,
     Row,
@@ -37,7 +35,7 @@ from local_aws.athena_results import (
     rows_of_text,
     text_file,
 )
-from local_aws.athena_sql import Malformed, Statement, parse
+from local_aws.athena_sql import Malformed, parse
 from local_aws.athena_translate import translate
 from local_aws.athena_types import SqlError
 from local_aws.athena_workgroups import WorkGroup, WorkGroups, check_result_configuration, invalid
@@ -50,36 +48,7 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 KEPT_QUERIES = 10_000
-DEFAULT_DATABASE = "default"
 RESULTS_PAGE = 1000
-
-
-@dataclass
-class Query:
-    """One query execution."""
-
-    id: str
-    caller: Caller
-    statement: Statement
-    workgroup: WorkGroup
-    context: dict[str, str]
-    output: str
-    result_configuration: dict[str, Any]
-    submitted: datetime
-    token: str | None
-    request: tuple
-    state: str = "QUEUED"
-    reason: str | None = None
-    error_type: int | None = None
-    started: datetime | None = None
-    ended: datetime | None = None
-    scan: Scan = field(default_factory=Scan)
-    columns: tuple[Column, ...] = ()
-    interrupt: Any = None
-
-    @property
-    def database(self) -> str:
-        return self.context.get("Database", DEFAULT_DATABASE).lower()
 
 
 class Athena:
@@ -254,12 +223,12 @@ class Athena:
         except Cancelled:
             self._end(query, "CANCELLED", "Query cancelled by user")
         except duckdb.Error as error:
-            failed = _engine_error(error)
+            failed = engine_error(error)
             self._end(query, "FAILED", str(failed), failed.error_type)
         except ScanLimit:
             self._end(query, "CANCELLED", "Query cancelled! : Bytes scanned limit was exceeded")
         except ClientError as error:
-            self._end(query, "FAILED", _unwritable(query, error), 401)
+            self._end(query, "FAILED", unwritable(query, error), 401)
         finally:
             if query.ended is None:
                 self._end(query, "FAILED", "GENERIC_INTERNAL_ERROR: the local AWS broke", 100)
@@ -278,7 +247,7 @@ class Athena:
             if query.state == "CANCELLED":
                 return
             query.state, query.reason, query.error_type, query.columns = state, reason, error_type, columns
-        text = f"{state.lower()} in {_milliseconds(query.submitted, query.ended)} ms"
+        text = f"{state.lower()} in {milliseconds(query.submitted, query.ended)} ms"
         self.world.activity("query", query.caller.principal.rpartition("/")[2], text)
 
     def _answer(self, query: Query) -> tuple[tuple[Column, ...], list[Row]]:
@@ -321,10 +290,8 @@ class Athena:
             if query.scan.cancelled.is_set():
                 raise Cancelled
             duck.execute(translation.sql)
-            described = duck.description or []
-            columns = tuple(
-                column_of(label, str(each[1])) for label, each in zip(translation.labels, described, strict=True)
-            )
+            types = [str(each[1]) for each in duck.description or []]
+            columns = tuple(column_of(label, kind) for label, kind in zip(translation.labels, types, strict=True))
             return columns, rows_of_text(duck.fetchall(), columns)
 
     def _write(self, query: Query, columns: tuple[Column, ...], rows: list[Row]) -> None:
@@ -367,7 +334,7 @@ class Athena:
     def GetQueryExecution(self, caller: Caller, QueryExecutionId: str) -> dict:
         query = self._query(caller, QueryExecutionId)
         with self.world.lock:
-            return {"QueryExecution": _described(query, self.world.now())}
+            return {"QueryExecution": described(query, self.world.now())}
 
     def BatchGetQueryExecution(self, caller: Caller, QueryExecutionIds: list[str]) -> dict:
         found, missing = [], []
@@ -427,8 +394,8 @@ class Athena:
             rows = read_text_file(text)
             found, following = page(rows, NextToken, MaxResults, RESULTS_PAGE, "InvalidRequestException")
         data = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in found]
-        described = [column.described() for column in query.columns]
-        results = {"Rows": data, "ResultSetMetadata": {"ColumnInfo": described}}
+        columns = [column.described() for column in query.columns]
+        results = {"Rows": data, "ResultSetMetadata": {"ColumnInfo": columns}}
         return with_token({"UpdateCount": 0, "ResultSet": results}, following)
 
     def _result(self, caller: Caller, query: Query) -> str:
@@ -450,76 +417,3 @@ def _csv_page(text: str, token: str | None, most: int) -> tuple[list[list[str | 
         raise invalid(f"Malformed nextPageToken {token}")
     rows, end = read_csv_file(text, int(token or 0), most)
     return rows, str(end) if end < len(text) else None
-
-
-# -- shapes --------------------------------------------------------------------------------------
-
-
-def _milliseconds(start: datetime, end: datetime) -> int:
-    return max(0, round((end - start).total_seconds() * 1000))
-
-
-def _described(query: Query, now: datetime) -> dict[str, Any]:
-    status: dict[str, Any] = {"State": query.state, "SubmissionDateTime": query.submitted}
-    if query.ended:
-        status["CompletionDateTime"] = query.ended
-    if query.reason:
-        status["StateChangeReason"] = query.reason
-    if query.error_type is not None:
-        status["AthenaError"] = {
-            "ErrorCategory": 1 if query.error_type < 1000 and query.error_type != 401 else 2,
-            "ErrorType": query.error_type,
-            "Retryable": False,
-            "ErrorMessage": query.reason,
-        }
-    started, end = query.started or now, query.ended or now
-    return {
-        "QueryExecutionId": query.id,
-        "Query": query.statement.sql,
-        "StatementType": query.statement.type,
-        "SubstatementType": query.statement.kind,
-        "ResultConfiguration": {**query.result_configuration, "OutputLocation": query.output},
-        "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
-        "QueryExecutionContext": query.context,
-        "Status": status,
-        "Statistics": {
-            "EngineExecutionTimeInMillis": _milliseconds(started, end) if query.started else 0,
-            "DataScannedInBytes": query.scan.bytes,
-            "TotalExecutionTimeInMillis": _milliseconds(query.submitted, end),
-            "QueryQueueTimeInMillis": _milliseconds(query.submitted, started),
-            "ServiceProcessingTimeInMillis": 0,
-            "ResultReuseInformation": {"ReusedPreviousResult": False},
-        },
-        "WorkGroup": query.workgroup.name,
-        "EngineVersion": query.workgroup.engine_version(),
-    }
-
-
-def _engine_error(error: duckdb.Error) -> SqlError:
-    """DuckDB's complaint about a query that was translated, in Athena's words."""
-    text = str(error).split("\n")[0]
-    if found := re.search(r"\b([A-Z]+(?:_[A-Z]+)+): (.*)", text):
-        return SqlError(found[1], found[2])
-    if "ivision by zero" in text:
-        return SqlError("DIVISION_BY_ZERO", "Division by zero")
-    if "ore than one row returned" in text:
-        return SqlError("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")
-    if found := re.search(r'column "([^"]+)" must appear in the GROUP BY clause', text):
-        what = f"'{found[1]}' must be an aggregate expression or appear in GROUP BY clause"
-        return SqlError("EXPRESSION_NOT_AGGREGATE", what)
-    if isinstance(error, duckdb.ConversionException):
-        return SqlError("INVALID_CAST_ARGUMENT", text.partition(": ")[2] or text)
-    if isinstance(error, duckdb.OutOfRangeException):
-        return SqlError("NUMERIC_VALUE_OUT_OF_RANGE", text.partition(": ")[2] or text)
-    return SqlError("NOT_SUPPORTED", f"the local AWS cannot run this query: {text}")
-
-
-def _unwritable(query: Query, error: ClientError) -> str:
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-    if code != "AccessDenied":
-        return f"{code}: {message} ({query.output})"
-    return (
-        f"Access denied when writing output to url: {query.output} . Please ensure you are allowed to access the S3"
-        " bucket. If you are encrypting query results with KMS key, please ensure you are allowed to access your KMS"
-        f" key. ({message})"
-    )

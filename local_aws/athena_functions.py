@@ -309,7 +309,7 @@ def _divide(node: exp.Div) -> exp.Expression:
         raise _refuse(node, "dividing a value whose type is not known (CAST it)")
     if Kind.DECIMAL in kinds and Kind.DOUBLE not in kinds:
         raise _refuse(node, "dividing decimals (CAST one side to double)")
-    # Told apart from IntDiv by its operands: DuckDB's / makes a double of everything.
+    # Neither typed nor safe: sqlglot then writes the plain operator, without NULLIF or TRUNC around it.
     return exp.Div(this=_grouped(node.this), expression=_grouped(node.expression), typed=False, safe=False)
 
 
