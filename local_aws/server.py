@@ -302,11 +302,13 @@ class LocalAws:
 
     def stop(self) -> None:
         """Stop serving and free everything."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-        self.world.stop()
-        self._running.release()
+        try:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self.world.stop()
+        finally:
+            self._running.release()
 
     def session(self, account: str, role: str | None = None, region: str | None = None) -> Any:
         """A boto3.Session in an account: its administrator, or one of its roles (by name or ARN)."""

@@ -14,7 +14,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -298,10 +298,11 @@ class World:
     def stop(self) -> None:
         """End background work and free what the engines hold. The world is not usable afterwards."""
         self.stopping.set()
-        for close in reversed(self.on_stop):
-            close()
-        if self._temporary:
-            self._temporary.cleanup()
+        with ExitStack() as closing:  # all are called, in reverse, even if one of them fails
+            if self._temporary:
+                closing.callback(self._temporary.cleanup)
+            for close in self.on_stop:
+                closing.callback(close)
 
 
 def _timestamp(moment: datetime) -> str:

@@ -369,24 +369,27 @@ def test_presigned_urls_work_until_they_end(aws: LocalAws, version: str | None) 
 # -- many at once -------------------------------------------------------------------------------------------------
 
 
-def test_counters_do_not_lose_counts(aws: LocalAws) -> None:
-    dynamodb = make_table(aws, A, "counters")
+def test_motos_backends_are_entered_one_call_at_a_time(aws: LocalAws) -> None:
+    """They are not atomic: without this, counters lose counts and messages are received twice."""
+    inside, most = 0, 0
 
-    def bump() -> None:
-        for _ in range(40):
-            dynamodb.update_item(
-                TableName="counters",
-                Key={"k": {"S": "n"}},
-                UpdateExpression="ADD c :one",
-                ExpressionAttributeValues={":one": {"N": "1"}},
-            )
+    def slow_moto(_environ: dict, start_response: Any) -> list[bytes]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.03)
+        inside -= 1
+        start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+        return [b"{}"]
 
-    threads = [threading.Thread(target=bump) for _ in range(5)]
+    aws._server.app._moto_apps["ssm"] = slow_moto
+    clients = [aws.session(A).client("ssm") for _ in range(4)]
+    threads = [threading.Thread(target=each.describe_parameters) for each in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert dynamodb.get_item(TableName="counters", Key={"k": {"S": "n"}})["Item"]["c"] == {"N": "200"}
+    assert (most, len(aws.world.log)) == (1, 4)
 
 
 def test_waiting_for_a_message_holds_nobody_up(aws: LocalAws) -> None:
