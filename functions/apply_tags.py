@@ -30,9 +30,12 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         units.advance(dynamodb, lease, "publishing")
         with units.freed_on_failure(dynamodb, lease):
             return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
-    except (units.LeaseLost, governance_store.GovernanceChanged) as over:
-        logger.info("superseded", extra={"reason": str(over)})
-        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(over)}
+    except units.LeaseLost as lost:
+        logger.info("superseded", extra={"reason": str(lost)})
+        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(lost)}
+    except governance_store.GovernanceChanged as changed:
+        runs.start_publish(dynamodb, client("stepfunctions"), lease.unit, event["correlation_id"])
+        return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(changed)}
 
 
 def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], correlation_id: str) -> dict[str, Any]:
@@ -91,7 +94,7 @@ def go_on(
     for consumer in changed:
         runs.start_share(dynamodb, sfn, consumer.unit, correlation_id)
     if unit.version != governance.digest and not units.not_revoked(known, governance):
-        runs.start_publish(dynamodb, sfn, product, correlation_id)
+        runs.start_publish(dynamodb, sfn, product.unit, correlation_id)
     elif runs.crawl_is_due(product, unit):
         runs.start_crawl(dynamodb, sfn, product, unit.correlation_id)
 

@@ -30,9 +30,12 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         unit = units.note(dynamodb, lease, "sharing")
         with units.freed_on_failure(dynamodb, lease):
             return {**event, **share(dynamodb, lease, unit, event["correlation_id"])}
-    except (units.LeaseLost, governance_store.GovernanceChanged) as over:
-        logger.info("superseded", extra={"reason": str(over)})
-        return {**event, "link": False, "reason": str(over)}
+    except units.LeaseLost as lost:
+        logger.info("superseded", extra={"reason": str(lost)})
+        return {**event, "link": False, "reason": str(lost)}
+    except governance_store.GovernanceChanged as changed:
+        runs.start_share(dynamodb, client("stepfunctions"), lease.unit, event["correlation_id"])
+        return {**event, "link": False, "reason": str(changed)}
 
 
 def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: str) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def note_revoked(
     if not units.not_revoked(known, governance):
         for product in governance.data_products:
             if product.unit in units.not_tagged(known, governance):
-                runs.start_publish(dynamodb, client("stepfunctions"), product, correlation_id)
+                runs.start_publish(dynamodb, client("stepfunctions"), product.unit, correlation_id)
 
 
 def published_tables(governance: Governance, consumers_: list[Consumer]) -> list[tuple[Table, AssignedTags]]:

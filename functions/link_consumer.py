@@ -29,9 +29,12 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         unit = units.advance(dynamodb, lease, "sharing")
         with units.freed_on_failure(dynamodb, lease):
             return link(dynamodb, lease, unit, plans.read(client("s3"), event["plan"]), event["correlation_id"])
-    except (units.LeaseLost, governance_store.GovernanceChanged) as over:
-        logger.info("superseded", extra={"reason": str(over)})
-        return {"unit": lease.unit, "changes": 0, "published": [], "reason": str(over)}
+    except units.LeaseLost as lost:
+        logger.info("superseded", extra={"reason": str(lost)})
+        return {"unit": lease.unit, "changes": 0, "published": [], "reason": str(lost)}
+    except governance_store.GovernanceChanged as changed:
+        runs.start_share(dynamodb, client("stepfunctions"), lease.unit, event["correlation_id"])
+        return {"unit": lease.unit, "changes": 0, "published": [], "reason": str(changed)}
 
 
 def link(
@@ -71,7 +74,9 @@ def link(
     logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
     if consumer:
         consumers.announce(governance, consumer, published, correlation_id)
-    if freed.dirty > freed.noted:
+    # The tags that its grants waited for may have come while this run held the consumer.
+    come = not planned["whole"] and not units.not_tagged(units.read_all(dynamodb), governance)
+    if freed.dirty > freed.noted or come:
         runs.start_share(dynamodb, client("stepfunctions"), lease.unit, freed.correlation_id)
     return {"unit": lease.unit, "changes": changes, "published": published}
 

@@ -76,7 +76,7 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
     if unit.crawled_at and unit.version != governance.digest:  # what a new version closes does not wait for a crawl
-        return "publishes" if runs.start_publish(dynamodb, sfn, product, correlation_id) else None
+        return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if unit.dirty <= unit.done and has_new_folder(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
@@ -100,7 +100,7 @@ def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.U
     """Closes a data product that has left the governance files; whether there was something to close."""
     if unit.live or not unit.crawled_at or unit.version == governance.digest:
         return False
-    return runs.start_closing(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id)
+    return runs.start_publish(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id)
 
 
 def sweep_consumer(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:

@@ -27,9 +27,10 @@ def start_crawl(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id: s
     return _start(dynamodb, sfn, os.environ["CRAWL_MACHINE_ARN"], product.unit, "preparing", correlation_id)
 
 
-def start_publish(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id: str) -> bool:
-    """Starts the publish machine where no run holds the data product; whether it did."""
-    return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], product.unit, "publishing", correlation_id)
+def start_publish(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
+    """Starts the publish machine where no run holds the data product; whether it did. One that has left the governance
+    files is closed by it."""
+    return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], unit, "publishing", correlation_id)
 
 
 def resume_publish(sfn: Any, product: DataProduct) -> None:
@@ -38,11 +39,6 @@ def resume_publish(sfn: Any, product: DataProduct) -> None:
     event_id = str(uuid.uuid4())
     payload = {"crawler": product.crawler, "state": "Succeeded", "event_id": event_id}
     stepfunctions.start_named(sfn, os.environ["PUBLISH_MACHINE_ARN"], f"resumed-{event_id}", payload)
-
-
-def start_closing(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
-    """Starts the publish machine for a data product that has left the governance files; whether it did."""
-    return _start(dynamodb, sfn, os.environ["PUBLISH_MACHINE_ARN"], unit, "publishing", correlation_id)
 
 
 def start_share(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
