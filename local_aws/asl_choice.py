@@ -52,9 +52,7 @@ TYPES: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
     "Timestamp": (timestamp, tuple(ORDERS)),
     "Boolean": (_as_boolean, ("Equals",)),
 }
-COMPARISONS = {
-    kind + order: (convert, ORDERS[order]) for kind, (convert, orders) in TYPES.items() for order in orders
-}
+COMPARISONS = {kind + order: (convert, ORDERS[order]) for kind, (convert, orders) in TYPES.items() for order in orders}
 TYPE_TESTS: dict[str, Callable[[Any], bool]] = {
     "IsBoolean": lambda value: isinstance(value, bool),
     "IsNull": lambda value: value is None,
@@ -125,9 +123,7 @@ def _variable(path: str, data: Any, context: Any) -> Any:
 
 def _wildcard(pattern: str) -> re.Pattern[str]:
     tokens = re.findall(r"\\[*\\]|.", pattern, re.DOTALL)
-    return re.compile(
-        "".join(".*" if token == "*" else re.escape(token[-1]) for token in tokens), re.DOTALL
-    )
+    return re.compile("".join(".*" if token == "*" else re.escape(token[-1]) for token in tokens), re.DOTALL)
 
 
 # --- checking

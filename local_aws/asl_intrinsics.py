@@ -271,9 +271,7 @@ def _format(expression: Invocation, data: Any, context: Any) -> str:
             raise IntrinsicFailure("Invalid arguments in States.Format: the template must be a string")
         pieces = text.split("{}")
     if len(pieces) != len(values) + 1:
-        raise IntrinsicFailure(
-            f"Invalid arguments in States.Format: {len(values)} values for {len(pieces) - 1} '{{}}'"
-        )
+        raise IntrinsicFailure(f"Invalid arguments in States.Format: {len(values)} values for {len(pieces) - 1} '{{}}'")
     texts = [value if isinstance(value, str) else compact(value) for value in values]
     return pieces[0] + "".join(text + piece for text, piece in zip(texts, pieces[1:], strict=True))
 

@@ -65,8 +65,7 @@ def check_role(world: World, role: Caller, logging: dict) -> None:
         if authorization.denial(world, role, Need(f"logs:{action}", "*")):
             raise AwsError(
                 "AccessDeniedException",
-                "The state machine IAM Role is not authorized to access the Log Destination "
-                f"(it lacks logs:{action})",
+                f"The state machine IAM Role is not authorized to access the Log Destination (it lacks logs:{action})",
             )
 
 

@@ -44,9 +44,7 @@ def _call(resource: asl_resources.TaskResource, client: Any, parameters: dict) -
     except ClientError as error:
         raise asl_resources.failure(resource, error, client.meta.service_model) from error
     except ParamValidationError as error:
-        raise StateFailed(
-            RUNTIME, f"The Parameters could not be used to start the Task: [{error}]"
-        ) from error
+        raise StateFailed(RUNTIME, f"The Parameters could not be used to start the Task: [{error}]") from error
     except BotoCoreError as error:
         prefix = (
             asl_resources.SDK_SERVICES[resource.service.removeprefix("aws-sdk:")].prefix

@@ -51,9 +51,7 @@ class Undeliverable(Exception):
     `code` is EventBridge's word for it, `api_code` that of the API that was called, if one was.
     """
 
-    def __init__(
-        self, code: str, message: str, *, transient: bool = False, api_code: str | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, transient: bool = False, api_code: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.api_code = api_code

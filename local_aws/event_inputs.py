@@ -62,9 +62,7 @@ def _check_transformer(transformer: dict, name: str) -> None:
         _checked_path(path, name)
     for variable in VARIABLE.findall(template):
         if variable not in paths and variable not in PREDEFINED:
-            raise InvalidInput(
-                f"Invalid InputTemplate for target {name} : <{variable}> is not in InputPathsMap."
-            )
+            raise InvalidInput(f"Invalid InputTemplate for target {name} : <{variable}> is not in InputPathsMap.")
     if template.lstrip().startswith(("{", "[")):
         # Any value does for the syntax: a variable stands for JSON, or for text where it is within quotes.
         trial = _render(template, dict.fromkeys([*paths, *PREDEFINED], "x"))

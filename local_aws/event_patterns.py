@@ -152,9 +152,7 @@ def _condition(field: str, values: list) -> Condition:
         elif isinstance(value, dict):
             tests.append(_operator(value))
         elif isinstance(value, list):
-            raise InvalidPattern(
-                f"Match value must be String, number, true, false, or null, not an array (at {field})"
-            )
+            raise InvalidPattern(f"Match value must be String, number, true, false, or null, not an array (at {field})")
         else:
             tests.append(_equal_to(value))
     return Condition(field, tuple(tests), absent)

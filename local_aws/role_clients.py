@@ -32,9 +32,7 @@ class RoleClients:
         self._clients: dict[tuple, tuple[Any, datetime]] = {}
         self._guard = threading.Lock()
 
-    def client(
-        self, service: str, role_arn: str, source_arn: str, region: str, then_role: str | None = None
-    ) -> Any:
+    def client(self, service: str, role_arn: str, source_arn: str, region: str, then_role: str | None = None) -> Any:
         """A client of `service` as a role that the principal assumes on behalf of `source_arn`.
 
         With `then_role` as that role instead, assumed by the first one with the external id `source_arn`, as
