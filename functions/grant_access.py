@@ -76,7 +76,8 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     }
     logger.info(
         "access granted" if whole else "access revoked; grants wait for tags",
-        extra={"unit": lease.unit, "changes": len(actions), "databases": sorted(readable), "behind": behind},
+        extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
+        | ({"behind": behind} if behind else {}),
     )
     if central in accounts:
         _, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)

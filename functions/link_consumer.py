@@ -58,7 +58,7 @@ def link(
             reached = False
             findings.append(not_reachable(lease.unit, account, error))
             metrics.add_metric("ConsumersFailed", MetricUnit.Count, 1)
-            logger.error("consumer not reachable", extra={"unit": lease.unit, "reason": str(error)})
+            logger.warning("consumer not reachable", extra={"unit": lease.unit, "reason": str(error)})
             continue
         changes, findings = changes + done, findings + found
     freed = units.finish(
@@ -71,7 +71,8 @@ def link(
     )
     published = consumers.changed(unit.published, planned["published"]) if reached else []
     metrics.add_metric("ConsumerChanges", MetricUnit.Count, changes)
-    logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
+    if reached:
+        logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
     if consumer:
         consumers.announce(governance, consumer, published, correlation_id)
     # The tags that its grants waited for may have come while this run held the consumer.

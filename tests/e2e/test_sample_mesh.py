@@ -1,86 +1,23 @@
-"""The whole chain, deployed: `tagmesh demo` on the sample and on shared data, and who reads which columns after it."""
+"""The sample mesh, deployed: who reads which columns, and what goes wrong afterwards without harm."""
 
 import csv
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
+import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from demo_run import run_demo, tagmesh
+from tagmesh.governance import read_folder
 
 from cli import local
-from cli.athena_client import query, quoted
+from cli.athena_client import QueryRefused, query, quoted
 from cli.demo_accounts import Identity, Place
+from cli.demo_follow import read_units
 from cli.demo_queries import read_catalogue
 from cli.project import ROOT
 
-SHARED = Path(os.environ.get("TAGMESH_SHARED", ROOT.parent / "shared"))
-SEED_SAMPLE = SHARED / "data" / "seed-sample"
-SEED_GOVERNANCE = Path(__file__).parent / "seed_governance"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished `tagmesh demo`: its exit code, what it printed, and its JSON."""
-
-    code: int
-    printed: str
-    told: dict
-    port: int
-
-    def readable(self, consumer, principal):
-        """table -> the columns that a principal could query, as a set."""
-        return {
-            f"{entry['database']}.{entry['table']}": set(entry["columns"])
-            for entry in self.told["access"]
-            if (entry["consumer"], entry["principal"]) == (consumer, principal)
-        }
-
-    def rows(self, consumer, principal):
-        """table -> number of rows that a principal could count."""
-        return {
-            f"{entry['database']}.{entry['table']}": entry["rows"]
-            for entry in self.told["access"]
-            if (entry["consumer"], entry["principal"]) == (consumer, principal)
-        }
-
-    def refused(self, consumer, principal):
-        """table -> the columns that a principal was refused, as a set."""
-        refused = {}
-        for entry in self.told["refused"]:
-            if (entry["consumer"], entry["principal"]) == (consumer, principal):
-                refused.setdefault(f"{entry['database']}.{entry['table']}", set()).update(entry["columns"])
-        return refused
-
-
-def tagmesh(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "80", "TERM": "dumb"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def run_demo(folder, *arguments):
-    port = free_port()
-    done = tagmesh("demo", "--port", port, "--json", folder / "told.json", *arguments)
-    assert (folder / "told.json").is_file(), done.stdout
-    return Run(done.returncode, done.stdout, json.loads((folder / "told.json").read_text(encoding="utf-8")), port)
+CENTRAL = "555555555555"
 
 
 # ── The sample ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -245,122 +182,161 @@ def role(place, account, name):
     return Identity(place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
 
 
-# ── Other data, other governance ────────────────────────────────────────────────────────────────────────────
+# ── What goes wrong afterwards: nothing is lost, and the others go on ────────────────────────────────────────
 
-OFFICES = "officecode city phone addressline1 addressline2 state country postalcode territory"
-PUBLIC_OR_INTERNAL = {
-    "customers": "customernumber customername city state country salesrepemployeenumber",
-    "employees": "employeenumber officecode reportsto jobtitle",
-    "offices": OFFICES,
-    "orderdetails": "ordernumber productcode quantityordered priceeach orderlinenumber",
-    "orders": "ordernumber orderdate requireddate shippeddate status customernumber",
-    "payments": "customernumber paymentdate",
-    "productlines": "productline",
-    "products": "productcode productname productline productscale productvendor productdescription "
-    "quantityinstock buyprice msrp",
-}
-PERSON = {
-    "customers": "contactlastname contactfirstname phone addressline1 addressline2 postalcode",
-    "employees": "lastname firstname extension email",
-}
-MONEY = {"customers": "creditlimit", "payments": "checknumber amount"}
+
+@dataclass(frozen=True)
+class Mesh:
+    """The kept local AWS of the sample, and the hands of its administrators."""
+
+    port: int
+
+    def client(self, account, service):
+        return Place(f"http://127.0.0.1:{self.port}", "eu-west-1").administrator(account).client(service)
+
+    def upload(self, account, bucket, key, body):
+        self.client(account, "s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+    def settle(self):
+        """Waits until nothing is under way; the units."""
+        local_aws = local.Server(0, "", self.port)
+        deadline = time.monotonic() + 60
+        while not local.tell(local_aws, "POST", "idle", {"timeout": 5}, timeout=30)["idle"]:
+            assert time.monotonic() < deadline, "the mesh did not come to rest"
+        return read_units(Place(f"http://127.0.0.1:{self.port}", "eu-west-1").administrator(CENTRAL))
+
+    def apply(self, files):
+        """What `tagmesh apply` does: a new governance bundle."""
+        bucket = f"tagmesh-governance-{CENTRAL}-eu-west-1"
+        body = json.dumps({"files": files}).encode()
+        self.client(CENTRAL, "s3").put_object(Bucket=bucket, Key="governance.json", Body=body)
+        return self.settle()
+
+    def query(self, person, sql):
+        """Rows as the analysts' role, or the error."""
+        place = Place(f"http://127.0.0.1:{self.port}", "eu-west-1")
+        return query(role(place, "333333333333", person).client("athena"), sql, "sales_orders")
+
+    def counts(self):
+        """How often each operation has been called so far."""
+        return local.ask(local.Server(0, "", self.port), "calls")["counts"]
+
+
+SALES = ("111111111111", "sales-raw-111111111111")
+HR = ("222222222222", "hr-raw-222222222222")
 
 
 @pytest.fixture(scope="module")
-def seed(tmp_path_factory):
-    """The demo on eight tables of another shop, with a folder of a producer that nobody described beside them."""
-    if not SEED_SAMPLE.is_dir():
-        pytest.skip(f"shared data is missing: {SEED_SAMPLE}")
-    folder = tmp_path_factory.mktemp("seed")
-    shutil.copytree(SEED_SAMPLE, folder / "data")
-    for stray in ("toymuseum/visits/tickets", "classicmodels/archive/old"):
-        (folder / "data" / stray).mkdir(parents=True)
-        (folder / "data" / stray / "a.csv").write_text("ticket,price\n1,2\n", encoding="utf-8")
-    return run_demo(folder, "--data", folder / "data", "--governance", SEED_GOVERNANCE)
+def mesh(sample):
+    assert sample.code == 0, sample.printed
+    return Mesh(sample.port)
 
 
-def columns(*opened):
-    """table of the seed sample -> set of columns, of some of the groups above together."""
-    together = {}
-    for group in opened:
-        for table, names in group.items():
-            together.setdefault(f"classicmodels_sales.{table}", set()).update(names.split())
-    return together
+def findings(units):
+    return {(finding.code, finding.subject) for unit in units.values() for finding in unit.findings}
 
 
-def test_other_data_and_governance_work_as_well(seed):
-    assert seed.told["errors"] == []
-    assert seed.code == 0, seed.printed
+def test_an_upload_that_no_file_expects_is_refused_and_said(mesh):
+    template = (ROOT / "accounts" / "producer.yaml").read_text(encoding="utf-8")
+    mesh.client("222222222222", "cloudformation").create_stack(
+        StackName="stray",
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": "CentralAccountId", "ParameterValue": CENTRAL},
+            {"ParameterKey": "BucketName", "ParameterValue": "stray-222222222222"},
+        ],
+    )
+    mesh.client("222222222222", "cloudformation").get_waiter("stack_create_complete").wait(
+        StackName="stray", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    mesh.upload("222222222222", "stray-222222222222", "people/secrets/a.csv", b"a,b\n1,2\n")
+
+    units = mesh.settle()
+
+    assert ("upload-refused", "222222222222/stray-222222222222") in findings(units)
 
 
-@pytest.mark.parametrize(
-    ("consumer", "principal", "expected"),
-    [
-        ("merchandising", "buying/Buyer", columns(PUBLIC_OR_INTERNAL)),
-        ("support", "SupportAgent", columns(PUBLIC_OR_INTERNAL, PERSON)),
-        ("bookkeeping", "ledger-report", columns(PUBLIC_OR_INTERNAL, MONEY)),
-    ],
-)
-def test_roles_permission_sets_and_users_read_exactly_their_columns(seed, consumer, principal, expected):
-    assert seed.readable(consumer, principal) == expected
+def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
+    s3 = mesh.client(HR[0], "s3")
+    policy = s3.get_bucket_policy(Bucket=HR[1])["Policy"]
+    without = json.loads(policy)
+    without["Statement"] = [s for s in without["Statement"] if s["Sid"] != "CatalogReadsObjects"]
+    s3.put_bucket_policy(Bucket=HR[1], Policy=json.dumps(without))
+    mesh.upload(*HR, "people/contracts/a.csv", b"office_code,city\nA,Lyon\n")
+    mesh.upload(*SALES, "orders/shipments/a.csv", b"order_id,quantity\n1,2\n2,3\n")
+
+    units = mesh.settle()
+
+    assert ("crawl-failed", "data_product/hr/people") in findings(units)
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM shipments").rows == (("2",),)
+
+    s3.put_bucket_policy(Bucket=HR[1], Policy=policy)
+    mesh.upload(*HR, "people/leases/a.csv", b"office_code,city\nA,Lyon\n")
+    units = mesh.settle()
+
+    assert ("crawl-failed", "data_product/hr/people") not in findings(units)
+    assert units["data_product/hr/people"].behind is False
 
 
-def test_what_no_rule_knows_stays_closed_to_everyone(seed):
-    read = {(entry["table"], column) for entry in seed.told["access"] for column in entry["columns"]}
-    unknown = {("orders", "comments"), *(("productlines", c) for c in ("textdescription", "htmldescription", "image"))}
+def test_a_governance_version_with_a_mistake_is_refused_and_the_last_good_one_stays(mesh):
+    files = read_folder(ROOT / "mesh")
 
-    assert not read & unknown
-    reasons = {entry["reason"] for entry in seed.told["refused"] if entry["columns"] == ["comments"]}
-    assert reasons
-    assert all("nobody classified it" in reason for reason in reasons)
+    units = mesh.apply({**files, "consumers/analytics.yaml": "consumer: analytics\naccount: 333333333333\n"})
 
-
-def test_quoted_commas_and_line_breaks_do_not_change_the_number_of_rows(seed):
-    rows = {}
-    for file in (SEED_SAMPLE / "classicmodels" / "sales").rglob("*.csv"):
-        with file.open(newline="", encoding="utf-8") as text:
-            rows[f"classicmodels_sales.{file.parent.name}"] = sum(1 for _ in csv.DictReader(text))
-
-    assert seed.rows("merchandising", "buying/Buyer") == rows
+    refused = [finding for finding in units["governance"].findings if finding.code == "governance-refused"]
+    assert any(finding.subject.startswith("consumers/analytics.yaml:2:") for finding in refused)
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows[0][0] != "0"
 
 
-def test_folders_that_nobody_describes_are_findings_and_stop_nothing(seed):
-    found = {(finding["code"], finding["subject"]) for finding in seed.told["findings"]}
+def test_access_follows_the_governance_files_and_comes_back_with_them(mesh):
+    files = read_folder(ROOT / "mesh")
+    nobody = files["consumers/analytics.yaml"].replace("role: Analyst", "role: Somebody")
+    assert nobody != files["consumers/analytics.yaml"]
 
-    assert {("undescribed-folder", "toymuseum"), ("undescribed-folder", "classicmodels/archive")} <= found
-    assert "toymuseum [undescribed-folder]" in seed.printed
-    assert all(finding["mend"] for finding in seed.told["findings"])
+    units = mesh.apply({**files, "consumers/analytics.yaml": nobody})
 
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT COUNT(*) FROM products")
+    assert ("principal-missing", "consumer/analytics/Somebody") in findings(units)
 
-def test_the_local_aws_is_stopped_without_keep(seed):
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", seed.port)) != 0
+    units = mesh.apply(files)
 
-
-# ── Mistakes ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_mistake_in_the_governance_files_stops_everything_before_it_starts(tmp_path):
-    shutil.copytree(ROOT / "mesh", tmp_path / "mesh")
-    file = tmp_path / "mesh" / "producers" / "sales.yaml"
-    lines = file.read_text(encoding="utf-8").splitlines()
-    lines.append("ownr: somebody@example.com")
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    port = free_port()
-
-    refused = tagmesh("demo", "--governance", tmp_path / "mesh", "--port", port, "--json", tmp_path / "told.json")
-
-    assert refused.returncode == 1
-    assert f"mesh/producers/sales.yaml:{len(lines)}:" in refused.stdout
-    assert "did you mean `owner`" in refused.stdout
-    assert "Traceback" not in refused.stdout
-    assert not (tmp_path / "told.json").exists()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert units["governance"].findings == ()
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
 
 
-def test_a_data_folder_that_is_not_there_is_said_so(tmp_path):
-    refused = tagmesh("demo", "--data", tmp_path / "nowhere", "--port", free_port())
+def test_a_sweep_of_a_mesh_that_is_as_it_should_be_writes_nothing(mesh):
+    arn = f"arn:aws:states:eu-west-1:{CENTRAL}:stateMachine:tagmesh-sweep"
+    mesh.settle()
+    before = mesh.counts()
 
-    assert refused.returncode == 1
-    assert "there is no folder" in refused.stdout
+    mesh.client(CENTRAL, "stepfunctions").start_execution(stateMachineArn=arn, input='{"reason": "test"}')
+    mesh.settle()
+
+    reads = ("Get", "List", "Search", "Describe", "BatchGet", "AssumeRole", "Invoke", "Scan", "Query", "StartExecution")
+    written = {
+        operation: count - before.get(operation, 0)
+        for operation, count in mesh.counts().items()
+        if operation.startswith(("lakeformation:", "glue:", "ram:", "s3:", "dynamodb:"))
+        and not operation.partition(":")[2].startswith(reads)
+        and count > before.get(operation, 0)
+    }
+    assert written == {}
+
+
+def test_one_correlation_id_leads_from_the_upload_to_the_grant(mesh):
+    before = mesh.counts()
+    mesh.upload(*SALES, "customers/loyalty/a.csv", b"segment,created_at\nretail,2025-01-01\ntrade,2025-01-02\n")
+    mesh.settle()
+    after = mesh.counts()
+    for unneeded in ("lakeformation:BatchGrantPermissions", "lakeformation:CreateLFTag", "glue:CreateDatabase"):
+        assert after.get(unneeded) == before.get(unneeded), "a new table needs nothing but its tags"
+    logs = mesh.client(CENTRAL, "logs")
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/tagmesh/functions")
+    lines = [json.loads(e["message"]) for page in pages for e in page["events"] if e["message"].startswith("{")]
+    seen = {}
+    for line in lines:
+        seen.setdefault(line.get("correlation_id"), set()).add(line.get("message"))
+    chain = {"uploads counted", "crawl prepared", "tables classified", "tags applied", "access granted"}
+    assert any(chain | {"consumer linked"} <= messages for messages in seen.values())
