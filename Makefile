@@ -16,7 +16,7 @@ TESTS  ?= tests/e2e tests/integration tests/unit
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test lint sam-local clean
+.PHONY: help setup demo test test-slow bench lint sam-local clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,16 @@ demo: $(STAMP) ## the whole mesh on this machine: deploy, upload sample_data/, q
 	@tagmesh demo $(ARGS)
 
 test: $(STAMP) ## the test suite, the demo included (TESTS=tests/unit for a part)
-	@python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+	@python -m pytest -rs -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+
+test-slow: $(STAMP) ## the slow tests: the demo on other data and other governance files
+	@python -m pytest -rs -m slow tests/e2e $(ARGS)
+
+bench: $(STAMP) ## what we measure (benchmarks/README.md)
+	@sam build --config-env local --parameter-overrides \
+	  PythonRuntime=$$(python -c 'import sys; print("python%d.%d" % sys.version_info[:2])') \
+	  Architecture=$$(uname -m | sed 's/aarch64/arm64/') >/dev/null
+	@python benchmarks/cold_starts.py
 
 lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint
 	@ruff check .
