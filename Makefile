@@ -45,8 +45,8 @@ demo: $(STAMP) ## the whole mesh on this machine: deploy, upload sample_data/, q
 test: $(STAMP) ## the test suite, the demo included (TESTS=tests/unit for a part)
 	@python -m pytest -rs -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 
-test-slow: $(STAMP) ## the slow tests: the demo on other data and other governance files
-	@python -m pytest -rs -m slow tests/e2e $(ARGS)
+test-slow: $(STAMP) ## the slow tests: the demo on other data, and what starts servers of its own
+	@python -m pytest -rs -m slow -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 
 bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	@sam build --config-env local --parameter-overrides \

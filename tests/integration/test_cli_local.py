@@ -11,6 +11,8 @@ import requests
 
 from cli.project import ROOT
 
+pytestmark = pytest.mark.slow  # each starts servers of its own
+
 
 def free_port():
     with socket.socket() as probe:

@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 from local_aws import actions_s3, allowed
 from local_aws.server import LocalAws
 
+pytestmark = pytest.mark.slow  # every admitted operation once
+
 A = "111111111111"
 REGION = "eu-west-1"
 TRUST = json.dumps(
