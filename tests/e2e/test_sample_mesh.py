@@ -191,8 +191,12 @@ class Mesh:
 
     port: int
 
+    @property
+    def place(self):
+        return Place(f"http://127.0.0.1:{self.port}", "eu-west-1")
+
     def client(self, account, service):
-        return Place(f"http://127.0.0.1:{self.port}", "eu-west-1").administrator(account).client(service)
+        return self.place.administrator(account).client(service)
 
     def upload(self, account, bucket, key, body):
         self.client(account, "s3").put_object(Bucket=bucket, Key=key, Body=body)
@@ -212,10 +216,13 @@ class Mesh:
         self.client(CENTRAL, "s3").put_object(Bucket=bucket, Key="governance.json", Body=body)
         return self.settle()
 
-    def query(self, person, sql):
-        """Rows as the analysts' role, or the error."""
-        place = Place(f"http://127.0.0.1:{self.port}", "eu-west-1")
-        return query(role(place, "333333333333", person).client("athena"), sql, "sales_orders")
+    def query(self, person, sql, database="sales_orders", account="333333333333"):
+        """Rows as somebody's role, or the error."""
+        return query(role(self.place, account, person).client("athena"), sql, database)
+
+    def catalogue(self):
+        """The central catalogue's tables with their LF-Tags."""
+        return read_catalogue(role(self.place, CENTRAL, "MeshAuditor"))
 
     def counts(self):
         """How often each operation has been called so far."""
@@ -304,6 +311,34 @@ def test_access_follows_the_governance_files_and_comes_back_with_them(mesh):
 
     assert units["governance"].findings == ()
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
+
+
+def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_gets_them_back(mesh):
+    files = read_folder(ROOT / "mesh")
+
+    def links(account):
+        pages = mesh.client(account, "glue").get_paginator("get_databases").paginate()
+        return {d["Name"] for page in pages for d in page["DatabaseList"] if "TargetDatabase" in d}
+
+    before = links("444444444444")
+    assert {"hr_people", "sales_orders"} <= before
+
+    left = {"consumers/finance.yaml", "producers/hr.yaml"}
+    mesh.apply({name: text for name, text in files.items() if name not in left})
+
+    assert links("444444444444") == set()
+    with pytest.raises(QueryRefused):
+        mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222")
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
+    closed = {
+        t.table: dict(c.lf_tags)["domain"] for t in mesh.catalogue() for c in t.columns if t.database == "hr_people"
+    }
+    assert set(closed.values()) == {"unassigned"}
+
+    mesh.apply(files)
+
+    assert links("444444444444") == before
+    assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
 def test_a_sweep_of_a_mesh_that_is_as_it_should_be_writes_nothing(mesh):
