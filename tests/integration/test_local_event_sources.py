@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
 
+pytestmark = pytest.mark.slow  # queues make them wait
+
 ACCOUNT = "111111111111"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARN = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:"

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
 
+pytestmark = pytest.mark.slow  # timers make them wait
+
 ACCOUNT = "111111111111"
 REGION = "eu-west-1"
 OFF = {"Mode": "OFF"}
