@@ -26,29 +26,31 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-from local_aws import actions, allowed, authorization, iam, identity, s3, sns, sqs, wire
+from local_aws import allowed, wire
+from local_aws.access import actions, authorization, iam, identity
+from local_aws.access.need import Need
 from local_aws.admin import answer_admin
-from local_aws.need import Need
+from local_aws.moto_services import s3, sns, sqs
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
 
 log = logging.getLogger("local_aws")
 
 ENGINES = (
-    "local_aws.identity:Sts",
-    "local_aws.s3:S3",
-    "local_aws.sns:Sns",
-    "local_aws.eventbridge:EventBridge",
-    "local_aws.schedules:Schedules",
-    "local_aws.stepfunctions:StepFunctions",
-    "local_aws.lambda_runtime:Lambda",
-    "local_aws.event_sources:EventSources",
-    "local_aws.cloudformation:CloudFormation",
-    "local_aws.glue_catalog:Glue",
-    "local_aws.crawlers:Crawlers",
-    "local_aws.lakeformation:LakeFormation",
-    "local_aws.ram:Ram",
-    "local_aws.athena:Athena",
+    "local_aws.access.identity:Sts",
+    "local_aws.moto_services.s3:S3",
+    "local_aws.moto_services.sns:Sns",
+    "local_aws.events.eventbridge:EventBridge",
+    "local_aws.events.schedules:Schedules",
+    "local_aws.stepfunctions.engine:StepFunctions",
+    "local_aws.functions.lambda_runtime:Lambda",
+    "local_aws.functions.event_sources:EventSources",
+    "local_aws.cloudformation.engine:CloudFormation",
+    "local_aws.glue.glue_catalog:Glue",
+    "local_aws.crawlers.engine:Crawlers",
+    "local_aws.lakeformation.engine:LakeFormation",
+    "local_aws.lakeformation.ram:Ram",
+    "local_aws.athena.engine:Athena",
 )
 """Import paths of the engines. Several may serve one service: the first that has a method for an operation answers."""
 

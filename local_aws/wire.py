@@ -31,7 +31,7 @@ from werkzeug.wrappers import Response
 if TYPE_CHECKING:
     from moto.core.model import OperationModel
 
-    from local_aws.identity import Caller
+    from local_aws.access.identity import Caller
 
 # Errors that a service's model does not list (AccessDenied of S3, say) are no reason to warn.
 moto.core.errors.warn = lambda *_args, **_kwargs: None

@@ -244,7 +244,7 @@ class World:
         With `service` (such as `events.amazonaws.com`) the role's trust policy must admit that service principal.
         Raises AwsError AccessDenied if it does not, or if there is no such role.
         """
-        from local_aws import identity
+        from local_aws.access import identity
 
         issued = identity.assume_as_service(self, role_arn, session_name, service)
         return self.session_of(issued, region)
@@ -289,7 +289,7 @@ class World:
 
         Raises AwsError AccessDenied, with the policy's resource named.
         """
-        from local_aws import authorization
+        from local_aws.access import authorization
 
         authorization.authorize_service(self, service_principal, action, resource, source_arn, source_account)
 

@@ -18,11 +18,11 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from local_aws import allowed
-from local_aws.glue_catalog import Glue
-from local_aws.identity import Caller
-from local_aws.lakeformation import LakeFormation
-from local_aws.lf_model import account_of
-from local_aws.ram import Ram
+from local_aws.access.identity import Caller
+from local_aws.glue.glue_catalog import Glue
+from local_aws.lakeformation.engine import LakeFormation
+from local_aws.lakeformation.lf_model import account_of
+from local_aws.lakeformation.ram import Ram
 from local_aws.wire import AwsError
 from local_aws.world import World
 

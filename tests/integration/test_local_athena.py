@@ -22,7 +22,7 @@ import pytest
 from athena_people import OPEN_CSV, SKIP, Person, new_bucket
 from botocore.exceptions import ClientError
 
-from local_aws import athena_data
+from local_aws.athena import athena_data
 from local_aws.server import LocalAws
 
 SHARED = Path(os.environ.get("TAGMESH_SHARED", "../shared"))
@@ -285,7 +285,7 @@ def test_errors_have_athenas_names_places_and_types(desk: Desk) -> None:
         ("SELECT 1 / (id - id) FROM t", "DIVISION_BY_ZERO: Division by zero", 1001),
         ("SELECT cast(name AS bigint) FROM t", "INVALID_CAST_ARGUMENT: Cannot cast 'x' to BIGINT", 1100),
         ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: CREATE statements are not built in the local AWS, only queries,"
-         " SHOW and DESCRIBE (local_aws/athena_sql.py)", 1200),
+         " SHOW and DESCRIBE (local_aws/athena/athena_sql.py)", 1200),
         ("INSERT INTO t SELECT * FROM t", "NOT_SUPPORTED: INSERT statements", 1200),
         ("UNLOAD (SELECT 1) TO 's3://b/' WITH (format = 'PARQUET')", "NOT_SUPPORTED: UNLOAD statements", 1200),
         ("SELECT read_text('/etc/passwd')", "NOT_SUPPORTED: line 1:8: function read_text is unknown", 1200),

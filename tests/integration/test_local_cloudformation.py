@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import lambda_sandbox
+from local_aws.functions import lambda_sandbox
 from local_aws.server import LocalAws
 
 ACCOUNT = "111111111111"

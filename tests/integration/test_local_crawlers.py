@@ -501,7 +501,7 @@ def test_a_role_that_no_longer_trusts_glue_crawls_no_more(aws_module: LocalAws) 
 def test_a_crawler_runs_once_at_a_time_and_tells_its_state(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    from local_aws import crawlers
+    from local_aws.crawlers import engine as crawlers
 
     go_on, reading = threading.Event(), threading.Event()
     real = crawlers.read_target

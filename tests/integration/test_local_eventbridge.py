@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import event_delivery
+from local_aws.events import event_delivery
 from local_aws.server import LocalAws
 
 PRODUCER, CENTRAL, CONSUMER = "111111111111", "222222222222", "333333333333"

@@ -5,7 +5,7 @@ import json
 import pytest
 from lake_scene import IAM_ONLY, Lake, lake_world, on_database, on_table, refused_with, root, table_input
 
-from local_aws.glue_expression import satisfies
+from local_aws.glue.glue_expression import satisfies
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import actions, identity
-from local_aws.need import Need
+from local_aws.access import actions, identity
+from local_aws.access.need import Need
 from local_aws.server import LocalAws
 from local_aws.wire import AwsError
 from local_aws.world import World

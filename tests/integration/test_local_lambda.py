@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local_aws import lambda_async
+from local_aws.functions import lambda_async
 from local_aws.server import LocalAws
 from local_aws.wire import AwsError
 

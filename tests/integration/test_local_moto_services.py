@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import actions_s3, allowed
+from local_aws import allowed
+from local_aws.access import actions_s3
 from local_aws.server import LocalAws
 
 pytestmark = pytest.mark.slow  # every admitted operation once

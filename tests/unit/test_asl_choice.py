@@ -2,8 +2,8 @@
 
 import pytest
 
-from local_aws import asl_choice
-from local_aws.asl_errors import StateFailed
+from local_aws.stepfunctions import asl_choice
+from local_aws.stepfunctions.asl_errors import StateFailed
 
 DATA = {
     "number": 5,

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from local_aws import asl_interpreter, asl_validation
-from local_aws.asl_data_flow import Run, TaskCall
-from local_aws.asl_errors import StateFailed
-from local_aws.asl_interpreter import MachineTimedOut
+from local_aws.stepfunctions import asl_interpreter, asl_validation
+from local_aws.stepfunctions.asl_data_flow import Run, TaskCall
+from local_aws.stepfunctions.asl_errors import StateFailed
+from local_aws.stepfunctions.asl_interpreter import MachineTimedOut
 
 START = datetime(2024, 5, 1, 10, 0, tzinfo=UTC)
 WORK = "arn:aws:states:::lambda:invoke"

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from local_aws import asl_intrinsics
-from local_aws.asl_intrinsics import IntrinsicFailure, InvalidExpression, compile_expression, evaluate
-from local_aws.asl_paths import InvalidPath, PathNotFound
+from local_aws.stepfunctions import asl_intrinsics
+from local_aws.stepfunctions.asl_intrinsics import IntrinsicFailure, InvalidExpression, compile_expression, evaluate
+from local_aws.stepfunctions.asl_paths import InvalidPath, PathNotFound
 
 DATA = {
     "Id": 123456,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from local_aws import asl_paths
-from local_aws.asl_paths import CannotPlace, InvalidPath, PathNotFound
+from local_aws.stepfunctions import asl_paths
+from local_aws.stepfunctions.asl_paths import CannotPlace, InvalidPath, PathNotFound
 
 DATA = {
     "foo": 123,

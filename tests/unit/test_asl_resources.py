@@ -7,9 +7,9 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import asl_resources
-from local_aws.asl_errors import StateFailed
-from local_aws.asl_resources import InvalidResource, parse_resource
+from local_aws.stepfunctions import asl_resources
+from local_aws.stepfunctions.asl_errors import StateFailed
+from local_aws.stepfunctions.asl_resources import InvalidResource, parse_resource
 
 
 def sdk(action: str) -> asl_resources.TaskResource:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local_aws import asl_validation
-from local_aws.asl_validation import InvalidDefinition, check, parse
+from local_aws.stepfunctions import asl_validation
+from local_aws.stepfunctions.asl_validation import InvalidDefinition, check, parse
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:FailFunction"

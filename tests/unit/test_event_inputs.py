@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local_aws import event_inputs
+from local_aws.events import event_inputs
 
 EVENT = {
     "version": "0",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local_aws.event_patterns import InvalidPattern, compile_pattern, matches
+from local_aws.events.event_patterns import InvalidPattern, compile_pattern, matches
 
 EVENT = {
     "version": "0",

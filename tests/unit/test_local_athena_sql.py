@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from local_aws.athena_functions import MACROS
-from local_aws.athena_results import (
+from local_aws.athena.athena_functions import MACROS
+from local_aws.athena.athena_results import (
     column_of,
     csv_file,
     double_text,
@@ -23,9 +23,9 @@ from local_aws.athena_results import (
     text_file,
     value_text,
 )
-from local_aws.athena_sql import Malformed, TableName, parse
-from local_aws.athena_translate import Relation, Translation, translate, trino_type
-from local_aws.athena_types import SqlError
+from local_aws.athena.athena_sql import Malformed, TableName, parse
+from local_aws.athena.athena_translate import Relation, Translation, translate, trino_type
+from local_aws.athena.athena_types import SqlError
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 COLUMNS = (

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local_aws import formats, serdes
-from local_aws.formats import (
+from local_aws.files import formats, serdes
+from local_aws.files.formats import (
     CsvClassifier,
     FileFormat,
     NotBuilt,
@@ -22,8 +22,8 @@ from local_aws.formats import (
     classify,
     table_name,
 )
-from local_aws.hive_types import UnknownType, arrow_type, hive_type, merge_fields
-from local_aws.serdes import BadData, Serde
+from local_aws.files.hive_types import UnknownType, arrow_type, hive_type, merge_fields
+from local_aws.files.serdes import BadData, Serde
 
 HEADER = CsvClassifier("csv", delimiter=",", quote='"', contains_header="PRESENT", serde="OpenCSVSerDe")
 

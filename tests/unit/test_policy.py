@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.policy import PolicyNotSupported, evaluate
+from local_aws.access.policy import PolicyNotSupported, evaluate
 
 KEY = "arn:aws:s3:::lake/sales/orders.csv"
 ROLE = "arn:aws:iam::111111111111:role/teams/Analyst"

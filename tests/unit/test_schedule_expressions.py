@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_aws.schedule_expressions import At, Cron, InvalidExpression, Rate, parse
+from local_aws.events.schedule_expressions import At, Cron, InvalidExpression, Rate, parse
 
 MONDAY = datetime(2026, 11, 23, 22, 0, 30, tzinfo=UTC)
 

@@ -1,0 +1,407 @@
+"""Event source mappings: SQS queues whose messages invoke functions.
+
+Each mapping has a thread that takes batches as the function's role, through the same API and permissions as anybody.
+Source: Lambda developer guide, "Using Lambda with Amazon SQS", "Configuring scaling behavior for SQS event source
+mappings", "Handling errors for an SQS event source in Lambda".
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from moto.sqs.models import sqs_backends
+
+from local_aws.functions.lambda_functions import LATEST, Function, Settings, invalid
+from local_aws.wire import AwsError
+
+if TYPE_CHECKING:
+    from local_aws.access.identity import Caller
+    from local_aws.functions.lambda_runtime import Lambda
+    from local_aws.world import World
+
+LOOK_SECONDS = 0.05
+"""Between two looks at an empty queue. A look reads memory; only what is there costs a call."""
+PROBLEM_SECONDS = 1.0
+DEFAULT_CONCURRENCY = 5
+"""Batches that AWS starts with; it would scale up from there."""
+RECEIVE_AT_MOST = 10
+MAX_PAYLOAD = 6_000_000
+QUEUE = re.compile(r"arn:aws:sqs:([a-z0-9-]+):(\d{12}):([a-zA-Z0-9_-]{1,80})(\.fifo)?")
+
+
+@dataclass
+class Mapping:
+    """One event source mapping and the state of its poller."""
+
+    uuid: str
+    queue_arn: str
+    function_arn: str
+    batch_size: int
+    window: int
+    enabled: bool
+    response_types: list[str]
+    maximum_concurrency: int | None
+    modified: datetime
+    tags: dict[str, str]
+    result: str = "No records processed"
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def queue_name(self) -> str:
+        return self.queue_arn.rsplit(":", 1)[1]
+
+    @property
+    def queue_account(self) -> str:
+        return self.queue_arn.split(":")[4]
+
+    @property
+    def region(self) -> str:
+        return self.queue_arn.split(":")[3]
+
+
+class EventSources:
+    """The engine of the service `lambda` for event source mappings."""
+
+    service = "lambda"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._mappings: dict[str, Mapping] = {}
+        world.busy_checks.append(self._busy)
+        world.on_stop.append(self._stop)
+
+    @property
+    def _lambda(self) -> Lambda:
+        return self.world.engines["lambda"]
+
+    # -- the API ---------------------------------------------------------------------------------------------------
+
+    def CreateEventSourceMapping(  # noqa: N802
+        self,
+        caller: Caller,
+        FunctionName: str,
+        EventSourceArn: str,
+        Enabled: bool = True,
+        BatchSize: int = 10,
+        MaximumBatchingWindowInSeconds: int = 0,
+        FunctionResponseTypes: list[str] | None = None,
+        ScalingConfig: dict | None = None,
+        Tags: dict | None = None,
+    ) -> dict:
+        arn = self._function_arn(caller, FunctionName)
+        for other in self._mappings.values():
+            if (other.queue_arn, other.function_arn) == (EventSourceArn, arn):
+                raise AwsError(
+                    "ResourceConflictException",
+                    f'An event source mapping with SQS arn (" {EventSourceArn} ") and function (" {arn} ") already '
+                    f"exists. Please update or delete the existing mapping with UUID {other.uuid}",
+                    409,
+                )
+        mapping = Mapping(
+            str(uuid.uuid4()),
+            EventSourceArn,
+            arn,
+            BatchSize,
+            MaximumBatchingWindowInSeconds,
+            Enabled,
+            FunctionResponseTypes or [],
+            (ScalingConfig or {}).get("MaximumConcurrency"),
+            self.world.now(),
+            dict(Tags or {}),
+        )
+        self._check(mapping)
+        self._mappings[mapping.uuid] = mapping
+        self._start(mapping)
+        return {**self._described(mapping), "State": "Creating"}
+
+    def UpdateEventSourceMapping(  # noqa: N802
+        self, caller: Caller, UUID: str, FunctionName: str | None = None, **changes: Any
+    ) -> dict:
+        current = self._mapping(caller, UUID)
+        scaling = changes.get("ScalingConfig")
+        changed = Mapping(
+            UUID,
+            current.queue_arn,
+            self._function_arn(caller, FunctionName) if FunctionName else current.function_arn,
+            changes.get("BatchSize", current.batch_size),
+            changes.get("MaximumBatchingWindowInSeconds", current.window),
+            changes.get("Enabled", current.enabled),
+            changes.get("FunctionResponseTypes", current.response_types),
+            current.maximum_concurrency if scaling is None else scaling.get("MaximumConcurrency"),
+            self.world.now(),
+            current.tags,
+            current.result,
+        )
+        self._check(changed)
+        current.stopped.set()
+        self._mappings[UUID] = changed
+        self._start(changed)
+        return {**self._described(changed), "State": "Updating"}
+
+    def GetEventSourceMapping(self, caller: Caller, UUID: str) -> dict:  # noqa: N802
+        return self._described(self._mapping(caller, UUID))
+
+    def ListEventSourceMappings(  # noqa: N802
+        self,
+        caller: Caller,
+        EventSourceArn: str | None = None,
+        FunctionName: str | None = None,
+        Marker: str | None = None,
+        MaxItems: int = 100,
+    ) -> dict:
+        arn = self._function_arn(caller, FunctionName) if FunctionName else None
+        found = [
+            self._described(each)
+            for each in list(self._mappings.values())
+            if self._is_callers(caller, each)
+            and EventSourceArn in (None, each.queue_arn)
+            and arn in (None, each.function_arn)
+        ]
+        start = int(Marker or 0)
+        following = {"NextMarker": str(start + MaxItems)} if len(found) > start + MaxItems else {}
+        return {"EventSourceMappings": found[start : start + MaxItems], **following}
+
+    def DeleteEventSourceMapping(self, caller: Caller, UUID: str) -> dict:  # noqa: N802
+        mapping = self._mapping(caller, UUID)
+        mapping.stopped.set()
+        del self._mappings[UUID]
+        return {**self._described(mapping), "State": "Deleting"}
+
+    def _mapping(self, caller: Caller, uuid: str) -> Mapping:
+        mapping = self._mappings.get(uuid)
+        if mapping is None or not self._is_callers(caller, mapping):
+            raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+        return mapping
+
+    def _is_callers(self, caller: Caller, mapping: Mapping) -> bool:
+        return mapping.function_arn.split(":")[3:5] == [caller.region, caller.account]
+
+    def _function_arn(self, caller: Caller, name: str) -> str:
+        """The ARN of an existing function, with the qualifier if the name has one."""
+        function, qualifier = self._lambda.find(caller, name)
+        function.settings(qualifier)
+        return f"{function.arn}:{qualifier}" if qualifier and qualifier != LATEST else function.arn
+
+    def _described(self, mapping: Mapping) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "UUID": mapping.uuid,
+            "BatchSize": mapping.batch_size,
+            "MaximumBatchingWindowInSeconds": mapping.window,
+            "EventSourceArn": mapping.queue_arn,
+            "FunctionArn": mapping.function_arn,
+            "LastModified": mapping.modified,
+            "LastProcessingResult": mapping.result,
+            "State": "Enabled" if mapping.enabled else "Disabled",
+            "StateTransitionReason": "USER_INITIATED",
+            "FunctionResponseTypes": mapping.response_types,
+            "EventSourceMappingArn": (
+                f"{mapping.function_arn.split(':function:')[0]}:event-source-mapping:{mapping.uuid}"
+            ),
+        }
+        if mapping.maximum_concurrency:
+            described["ScalingConfig"] = {"MaximumConcurrency": mapping.maximum_concurrency}
+        return described
+
+    def _check(self, mapping: Mapping) -> None:
+        """Raise AwsError for what Lambda refuses, or what is not built here."""
+        queue = QUEUE.fullmatch(mapping.queue_arn)
+        if queue is None or queue[4]:
+            raise AwsError(
+                "LocalAwsNotSupported",
+                f"event source {mapping.queue_arn}: only standard SQS queues (local_aws/functions/event_sources.py)",
+            )
+        if not 1 <= mapping.batch_size <= 10_000:
+            raise invalid("1 validation error detected: 'batchSize' must be between 1 and 10000")
+        if not 0 <= mapping.window <= 300:
+            raise invalid("1 validation error detected: 'maximumBatchingWindowInSeconds' must be between 0 and 300")
+        if mapping.batch_size > RECEIVE_AT_MOST and mapping.window < 1:
+            raise invalid(
+                "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+            )
+        if mapping.maximum_concurrency is not None and not 2 <= mapping.maximum_concurrency <= 1000:
+            raise invalid("'scalingConfig.maximumConcurrency' must be between 2 and 1000")
+        sqs, settings = self._sqs(mapping)
+        try:
+            attributes = sqs.get_queue_attributes(
+                QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn), AttributeNames=["VisibilityTimeout"]
+            )["Attributes"]
+        except ClientError as error:
+            fault = error.response["Error"]
+            if "NonExistentQueue" in fault["Code"] or "QueueDoesNotExist" in fault["Code"]:
+                raise invalid(
+                    f"Error occurred while ReceiveMessage. SQS Error Code: {fault['Code']}. "
+                    f"SQS Error Message: {fault['Message']}"
+                ) from None
+            raise invalid(
+                "The function execution role does not have permissions to call GetQueueAttributes on SQS "
+                f"({fault['Message']})"
+            ) from None
+        if int(attributes["VisibilityTimeout"]) < settings.timeout:
+            raise invalid(
+                f"Queue visibility timeout: {attributes['VisibilityTimeout']} seconds is less than Function timeout: "
+                f"{settings.timeout} seconds"
+            )
+
+    # -- polling ---------------------------------------------------------------------------------------------------
+
+    def _start(self, mapping: Mapping) -> None:
+        if mapping.enabled:
+            name = f"poll {mapping.queue_name}"
+            threading.Thread(target=self._poll, args=(mapping,), name=name, daemon=True).start()
+
+    def _stop(self) -> None:
+        for mapping in self._mappings.values():
+            mapping.stopped.set()
+
+    def _busy(self) -> list[str]:
+        waiting = []
+        for mapping in list(self._mappings.values()):
+            count = len(self._messages(mapping)) if mapping.enabled else 0
+            if count:
+                waiting.append(f"queue {mapping.queue_name} ({count} messages; {mapping.result})")
+        return waiting
+
+    def _messages(self, mapping: Mapping) -> list[Any]:
+        """The queue's messages, those in flight included, as moto keeps them."""
+        queue = sqs_backends[mapping.queue_account][mapping.region].queues.get(mapping.queue_name)
+        return list(queue._messages) if queue else []
+
+    def _anything_visible(self, mapping: Mapping) -> bool:
+        return any(message.visible and not message.delayed for message in self._messages(mapping))
+
+    def _poll(self, mapping: Mapping) -> None:
+        """Take batches and hand them to threads, as many at a time as the mapping may have under way."""
+        slots = threading.BoundedSemaphore(mapping.maximum_concurrency or DEFAULT_CONCURRENCY)
+        while not mapping.stopped.is_set():
+            if not self._anything_visible(mapping):
+                mapping.stopped.wait(LOOK_SECONDS)
+                continue
+            if not slots.acquire(timeout=LOOK_SECONDS):
+                continue
+            try:
+                batch = self._take_batch(mapping)
+            except (ClientError, AwsError) as error:
+                self._problem(mapping, f"PROBLEM: {error}")
+                batch = []
+            if batch:
+                self.world.submit(self._deliver, mapping, batch, slots)
+            else:
+                slots.release()
+
+    def _take_batch(self, mapping: Mapping) -> list[dict[str, Any]]:
+        """Messages for one invocation: until the batch is full, or its window over since the first of them."""
+        batch: list[dict[str, Any]] = []
+        size = 0
+        closing = None
+        while not mapping.stopped.is_set():
+            if self._anything_visible(mapping):
+                received = self._receive(mapping, min(RECEIVE_AT_MOST, mapping.batch_size - len(batch)))
+                batch += received
+                size += sum(len(message["Body"]) for message in received)
+                closing = closing or time.monotonic() + mapping.window
+            full = len(batch) >= mapping.batch_size or size >= MAX_PAYLOAD // 2
+            if full or closing is None or time.monotonic() >= closing:
+                break
+            mapping.stopped.wait(LOOK_SECONDS)
+        return batch
+
+    def _sqs(self, mapping: Mapping) -> tuple[Any, Settings]:
+        """A client of SQS as the function's role, and the function's settings. Raises AwsError if either is gone."""
+        function, settings = self._lambda.function(mapping.function_arn)
+        return self._lambda.runner.role_client(function, settings, "sqs", mapping.region), settings
+
+    def _receive(self, mapping: Mapping, count: int) -> list[dict[str, Any]]:
+        answer = self._sqs(mapping)[0].receive_message(
+            QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn),
+            MaxNumberOfMessages=count,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return answer.get("Messages", [])
+
+    def _deliver(self, mapping: Mapping, batch: list[dict[str, Any]], slots: threading.BoundedSemaphore) -> None:
+        """Invoke the function with a batch and delete what it took. What it did not take comes back by itself."""
+        try:
+            function, settings = self._lambda.function(mapping.function_arn)
+            payload = json.dumps({"Records": [_record(mapping, message) for message in batch]}).encode()
+            outcome = self._lambda.runner.run(function, settings, _qualifier(mapping, function), payload)
+            if outcome.error:
+                mapping.result = f"PROBLEM: Function call failed ({outcome.error})"
+                return
+            failed = _failed(mapping, outcome.payload, {message["MessageId"] for message in batch})
+            self._delete(mapping, [each for each in batch if each["MessageId"] not in failed])
+            mapping.result = f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK"
+        except (ClientError, AwsError) as error:
+            self._problem(mapping, f"PROBLEM: {error}")
+        finally:
+            slots.release()
+
+    def _delete(self, mapping: Mapping, messages: list[dict[str, Any]]) -> None:
+        sqs, _ = self._sqs(mapping)
+        for start in range(0, len(messages), 10):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
+                for n, message in enumerate(messages[start : start + 10])
+            ]
+            sqs.delete_message_batch(QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn), Entries=entries)
+
+    def _problem(self, mapping: Mapping, result: str) -> None:
+        """Keep the reason for whoever looks at the mapping, say a new one in the live view, and slow down."""
+        if mapping.result != result:
+            mapping.result = result
+            self.world.activity("error", mapping.queue_name, result)
+        mapping.stopped.wait(PROBLEM_SECONDS)
+
+
+def _qualifier(mapping: Mapping, function: Function) -> str | None:
+    return mapping.function_arn.removeprefix(function.arn).removeprefix(":") or None
+
+
+def _record(mapping: Mapping, message: dict[str, Any]) -> dict[str, Any]:
+    """A message in the shape in which functions get it."""
+    record = {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": {
+            name: _message_attribute(value) for name, value in message.get("MessageAttributes", {}).items()
+        },
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": mapping.queue_arn,
+        "awsRegion": mapping.region,
+    }
+    if "MD5OfMessageAttributes" in message:
+        record["md5OfMessageAttributes"] = message["MD5OfMessageAttributes"]
+    return record
+
+
+def _message_attribute(value: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
+    if "StringValue" in value:
+        shown["stringValue"] = value["StringValue"]
+    if "BinaryValue" in value:
+        shown["binaryValue"] = base64.b64encode(value["BinaryValue"]).decode()
+    return shown
+
+
+def _failed(mapping: Mapping, payload: bytes, ids: set[str]) -> set[str]:
+    """The ids of the messages that the function reports as failed; all of them if the report makes no sense."""
+    if "ReportBatchItemFailures" not in mapping.response_types:
+        return set()
+    answer = json.loads(payload or b"null")
+    failures = (answer or {}).get("batchItemFailures") if isinstance(answer, dict) or answer is None else [None]
+    if not failures:
+        return set()
+    named = {each.get("itemIdentifier") if isinstance(each, dict) else None for each in failures}
+    return named if named <= ids else ids
