@@ -16,10 +16,10 @@ TESTS  ?= tests/e2e tests/integration tests/unit
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test test-slow bench lint sam-local clean
+.PHONY: help setup demo test test-slow conformance bench lint sam-local clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv/ with the tagmesh command and all it needs (pinned)
 
@@ -47,6 +47,9 @@ test: $(STAMP) ## the test suite, the demo included (TESTS=tests/unit for a part
 
 test-slow: $(STAMP) ## the slow tests: the demo on other data, and what starts servers of its own
 	@python -m pytest -rs -m slow -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+
+conformance: $(STAMP) ## what is documented of AWS, shown on the local AWS (ARGS="--profiles central=A,consumer=B": and on real accounts)
+	@python -m pytest -rs -n 2 --dist loadfile tests/conformance $(ARGS)
 
 bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	@sam build --config-env local --parameter-overrides \
