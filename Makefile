@@ -16,7 +16,7 @@ TESTS  ?= tests/e2e tests/integration tests/unit
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test test-slow conformance bench lint sam-local clean
+.PHONY: help setup demo test test-slow conformance mutants bench lint sam-local clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-slow: $(STAMP) ## the slow tests: the demo on other data, and what starts s
 
 conformance: $(STAMP) ## what is documented of AWS, shown on the local AWS (ARGS="--profiles central=A,consumer=B": and on real accounts)
 	@python -m pytest -rs -n 2 --dist loadfile tests/conformance $(ARGS)
+
+mutants: $(STAMP) ## loosen rules of local_aws/ one by one: does the conformance suite notice? (ARGS="--only athena")
+	@python scripts/mutants.py $(ARGS)
 
 bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	@sam build --config-env local --parameter-overrides \
