@@ -15,6 +15,8 @@ TESTS  ?= tests/e2e tests/integration tests/unit
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Byte code is written whatever the machine says: without it every process compiles hundreds of modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-slow conformance mutants bench lint sam-local clean
 

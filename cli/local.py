@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,7 @@ def up(port: int, host: str = HOST, region: str = REGION) -> Server:
 
 def down(port: int) -> Server:
     """Stop exactly the process that `up` started at `port`. Raises LocalAwsError if none is running."""
-    server = find(port)
-    if not server:
-        raise LocalAwsError(f"no local AWS is running at port {port}")
+    server = _running(port)
     os.kill(server.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT
     while _start_time(server.pid) == server.started:
@@ -105,6 +104,41 @@ def down(port: int) -> Server:
         time.sleep(0.02)
     (state_folder(port) / "server.json").unlink(missing_ok=True)
     shutil.rmtree(state_folder(port) / "state", ignore_errors=True)  # the log stays
+    return server
+
+
+def clock(port: int) -> list[str]:
+    """What time it is in the local AWS at `port`, in lines for people. Raises LocalAwsError if there is none."""
+    return _clock_lines(ask(_running(port), "clock"))
+
+
+def advance_clock(port: int, duration: str, *, skip: bool = False) -> list[str]:
+    """Let time pass in the local AWS at `port`: a duration such as `15m`, `2h30m` or `1d`; what is due happens.
+
+    With `skip` the clock jumps: what was due in between happens late or, where it is a schedule's, not at all.
+    Raises LocalAwsError for a mistake in the duration, and if no local AWS runs.
+    """
+    from local_aws.clock import seconds_of
+
+    try:
+        seconds = seconds_of(duration)
+    except ValueError as error:
+        raise LocalAwsError(str(error)) from error
+    answer = tell(_running(port), "POST", "clock", {"advance": seconds, "skip": skip}, timeout=3600)
+    passed = "" if skip else f"things were due at {answer['stops']} moments"
+    return [*_clock_lines(answer), *([passed] if passed else [])]
+
+
+def _clock_lines(answer: dict[str, Any]) -> list[str]:
+    ahead = timedelta(seconds=round(answer["ahead_seconds"]))
+    lines = [f"{answer['now']}, {ahead} ahead of this machine" if ahead else f"{answer['now']}, this machine's time"]
+    return [*lines, f"next due: {answer['next']}"] if answer["next"] else lines
+
+
+def _running(port: int) -> Server:
+    server = find(port)
+    if not server:
+        raise LocalAwsError(f"no local AWS is running at port {port}: start one with `tagmesh local up --port {port}`")
     return server
 
 
@@ -119,9 +153,7 @@ def find(port: int) -> Server | None:
 
 def status(port: int) -> list[str]:
     """What runs at `port`, in lines for people. Raises LocalAwsError if nothing does."""
-    server = find(port)
-    if not server:
-        raise LocalAwsError(f"no local AWS is running at port {port}")
+    server = _running(port)
     calls = ask(server, "calls")
     executions = Counter(execution["status"] for execution in ask(server, "executions"))
     lines = [

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 local_app = typer.Typer(help="AWS on this machine.", no_args_is_help=True)
 app.add_typer(local_app, name="local")
+clock_app = typer.Typer(help="The clock of the local AWS, which can be moved forward.")
+local_app.add_typer(clock_app, name="clock")
 
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets containers reach it.")]
 Port = Annotated[int, typer.Option(help="Port of the local AWS.", min=1, max=65535)]
@@ -43,6 +45,27 @@ def local_down(port: Port = local.DEFAULT_PORT) -> None:
 def local_status(port: Port = local.DEFAULT_PORT) -> None:
     """Say what runs, and what has happened in it so far."""
     for line in local.status(port):
+        print(line)
+
+
+@clock_app.callback(invoke_without_command=True)
+def local_clock(context: typer.Context, port: Port = local.DEFAULT_PORT) -> None:
+    """Say what time it is there, and when something is due next."""
+    if context.invoked_subcommand is None:
+        for line in local.clock(port):
+            print(line)
+
+
+@clock_app.command("advance")
+def local_clock_advance(
+    duration: Annotated[str, typer.Argument(help="How long: 90s, 15m, 2h30m, 1d.")],
+    port: Port = local.DEFAULT_PORT,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Jump: what is due in between is late, or does not happen.")
+    ] = False,
+) -> None:
+    """Let time pass, fast: schedules, waits, retries and expiries happen at their moments."""
+    for line in local.advance_clock(port, duration, skip=skip):
         print(line)
 
 

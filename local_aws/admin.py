@@ -4,6 +4,8 @@ GET  /_local/health                       {"status", "region", "engines"}
 PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
 GET  /_local/calls?after=N                {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
 POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
+GET  /_local/clock                        {"now", "ahead_seconds", "next"}: the time, how far ahead, what is due next
+POST /_local/clock {"advance": seconds}   let time pass, fast: what is due happens at its moment; "skip": true jumps
 GET  /_local/executions                   state machine executions of all accounts
 GET  /_local/activity?after=N             numbered lines of what happened, for a live view
 """
@@ -17,6 +19,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from local_aws.clock import NO_MOMENT
 from local_aws.world import World
 
 
@@ -28,7 +31,7 @@ def answer_admin(world: World, request: Any, body: bytes) -> Response:
         return _json({"error": f"no {request.method} {request.path} here; there are {known}"}, 404)
     try:
         return _json(route(world, request.args, json.loads(body) if body else {}))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, TimeoutError) as error:
         return _json({"error": f"{type(error).__name__}: {error}"}, 400)
 
 
@@ -66,6 +69,28 @@ def idle(world: World, _query: Any, body: dict) -> dict:
     return {"idle": True, "busy": ""}
 
 
+def clock(world: World, _query: Any, _body: dict) -> dict:
+    due = world.clock.next_moment()
+    return {
+        "now": world.now().isoformat(timespec="milliseconds"),
+        "ahead_seconds": world.clock.offset,
+        "next": None if due == NO_MOMENT else due.isoformat(timespec="milliseconds"),
+    }
+
+
+def advance_clock(world: World, query: Any, body: dict) -> dict:
+    if unknown := set(body) - {"advance", "skip"}:
+        raise ValueError(f"unknown keys {sorted(unknown)}: give advance, in seconds, and skip")
+    seconds, stops = float(body["advance"]), 0
+    if seconds < 0:
+        raise ValueError("the clock moves forward only: advance must not be negative")
+    if body.get("skip", False):
+        world.advance(seconds)
+    else:
+        stops = world.pass_time(seconds)
+    return {**clock(world, query, {}), "stops": stops}
+
+
 def executions(world: World, _query: Any, _body: dict) -> list[dict]:
     engine = world.engines.get("stepfunctions")
     return engine.executions() if hasattr(engine, "executions") else []
@@ -80,6 +105,8 @@ ROUTES: dict[tuple[str, str], Callable[[World, Any, dict], Any]] = {
     ("PUT", "/_local/organization"): set_organization,
     ("GET", "/_local/calls"): calls,
     ("POST", "/_local/idle"): idle,
+    ("GET", "/_local/clock"): clock,
+    ("POST", "/_local/clock"): advance_clock,
     ("GET", "/_local/executions"): executions,
     ("GET", "/_local/activity"): activity,
 }

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from local_aws.world import World
 
-LOOK_AGAIN = 0.05
-"""Seconds after which the clock is read again: World.advance moves it without telling."""
-
 
 class Alarm:
     """A call that is due at a moment."""
@@ -41,6 +38,8 @@ class Alarms:
         self._thread = threading.Thread(target=self._run, name=f"alarms of {name}", daemon=True)
         self._thread.start()
         world.on_stop.append(self.stop)
+        world.clock.watchers.append(self._look_again)
+        world.clock.moments.append(self.next_moment)
 
     def at(self, moment: datetime, call: Callable[[], None]) -> Alarm:
         """Call at `moment` of the world's clock, or at once if that has passed."""
@@ -49,6 +48,15 @@ class Alarms:
             heapq.heappush(self._heap, (moment, next(self._order), alarm))
             self._changed.notify()
         return alarm
+
+    def next_moment(self) -> datetime | None:
+        """When the next call is due, or None."""
+        with self._changed:
+            return min((moment for moment, _, alarm in self._heap if not alarm.cancelled), default=None)
+
+    def _look_again(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def stop(self) -> None:
         """End the thread; what is not due yet is never called."""
@@ -78,5 +86,5 @@ class Alarms:
                 remaining = (self._heap[0][0] - self.world.now()).total_seconds()
                 if remaining <= 0:
                     return heapq.heappop(self._heap)[2]
-                self._changed.wait(min(remaining, LOOK_AGAIN))
+                self._changed.wait(remaining)
             return None

@@ -16,9 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from local_aws.clock import Clock
 
 log = logging.getLogger("local_aws")
 
@@ -75,6 +77,8 @@ class World:
         self.counts: Counter[str] = Counter()
         self.busy_checks: list[Callable[[], list[str]]] = []
         """Functions that name what is under way besides submitted work: queue messages, executions, crawls."""
+        self.waiting_checks: list[Callable[[], list[str]]] = []
+        """Functions that name what goes on by itself after a short wait for the clock: retries, invisible messages."""
         self.on_stop: list[Callable[[], None]] = []
         self.stopping = threading.Event()
         self.failures: list[str] = []
@@ -83,9 +87,9 @@ class World:
         self._temporary = None if state_dir else tempfile.TemporaryDirectory(prefix="local-aws-")
         self.state_dir = Path(state_dir or self._temporary.name)
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.clock = Clock(self.state_dir / "clock")
 
         self._serving: dict[str, list[Any]] = {}
-        self._offset = timedelta()
         self._activity: list[Activity] = []
         self._activity_count = 0
         self._record_count = 0
@@ -128,11 +132,18 @@ class World:
 
     def now(self) -> datetime:
         """The time in this world, aware, UTC."""
-        return datetime.now(UTC) + self._offset
+        return self.clock.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward: leases, credentials and schedules see it at once."""
-        self._offset += timedelta(seconds=seconds)
+        """Move the clock forward at once: what lies between and is due by a schedule happens late or never."""
+        self.clock.advance(seconds)
+
+    def pass_time(self, seconds: float) -> int:
+        """Let time pass as it would by itself, but fast: everything that is due happens at its moment.
+
+        Returns at how many moments something was due. Raises TimeoutError if what happens then does not end.
+        """
+        return self.clock.pass_time(seconds, lambda timeout: self.wait_idle(timeout, waits=False))
 
     # -- background work
 
@@ -160,24 +171,25 @@ class World:
 
         threading.Thread(target=run, name=name, daemon=True).start()
 
-    def busy(self) -> list[str]:
-        """What is under way now, in words. Empty when the world is at rest."""
+    def busy(self, waits: bool = True) -> list[str]:
+        """What is under way now, in words, short waits for the clock included if `waits`. Empty at rest."""
         with self._settled:
             under_way = [f"{name} ({count})" for name, count in self._pending.items() if count]
-        for check in self.busy_checks:
+        for check in [*self.busy_checks, *(self.waiting_checks if waits else ())]:
             under_way += check()
         return under_way
 
-    def wait_idle(self, timeout: float = 60.0) -> None:
+    def wait_idle(self, timeout: float = 60.0, *, waits: bool = True) -> None:
         """Wait until nothing is under way.
 
         Work moves between queues, executions and threads, so the world counts as at rest only when it looked so
-        several times in a row. Raises TimeoutError that names what still runs.
+        several times in a row. With `waits` false, what only waits for the clock is left waiting. Raises TimeoutError
+        that names what still runs.
         """
         deadline = time.monotonic() + timeout
         quiet = 0
         while quiet < 4:
-            under_way = self.busy()
+            under_way = self.busy(waits)
             quiet = 0 if under_way else quiet + 1
             if under_way and time.monotonic() >= deadline:
                 raise TimeoutError(f"after {timeout:g} s still under way: {', '.join(sorted(under_way))}")
@@ -301,6 +313,7 @@ class World:
         with ExitStack() as closing:  # all are called, in reverse, even if one of them fails
             if self._temporary:
                 closing.callback(self._temporary.cleanup)
+            closing.callback(self.clock.stop)
             for close in self.on_stop:
                 closing.callback(close)
 

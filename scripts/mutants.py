@@ -152,7 +152,7 @@ def _spread(first: list[Mutant], rest: list[Mutant], count: int) -> list[Mutant]
     return [pool[(2 * n + 1) * len(pool) // (2 * count)] for n in range(count)]
 
 
-# -- which tests run what ------------------------------------------------------------------------------------------------
+# -- which tests run what -------------------------------------------------------------------------------
 
 
 def recorded(jobs: int) -> dict[str, dict]:
@@ -211,7 +211,7 @@ def _pytest(path: Path) -> int:
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", str(path)]))
 
 
-# -- trying them -----------------------------------------------------------------------------------------------------------
+# -- trying them -------------------------------------------------------------------------------
 
 
 class _Loosened(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -77,7 +77,7 @@ class Deliverer:
         self.alarms = Alarms(world, name)
         self._retries: dict[int, datetime] = {}
         self._guard = threading.Lock()
-        world.busy_checks.append(self._busy)
+        world.waiting_checks.append(self._busy)
 
     def deliver(
         self,

@@ -13,8 +13,9 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -77,6 +78,8 @@ class EventSources:
         self.world = world
         self._mappings: dict[str, Mapping] = {}
         world.busy_checks.append(self._busy)
+        world.waiting_checks.append(self._waiting)
+        world.clock.moments.append(self._next_message)
         world.on_stop.append(self._stop)
 
     @property
@@ -263,12 +266,30 @@ class EventSources:
             mapping.stopped.set()
 
     def _busy(self) -> list[str]:
-        waiting = []
+        return self._described(lambda message: message.visible and not message.delayed)
+
+    def _waiting(self) -> list[str]:
+        return self._described(lambda message: not message.visible or message.delayed)
+
+    def _described(self, which: Callable[[Any], bool]) -> list[str]:
+        described = []
         for mapping in list(self._mappings.values()):
-            count = len(self._messages(mapping)) if mapping.enabled else 0
+            count = sum(map(which, self._messages(mapping))) if mapping.enabled else 0
             if count:
-                waiting.append(f"queue {mapping.queue_name} ({count} messages; {mapping.result})")
-        return waiting
+                described.append(f"queue {mapping.queue_name} ({count} messages; {mapping.result})")
+        return described
+
+    def _next_message(self) -> datetime | None:
+        """When a message is next seen again, or first."""
+        moments = [
+            max(message.visible_at, message.delayed_until)
+            for mapping in list(self._mappings.values())
+            if mapping.enabled
+            for message in self._messages(mapping)
+            if not message.visible or message.delayed
+        ]
+        # moto: visible only after that millisecond
+        return datetime.fromtimestamp((min(moments) + 1) / 1000, UTC) if moments else None
 
     def _messages(self, mapping: Mapping) -> list[Any]:
         """The queue's messages, those in flight included, as moto keeps them."""

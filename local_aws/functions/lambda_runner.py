@@ -124,4 +124,4 @@ class Runner:
     def _start(self, launch: Launch) -> Sandbox:
         executable = lambda_sandbox.interpreter(launch.python, self.world.state_dir)
         credentials = identity.assume_as_service(self.world, launch.role, launch.name, PRINCIPAL, launch.function_arn)
-        return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now())
+        return Sandbox(launch, executable, self.world.endpoint, credentials, self.world.now(), self.world.clock.file)

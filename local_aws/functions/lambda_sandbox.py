@@ -1,6 +1,6 @@
 """Processes in which functions run: AWS's own runtime client, one process and one Runtime API listener per sandbox.
 
-`python -m awslambdaric <handler>` asks the listener for the next invocation and posts what became of it, exactly as on
+`awslambdaric` (by way of `clocked.py`) asks the listener for the next invocation and posts what became of it, as on
 AWS. The process sees the code, the packages that the Lambda runtime has, and Lambda's environment; nothing else.
 Source: Lambda developer guide, "Using the Lambda runtime API", "Lambda execution environment lifecycle".
 """
@@ -37,6 +37,9 @@ RUNTIME_PACKAGES = (
     "snapshot_restore_py.py", "runtime_client.*",
 )  # fmt: skip
 """What the Lambda runtime for Python brings: the SDK with its dependencies, and the runtime client with its own."""
+CLOCK_PACKAGES = ("time_machine", "_time_machine.*")
+"""What moves the clock of a process. Kept apart, where the code of functions does not find it."""
+CLOCKED = Path(__file__).with_name("clocked.py")
 INIT_SECONDS = 30.0
 """How long a process may take to import its handler. AWS allows 10 s; this machine's cores are shared."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
@@ -115,11 +118,19 @@ def _runtime_environment(version: str, state_dir: Path) -> Path:
         venv.EnvBuilder(symlinks=True).create(making)
         packages = making / "lib" / f"python{version}" / "site-packages"
         installed = Path(sysconfig.get_path("purelib"))
-        for pattern in RUNTIME_PACKAGES:
-            for source in installed.glob(pattern):
-                (packages / source.name).symlink_to(source)
+        clock = making / "clock"
+        clock.mkdir()
+        for folder, patterns in ((packages, RUNTIME_PACKAGES), (clock, CLOCK_PACKAGES)):
+            for pattern in patterns:
+                for source in installed.glob(pattern):
+                    (folder / source.name).symlink_to(source)
         making.rename(place)
     return place / "bin" / "python"
+
+
+def _clock_packages(executable: Path) -> str:
+    """The folder with CLOCK_PACKAGES: beside the interpreter's own; an interpreter found elsewhere has its own."""
+    return str(executable.parent.parent / "clock")
 
 
 # -- the Runtime API -----------------------------------------------------------------------------------------------
@@ -197,7 +208,15 @@ class _Route(BaseHTTPRequestHandler):
 class Sandbox:
     """One process of one function. Takes one invocation at a time."""
 
-    def __init__(self, launch: Launch, executable: Path, endpoint: str, credentials: Any, started: Any) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        executable: Path,
+        endpoint: str,
+        credentials: Any,
+        started: Any,
+        clock_file: Path,
+    ) -> None:
         self.launch = launch
         self.started = started
         """The world's time at which it was started: its credentials age."""
@@ -215,7 +234,7 @@ class Sandbox:
         self._api.sandbox = self
         threading.Thread(target=self._api.serve_forever, args=(0.5,), name="runtime-api", daemon=True).start()
         self._process = subprocess.Popen(
-            [str(executable), "-m", "awslambdaric", launch.handler],
+            [str(executable), "-P", str(CLOCKED), str(clock_file), _clock_packages(executable), launch.handler],
             cwd=launch.code,
             env=self._environment(endpoint, credentials),
             stdin=subprocess.DEVNULL,

@@ -83,15 +83,22 @@ class Execution:
     run: Run | None = None
     waiting: int = 0
     """Long waits and task tokens that it waits for now."""
+    pausing: int = 0
+    """Short waits under way now."""
     working: int = 0
-    """Task calls and short waits under way now."""
+    """Task calls under way now."""
     task: asyncio.Task | None = None
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def parked(self) -> bool:
         """Is all that it does to wait for something far off?"""
-        return self.status == "RUNNING" and self.waiting > 0 and self.working == 0
+        return self.resting and self.pausing == 0
+
+    @property
+    def resting(self) -> bool:
+        """Is all that it does to wait for the clock or for somebody, however short?"""
+        return self.status == "RUNNING" and self.waiting + self.pausing > 0 and self.working == 0
 
 
 class TaskToken:
@@ -166,9 +173,14 @@ class Executions:
         return self._on_loop(self._answer(token, answer)).result()
 
     def busy(self) -> list[str]:
-        """Executions under way, parked ones left out, for World.wait_idle."""
-        active = [each for each in list(self.by_arn.values()) if each.status == "RUNNING" and not each.parked]
+        """Executions under way, those that only wait left out, for World.busy_checks."""
+        active = [each for each in list(self.by_arn.values()) if each.status == "RUNNING" and not each.resting]
         return [f"execution {each.machine.name}:{each.name}" for each in active]
+
+    def waiting(self) -> list[str]:
+        """Executions that go on after a short wait, for World.waiting_checks."""
+        soon = [each for each in list(self.by_arn.values()) if each.resting and not each.parked]
+        return [f"execution {each.machine.name}:{each.name} (waits)" for each in soon]
 
     def _on_loop(self, work: Coroutine[Any, Any, Any]) -> Future:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -268,7 +280,7 @@ class Executions:
             return self._append(execution, kind, previous, details)
 
         async def sleep(seconds: float) -> None:
-            with _counted(execution, "waiting" if seconds > LONG_WAIT else "working"):
+            with _counted(execution, "waiting" if seconds > LONG_WAIT else "pausing"):
                 await self._sleep(seconds)
 
         async def call(task: TaskCall) -> Any:

@@ -51,6 +51,7 @@ class StepFunctions:
         self._machines: dict[str, Stored] = {}
         self._executions = Executions(world, self._changed)
         world.busy_checks.append(self._executions.busy)
+        world.waiting_checks.append(self._executions.waiting)
 
     # -- for other engines and the admin API
 
