@@ -171,7 +171,7 @@ class Access:
                 return Held(everything, everything)
             return covering((principal, group_of(account)), catalog)
         regranted = covering((principal, group_of(account)), account)
-        return covering((principal,), catalog) | regranted.within(covering((account,), catalog))
+        return covering((principal, group_of(account)), catalog) | regranted.within(covering((account,), catalog))
 
     def tag(self, principal: str, catalog: str, key: str, value: str) -> Held:
         """Permissions on one value of an LF-Tag, given folded.
@@ -226,8 +226,9 @@ class Access:
     def _shared_database(self, principal: str, database: Database) -> Held:
         account = account_of(principal)
         held = Held()
-        if self._shared(database.catalog, "database", principal):
-            held |= self._database_grants((principal,), database, database.catalog)
+        for grantee in (principal, group_of(account)):
+            if self._shared(database.catalog, "database", grantee):
+                held |= self._database_grants((grantee,), database, database.catalog)
         limit = self.account_database(account, database)
         held |= self._database_grants((principal, group_of(account)), database, account).within(limit)
         return held | Held(DESCRIBE).within(limit) if self._sees_all(principal) else held
@@ -273,8 +274,9 @@ class Access:
     def _shared_table(self, principal: str, table: Table) -> TableAccess:
         account = account_of(principal)
         access = TableAccess()
-        if self._shared(table.catalog, "table", principal):
-            access |= self._table_grants((principal,), table, table.catalog)
+        for grantee in (principal, group_of(account)):
+            if self._shared(table.catalog, "table", grantee):
+                access |= self._table_grants((grantee,), table, table.catalog)
         limit = self.account_table(account, table)
         access |= self._table_grants((principal, group_of(account)), table, account).within(limit)
         return access | _described(table).within(limit) if self._sees_all(principal) else access

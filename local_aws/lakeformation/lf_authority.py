@@ -85,7 +85,7 @@ class Authority:
         if caller.account == resource.catalog:
             self._check_owner(caller, resource, permissions | grantable)
             if principal != IAM_ALLOWED and account_of(principal) != resource.catalog:
-                self._sharing.check_external(principal, resource, permissions, grantable)
+                self._sharing.check_external(caller, principal, resource, permissions, grantable)
         else:
             self._check_regrant(caller, principal, resource, permissions | grantable)
         self._check_combination(principal, resource, permissions, caller.account)

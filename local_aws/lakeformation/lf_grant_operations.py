@@ -121,6 +121,9 @@ class GrantOperations:
             raise invalid("Permissions must not be empty")
         for resource in resources:
             self._authority.check_revoke(caller, resource, permissions | grantable)
+        catalog = resources[0].catalog
+        if self._crosses(caller, catalog, principal):
+            self._sharing.check_unshare(caller, catalog, principal)
         self._grants.remove(
             principal,
             resources,
@@ -130,7 +133,7 @@ class GrantOperations:
             by=caller.principal,
             now=self._world.now(),
         )
-        self._share(caller, resources[0].catalog, principal)
+        self._share(caller, catalog, principal)
         return {}
 
     def batch(self, caller: Any, catalog_id: str | None, entries: list[dict], apply: Any) -> dict:
@@ -165,8 +168,12 @@ class GrantOperations:
 
     def _share(self, caller: Any, catalog: str, principal: str) -> None:
         """After a change by the owner of a grant to another account: let the RAM shares follow."""
-        if caller.account == catalog and principal != IAM_ALLOWED and account_of(principal) != catalog:
+        if self._crosses(caller, catalog, principal):
             self._sharing.reconcile(catalog, principal)
+
+    def _crosses(self, caller: Any, catalog: str, principal: str) -> bool:
+        """Whether this is the owner's own grant to another account."""
+        return caller.account == catalog and principal != IAM_ALLOWED and account_of(principal) != catalog
 
     # -- listing ------------------------------------------------------------------------------------------------------
 
@@ -215,7 +222,7 @@ class GrantOperations:
         own = {caller.principal, group_of(account)}
         if account != catalog:
             regranted = [g for g in grants if g.grantor == account and (admin or g.principal in own)]
-            reached = {name for name in (account, caller.principal) if self._reached(catalog, name)}
+            reached = {name for name in (account, group_of(account), caller.principal) if self._reached(catalog, name)}
             to_us = reached if admin else reached & own
             return regranted + [g for g in grants if g.grantor == catalog and g.principal in to_us]
         local = [grant for grant in grants if grant.grantor == catalog]

@@ -1,7 +1,12 @@
 """Sharing across accounts: what may be granted to another account, and the RAM shares that carry it.
 
 Sources: the Lake Formation developer guide ("Cross-account data sharing best practices and considerations",
-"Prerequisites", "Updating cross-account data sharing version settings", "Granting permissions on LF-Tags").
+"Prerequisites", "Updating cross-account data sharing version settings", "Granting permissions on LF-Tags", "Granting
+data location permissions (external account)").
+
+Lake Formation makes its shares as the granting caller. Choices where the guide is silent: a grant that makes a share
+needs `ram:CreateResourceShare`, one that finds a share `ram:AssociateResourceShare`, and revoking
+`ram:DisassociateResourceShare`; a grant to the IAMPrincipals of another account is shared with that account.
 """
 
 from __future__ import annotations
@@ -9,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from local_aws.access import authorization
+from local_aws.access.need import Need
 from local_aws.lakeformation.lf_grants import GrantStore
 from local_aws.lakeformation.lf_model import (
     IAM_ALLOWED,
@@ -22,11 +29,13 @@ from local_aws.lakeformation.lf_model import (
     TagResource,
     account_of,
     denied,
+    group_of,
     invalid,
     is_account,
     refused,
 )
 from local_aws.lakeformation.lf_settings import Settings
+from local_aws.lakeformation.ram import RESOURCE_TYPES
 
 ILLEGAL_COMBINATION = "Insufficient Lake Formation permissions: Illegal combination"
 
@@ -49,19 +58,18 @@ class Sharing:
     # -- what an owner may grant to another account ----------------------------------------------------------------
 
     def check_external(
-        self, principal: str, resource: Resource, permissions: frozenset[str], grantable: frozenset[str]
+        self, caller: Any, principal: str, resource: Resource, permissions: frozenset[str], grantable: frozenset[str]
     ) -> None:
-        """Check a grant by the owner of `resource` to another account or a principal of one.
+        """Check a grant by the owner of `resource` to another account or principals of one.
 
         Raises InvalidInputException for what AWS does not let cross accounts, AccessDeniedException "Illegal
-        combination" while IAM_ALLOWED_PRINCIPALS has access to the resource.
+        combination" while IAM_ALLOWED_PRINCIPALS has access to the resource, or for a caller whom IAM does not let
+        share it through RAM.
         """
         owner, recipient = resource.catalog, account_of(principal)
         version = self._settings(owner).version
         if isinstance(resource, CatalogResource):
             raise invalid("permissions on a catalogue cannot be granted to another account")
-        if principal.endswith(":IAMPrincipals"):
-            raise invalid("IAMPrincipals of another account cannot be granted permissions: grant them to the account")
         if not is_account(principal):
             self._check_direct(resource, grantable, version)
         on_database = isinstance(resource, DatabaseResource) or getattr(resource, "kind", None) == "DATABASE"
@@ -73,17 +81,34 @@ class Sharing:
             self._refuse_old_version(recipient)
         if self._iam_allowed_on(resource):
             raise denied(f"{ILLEGAL_COMBINATION}: revoke all permissions of {IAM_ALLOWED} on the resource first")
+        if _named(resource):
+            self._check_may_share(caller, owner, principal)
+
+    def check_unshare(self, caller: Any, owner: str, principal: str) -> None:
+        """Check that IAM lets the owner's caller take from a share. AccessDeniedException."""
+        for share in self._world.engines["ram"].live(owner, recipient_of(principal)):
+            self._check_ram(caller, "DisassociateResourceShare", share.arn, {"ram:ResourceShareName": share.name})
+
+    def _check_may_share(self, caller: Any, owner: str, principal: str) -> None:
+        shares = self._world.engines["ram"].live(owner, recipient_of(principal))
+        for share in shares:
+            self._check_ram(caller, "AssociateResourceShare", share.arn, {"ram:ResourceShareName": share.name})
+        for kind in RESOURCE_TYPES.keys() - {share.kind for share in shares}:
+            self._check_ram(caller, "CreateResourceShare", "*", {"ram:RequestedResourceType": RESOURCE_TYPES[kind]})
+
+    def _check_ram(self, caller: Any, operation: str, resource: str, keys: dict[str, str]) -> None:
+        authorization.authorize(self._world, caller, "ram", [Need(f"ram:{operation}", resource, keys)])
 
     @staticmethod
     def _check_direct(resource: Resource, grantable: frozenset[str], version: int) -> None:
-        """A grant straight to an IAM principal of another account."""
+        """A grant straight to IAM principals of another account."""
         if version < 3:
             raise invalid(
-                "Invalid cross account grant request: granting to an IAM principal of another account needs "
+                "Invalid cross account grant request: granting to IAM principals of another account needs "
                 "CROSS_ACCOUNT_VERSION 3 or higher"
             )
         if grantable:
-            raise invalid("the grant option cannot be given to an IAM principal of another account")
+            raise invalid("the grant option cannot be given to IAM principals of another account")
         if isinstance(resource, TagResource):
             raise invalid("across accounts LF-Tags are granted to accounts, not to their IAM principals")
 
@@ -114,37 +139,61 @@ class Sharing:
     # -- RAM shares ------------------------------------------------------------------------------------------------
 
     def shared(self, owner: str, kind: str, recipient: str) -> bool:
-        """Whether a share of `owner`'s `database`s or `table`s has reached an account, or a principal granted to
+        """Whether a share of `owner`'s `database`s or `table`s has reached an account, or principals granted to
         directly."""
-        return self._world.engines["ram"].reaches(owner, kind, recipient)
+        return self._world.engines["ram"].reaches(owner, kind, recipient_of(recipient))
 
     def shares(self, owner: str, recipient: str) -> list[str]:
         """The ARNs of the live shares that carry an owner's grants to a recipient."""
-        return self._world.engines["ram"].share_arns(owner, recipient)
+        return [share.arn for share in self._world.engines["ram"].live(owner, recipient_of(recipient))]
 
-    def reconcile(self, owner: str, recipient: str) -> None:
-        """Make the RAM shares fit the owner's grants to an account or external principal.
+    def reconcile(self, owner: str, principal: str) -> None:
+        """Make the RAM shares fit the owner's grants to an account or external principals.
 
-        Two shares a recipient, one for databases and one for tables, made with the first grant; a share that was
-        rejected, expired or blocked is made anew. With no grant left they are deleted. Named grants below version 5
-        share what they name, LF-Tag policies and version 5 share by wildcard.
+        Databases and tables are shared apart, from the first grant on; a share that was rejected, expired or blocked is
+        made anew. With no grant left they are deleted. Named grants below version 5 share what they name, LF-Tag
+        policies and version 5 share by wildcard. What was deleted before its grants were revoked stays shared: an
+        orphan.
         """
-        region, databases, tables = self._world.region, set(), set()
-        prefix = f"arn:aws:glue:{region}:{owner}"
-        version = self._settings(owner).version
-        for grant in self._grants.of(owner, (recipient,), owner):
-            match grant.resource:
-                case TagResource() | LocationResource() | CatalogResource():
-                    continue
-                case PolicyResource():
-                    names = ("*", "*")
-                case DatabaseResource(_, name):
-                    names = (name, "*")
-                case TableResource(_, database, name) | ColumnsResource(_, database, name):
-                    names = (database, name or "*")
-            database, table = ("*", "*") if version == 5 else names
-            databases.add(f"{prefix}:database/{database}")
-            tables.add(f"{prefix}:table/{database}/{table}")
+        recipient, version = recipient_of(principal), self._settings(owner).version
+        ram = self._world.engines["ram"]
+        wanted = {"database": set(), "table": set()}
+        for share in ram.live(owner, recipient):
+            wanted[share.kind] |= {arn for arn in share.resources if self._is_orphan(arn)}
+        grantees = (recipient, group_of(recipient)) if is_account(recipient) else (recipient,)
+        for grant in self._grants.of(owner, grantees, owner):
+            if named := _named(grant.resource):
+                database, table = ("*", "*") if version == 5 else named
+                wanted["database"].add(self._arn(owner, f"database/{database}"))
+                wanted["table"].add(self._arn(owner, f"table/{database}/{table}"))
         allowed = self._world.engines["glue"].policies.admits_ram(owner)
-        for kind, arns in (("database", databases), ("table", tables)):
-            self._world.engines["ram"].reconcile(owner, recipient, kind, sorted(arns), version, allowed)
+        for kind, arns in wanted.items():
+            ram.reconcile(owner, recipient, kind, sorted(arns), version, allowed)
+
+    def _arn(self, owner: str, resource: str) -> str:
+        return f"arn:aws:glue:{self._world.region}:{owner}:{resource}"
+
+    def _is_orphan(self, arn: str) -> bool:
+        """Whether a shared database or table is not there any more."""
+        owner, (kind, database, *table) = arn.split(":")[4], arn.split(":")[5].split("/")
+        if database == "*":
+            return False
+        found = self._find(owner, database)
+        return found is None or (kind == "table" and table != ["*"] and table[0] not in found.tables)
+
+
+def recipient_of(principal: str) -> str:
+    """Whom RAM shares with for a grant: the principal itself, or the account for the group of its IAM principals."""
+    return account_of(principal) if principal == group_of(account_of(principal)) else principal
+
+
+def _named(resource: Resource) -> tuple[str, str] | None:
+    """The database and the table that a grant shares, `*` for all; None for what RAM does not share."""
+    match resource:
+        case PolicyResource():
+            return "*", "*"
+        case DatabaseResource(_, name):
+            return name, "*"
+        case TableResource(_, database, name) | ColumnsResource(_, database, name):
+            return database, name or "*"
+    return None

@@ -2,18 +2,23 @@
 
 Lake Formation makes the shares (lf_sharing.py); accounts read, accept and reject them here. Shares of one's own making
 are not built. Sources: the RAM user guide ("Enable resource sharing within AWS Organizations"), the Lake Formation
-developer guide ("Accepting a resource share invitation"), and the service model.
+developer guide ("Accepting a resource share invitation", "Updating cross-account data sharing version settings"), and
+the service model.
+
+Choices where they are silent: one accepted share of a kind lets through all that its owner granted to the recipient of
+that kind; a share that was rejected, expired or blocked stays as it is, and the next grant makes another.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from local_aws.lakeformation.lf_locking import serialized
-from local_aws.lakeformation.lf_model import account_of, is_account
+from local_aws.lakeformation.lf_model import account_of, is_account, refused
 from local_aws.lakeformation.lf_paging import page, with_token
 from local_aws.wire import AwsError
 
@@ -70,21 +75,26 @@ class Ram:
     def reconcile(
         self, owner: str, principal: str, kind: str, resources: list[str], version: int, allowed: bool
     ) -> None:
-        """Make a live share of `kind` (`database`, `table`) hold exactly `resources`; delete it when there are none.
+        """Make the live shares of `kind` (`database`, `table`) hold exactly `resources`; delete those that hold none.
 
-        `allowed`: no resource policy of the owner's catalogue keeps RAM from sharing. Within one organization that has
-        RAM sharing enabled a new share is associated at once, otherwise the recipient is invited.
+        Version 1 makes a share for each resource, later versions put all into one. `allowed`: no resource policy of
+        the owner's catalogue keeps RAM from sharing. Within one organization that has RAM sharing enabled a new share
+        is associated at once, otherwise the recipient is invited.
         """
-        live = [share for share in self._shares if self._carries(share, owner, principal, kind)]
-        if not resources:
-            for share in live:
-                share.deleted, share.status, share.updated = True, "DISASSOCIATED", self.world.now()
-            return
-        share = live[0] if live else self._create(owner, principal, kind, version, allowed)
         now = self.world.now()
-        if share.resources.keys() != set(resources):
-            share.resources = {arn: share.resources.get(arn, now) for arn in resources}
-            share.updated = now
+        live = [share for share in self._shares if self._carries(share, owner, principal, kind)]
+        for share in live:
+            kept = {arn: since for arn, since in share.resources.items() if arn in resources}
+            if kept != share.resources:
+                share.resources, share.updated = kept, now
+        missing = [arn for arn in resources if not any(arn in share.resources for share in live)]
+        for arn in missing:
+            if version == 1 or not live:
+                live.append(self._create(owner, principal, kind, version, allowed))
+            live[-1].resources[arn] = live[-1].updated = now
+        for share in live:
+            if not share.resources:
+                share.deleted, share.status, share.updated = True, "DISASSOCIATED", now
 
     def reaches(self, owner: str, kind: str, principal: str) -> bool:
         """Whether an owner's share of `kind` is associated with an account id or an IAM ARN."""
@@ -92,9 +102,9 @@ class Ram:
             self._carries(share, owner, principal, kind) and share.status == "ASSOCIATED" for share in self._shares
         )
 
-    def share_arns(self, owner: str, principal: str) -> list[str]:
-        """The ARNs of the live shares from an owner to a principal."""
-        return [s.arn for kind in RESOURCE_TYPES for s in self._shares if self._carries(s, owner, principal, kind)]
+    def live(self, owner: str, principal: str) -> list[Share]:
+        """The live shares from an owner to a principal, those of databases first."""
+        return [s for kind in RESOURCE_TYPES for s in self._shares if self._carries(s, owner, principal, kind)]
 
     def has_shares(self, owner: str) -> bool:
         """Whether an owner's grants are shared through RAM now."""
@@ -147,12 +157,12 @@ class Ram:
     def GetResourceShareInvitations(self, caller: Any, **params: Any) -> dict:
         """The invitations that the caller's account received and whose share still exists."""
         invitations = [i for i in self._invitations if i.receiver == caller.account and not i.share.deleted]
-        if arns := params.get("resourceShareInvitationArns"):
+        if arns := _arns(params, "resourceShareInvitationArns"):
             invitations = [i for i in invitations if i.arn in arns]
             missing = set(arns) - {i.arn for i in invitations}
             if missing:
                 raise _no_invitation(sorted(missing)[0])
-        if arns := params.get("resourceShareArns"):
+        if arns := _arns(params, "resourceShareArns"):
             invitations = [i for i in invitations if i.share.arn in arns]
         shown, following = _page(invitations, params)
         answer = {"resourceShareInvitations": [self._invitation_to_api(i) for i in shown]}
@@ -167,7 +177,7 @@ class Ram:
         return self._answer(caller, params, "REJECTED", "DISASSOCIATED")
 
     def _answer(self, caller: Any, params: dict, answer: str, status: str) -> dict:
-        arn = params["resourceShareInvitationArn"]
+        (arn,) = _arns(params, "resourceShareInvitationArn")
         mine = (i for i in self._invitations if i.arn == arn and i.receiver == caller.account and not i.share.deleted)
         invitation = next(mine, None)
         if invitation is None:
@@ -205,7 +215,7 @@ class Ram:
     def GetResourceShares(self, caller: Any, **params: Any) -> dict:
         """Shares that the account owns (SELF, deleted ones too) or that reached it (OTHER-ACCOUNTS)."""
         shares = self._seen(caller, params)
-        if arns := params.get("resourceShareArns"):
+        if arns := _arns(params, "resourceShareArns"):
             shares = [share for share in shares if share.arn in arns]
             if len(shares) < len(set(arns)):
                 raise AwsError("UnknownResourceException", "a resource share does not exist or is not visible")
@@ -221,7 +231,7 @@ class Ram:
         kind_of = {name: kind for kind, name in RESOURCE_TYPES.items()}
         wanted = params.get("resourceType")
         if wanted and wanted not in kind_of:
-            raise AwsError("InvalidResourceTypeException", f"resource type {wanted} is not built here")
+            raise AwsError("InvalidResourceTypeException", f"{wanted}: shares here hold {' and '.join(kind_of)}")
         items = []
         for share in self._seen(caller, params):
             fits_type = not wanted or share.kind == kind_of[wanted]
@@ -270,11 +280,14 @@ class Ram:
     def GetResourceShareAssociations(self, caller: Any, **params: Any) -> dict:
         """Resource or principal associations of the shares that the account owns."""
         kind = params["associationType"]
-        if kind not in ("PRINCIPAL", "RESOURCE"):
-            raise AwsError("InvalidParameterException", f"associationType {kind} is not built here")
+        if kind == "SOURCE":
+            raise refused("associations of type SOURCE are not built here")
+        if ("resourceArn" if kind == "PRINCIPAL" else "principal") in params:
+            raise AwsError("InvalidParameterException", f"resourceArn and principal: not with associationType {kind}")
         items = []
         for share in self._shares:
-            if share.owner != caller.account or share.arn not in params.get("resourceShareArns", [share.arn]):
+            wanted = share.arn in params.get("resourceShareArns", [share.arn])
+            if share.owner != caller.account or not wanted:
                 continue
             entities = {share.principal: share.created} if kind == "PRINCIPAL" else share.resources
             chosen = params.get("principal" if kind == "PRINCIPAL" else "resourceArn")
@@ -317,8 +330,6 @@ class Ram:
         """The shares of the account itself or those that other accounts' owners have associated with it."""
         if params["resourceOwner"] == "SELF":
             return [share for share in self._shares if share.owner == caller.account]
-        if params["resourceOwner"] != "OTHER-ACCOUNTS":
-            raise AwsError("InvalidParameterException", f"resourceOwner {params['resourceOwner']}")
         return [
             share
             for share in self._shares
@@ -327,7 +338,17 @@ class Ram:
 
 
 def _page(items: list, params: dict) -> tuple[list, str | None]:
-    return page(items, params.get("nextToken"), params.get("maxResults"), PAGE, "InvalidParameterException")
+    return page(items, params.get("nextToken"), params.get("maxResults"), PAGE, "InvalidNextTokenException")
+
+
+def _arns(params: dict, name: str) -> list[str]:
+    """The ARNs of RAM in a parameter, of one or of many. MalformedArnException."""
+    given = params.get(name) or []
+    arns = [given] if isinstance(given, str) else given
+    for arn in arns:
+        if not re.fullmatch(r"arn:aws:ram:[\w-]+:\d{12}:[\w-]+/[\w-]+", arn):
+            raise AwsError("MalformedArnException", f"{arn} is no ARN of a resource share or invitation")
+    return arns
 
 
 def _no_invitation(arn: str) -> AwsError:

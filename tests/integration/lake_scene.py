@@ -29,6 +29,7 @@ from local_aws.world import World
 _accounts = itertools.count(510_000_000_000)
 _models = botocore.session.Session()
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
+EVERYTHING = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 IAM_ONLY = [{"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}]
 
 
@@ -70,6 +71,7 @@ class Lake:
             tags=[],
             max_session_duration="3600",
         )
+        iam_backends[account]["aws"].put_role_policy(name, "everything", EVERYTHING)
         return role.arn
 
     def bucket(self, account: str) -> str:

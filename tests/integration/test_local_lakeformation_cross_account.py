@@ -335,8 +335,6 @@ def test_what_never_crosses_accounts(lake):
     ):
         with refused_with("InvalidInputException"):
             lake.grant(mesh.owner, mesh.consumer, resource, permission)
-    with refused_with("InvalidInputException"):
-        lake.grant(mesh.owner, f"{mesh.consumer}:IAMPrincipals", on_table("sales", "orders"), "SELECT")
     lake.grant(mesh.owner, mesh.consumer, on_table("sales", "orders"), "DROP")
 
 
