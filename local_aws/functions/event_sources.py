@@ -266,12 +266,12 @@ class EventSources:
             mapping.stopped.set()
 
     def _busy(self) -> list[str]:
-        return self._described(lambda message: message.visible and not message.delayed)
+        return self._queues_with(lambda message: message.visible and not message.delayed)
 
     def _waiting(self) -> list[str]:
-        return self._described(lambda message: not message.visible or message.delayed)
+        return self._queues_with(lambda message: not message.visible or message.delayed)
 
-    def _described(self, which: Callable[[Any], bool]) -> list[str]:
+    def _queues_with(self, which: Callable[[Any], bool]) -> list[str]:
         described = []
         for mapping in list(self._mappings.values()):
             count = sum(map(which, self._messages(mapping))) if mapping.enabled else 0
