@@ -24,6 +24,8 @@ from local_aws.clock import Clock
 
 log = logging.getLogger("local_aws")
 
+LOOK_EVERY = 0.01
+"""Seconds between looks at whether something is under way."""
 KEPT_RECORDS = 100_000
 """Calls and activity lines kept; the older half is dropped beyond that."""
 
@@ -194,7 +196,7 @@ class World:
             if under_way and time.monotonic() >= deadline:
                 raise TimeoutError(f"after {timeout:g} s still under way: {', '.join(sorted(under_way))}")
             with self._settled:
-                self._settled.wait(0.02)
+                self._settled.wait(LOOK_EVERY)
 
     # -- what happened
 

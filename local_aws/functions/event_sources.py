@@ -54,6 +54,8 @@ class Mapping:
     modified: datetime
     tags: dict[str, str]
     result: str = "No records processed"
+    taking: bool = False
+    """Whether messages are being taken for an invocation: out of sight already, and with nobody yet."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -266,7 +268,8 @@ class EventSources:
             mapping.stopped.set()
 
     def _busy(self) -> list[str]:
-        return self._queues_with(lambda message: message.visible and not message.delayed)
+        taking = [f"queue {each.queue_name} (taking)" for each in list(self._mappings.values()) if each.taking]
+        return taking + self._queues_with(lambda message: message.visible and not message.delayed)
 
     def _waiting(self) -> list[str]:
         return self._queues_with(lambda message: not message.visible or message.delayed)
@@ -308,15 +311,18 @@ class EventSources:
                 continue
             if not slots.acquire(timeout=LOOK_SECONDS):
                 continue
+            mapping.taking = True
             try:
                 batch = self._take_batch(mapping)
+                if batch:
+                    self.world.submit(self._deliver, mapping, batch, slots)
+                else:
+                    slots.release()
             except (ClientError, AwsError) as error:
-                self._problem(mapping, f"PROBLEM: {error}")
-                batch = []
-            if batch:
-                self.world.submit(self._deliver, mapping, batch, slots)
-            else:
                 slots.release()
+                self._problem(mapping, f"PROBLEM: {error}")
+            finally:
+                mapping.taking = False
 
     def _take_batch(self, mapping: Mapping) -> list[dict[str, Any]]:
         """Messages for one invocation: until the batch is full, or its window over since the first of them."""
