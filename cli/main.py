@@ -48,6 +48,21 @@ def local_status(port: Port = local.DEFAULT_PORT) -> None:
         print(line)
 
 
+@local_app.command("coverage")
+def local_coverage_of(
+    service: Annotated[str | None, typer.Argument(help="A service, for all its details.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """Say what the local AWS does, and how faithfully. Nothing needs to be running."""
+    from cli import local_coverage  # what it imports takes longer than the other commands run
+
+    if json:
+        print(json_module.dumps(local_coverage.coverage(), indent=2))
+        return
+    for line in local_coverage.lines(service):
+        print(line)
+
+
 @clock_app.callback(invoke_without_command=True)
 def local_clock(context: typer.Context, port: Port = local.DEFAULT_PORT) -> None:
     """Say what time it is there, and when something is due next."""

@@ -2,31 +2,34 @@
 
 One YAML file per service, named as botocore names it; a long one may go on in `<service>-<part>.yaml`:
 
+    faithful: exact                              # of entries that do not say; exact if left out
     operations:
-      PutItem: [TableName, Item, ReturnValues]     # a bare parameter allows all that is nested below it
+      PutItem: [TableName, Item, ReturnValues]   # a bare parameter allows all that is nested below it
       CreateTable:
         - TableName
-        - KeySchema.AttributeName                  # dotted: only these, through lists and structures alike
-      ListTables: []                               # no parameter at all
+        - KeySchema.AttributeName                # dotted: only these, through lists and structures alike
+        - Tags: kept
+      PutDashboard:
+        faithful: kept                           # the operation as a whole
+        parameters: [DashboardName, DashboardBody]
+      ListTables: []                             # no parameter at all
 
-A service's list may be split: `glue.yaml` and `glue-*.yaml` both belong to glue.
+How faithful something is: `exact` does what AWS documents, `kept` is stored and returned while nothing acts on it, and
+`partly: <words>` does what is documented but for what the words say. `tagmesh local coverage` prints it.
 
-An operation or a parameter that is not listed is refused with `LocalAwsNotSupported`. An entry arrives with a
-test.
-`cloudformation.yaml` has `resources` besides: resource type -> list of (dotted) properties.
+An operation or a parameter that is not listed is refused with `LocalAwsNotSupported`. An entry arrives with a test
+that uses it: `scripts/check_allowed.py`. `cloudformation.yaml` has `resources` besides: resource type -> list of
+(dotted) properties, or `faithful` and `properties`.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from local_aws.allowed import entries, seen
 from local_aws.wire import AwsError
 
-FOLDER = Path(__file__).parent
 REFUSED = "LocalAwsNotSupported"
 
 Tree = dict[str, Any]
@@ -50,32 +53,13 @@ def tree(paths: list[str]) -> Tree:
 
 
 @cache
-def _files() -> dict[str, list[Path]]:
-    """Service -> its files."""
-    stems = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
-    files: dict[str, list[Path]] = {}
-    for stem, path in stems.items():
-        service = stem.rpartition("-")[0]
-        files.setdefault(service if service in stems else stem, []).append(path)
-    return files
-
-
-@cache
 def services() -> frozenset[str]:
     """The services that have an allow-list."""
-    return frozenset(_files())
-
-
-@cache
-def _content(service: str) -> list[dict[str, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [yaml.load(path.read_text("utf-8"), Loader=loader) or {} for path in _files().get(service, [])]
+    return frozenset(entries.files())
 
 
 def _trees(service: str, section: str) -> dict[str, Tree]:
-    return {
-        name: tree(paths or []) for content in _content(service) for name, paths in (content.get(section) or {}).items()
-    }
+    return {name: tree(list(entry.items)) for name, entry in entries.of(service, section).items()}
 
 
 @cache
@@ -108,6 +92,16 @@ def check(service: str, operation: str, params: dict[str, Any]) -> None:
     if names := unlisted(params, operations(service)[operation]):
         listed = ", ".join(names)
         raise AwsError(REFUSED, f"the local AWS does not do the parameter {listed} of {service}:{operation} {add}")
+
+
+def succeeded(service: str, operation: str, params: dict[str, Any]) -> None:
+    """Note what a call that succeeded used of the allow-list, where that is asked for."""
+    seen.call(service, operation, params, operations(service)[operation])
+
+
+def made(resource_type: str, properties: dict[str, Any]) -> None:
+    """The same of a resource that CloudFormation made or changed."""
+    seen.resource(resource_type, properties, resources()[resource_type])
 
 
 def unlisted(value: Any, allowed: Tree | None) -> list[str]:

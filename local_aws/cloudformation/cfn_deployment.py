@@ -231,6 +231,7 @@ class Deployment:
 
     def _take(self, resource: StackResource, made: Made) -> None:
         resource.id, resource.attributes = made.id, made.attributes
+        allowed.made(schema_type(resource.type), resource.properties)
 
     def _site(self, resource: StackResource) -> Site:
         def created(physical_id: str) -> None:

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 from lake_scene import IAM_ONLY, lake_world, on_database, on_location, on_table, refused_with, root
 
 from local_aws import allowed
+from local_aws.allowed import entries
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def test_the_lake_answers_every_operation_it_allows_and_in_one_region_only(aws):
     for service in ("lakeformation", "ram"):
         for operation in allowed.operations(service):
             assert aws.world.handler(service, operation), f"{service}:{operation} would fall through to moto"
-    glue = yaml.safe_load((allowed.FOLDER / "glue.yaml").read_text("utf-8"))["operations"]
+    glue = yaml.safe_load((entries.FOLDER / "glue.yaml").read_text("utf-8"))["operations"]
     assert all(hasattr(aws.world.engines["glue"], operation) for operation in glue)
     with pytest.raises(ClientError, match="LocalAwsNotSupported.*us-east-1"):
         aws.session("111111111111").client("glue", region_name="us-east-1").get_databases()

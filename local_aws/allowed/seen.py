@@ -1,0 +1,60 @@
+"""What of the allow-list took part in a call that succeeded, for the check that each entry has a test.
+
+When the environment variable LOCAL_AWS_SEEN names a folder, every process writes a file of its own there, one line for
+each operation, parameter, resource type and property when it is first seen.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = os.environ.get("LOCAL_AWS_SEEN", "")
+_known: set[str] = set()
+_guard = threading.Lock()
+
+Tree = dict[str, Any]
+
+
+def call(service: str, operation: str, params: dict[str, Any], allowed: Tree) -> None:
+    """Note a call that succeeded, and the allowed parameters that it gave."""
+    if FOLDER:
+        _note([f"{service} operations {operation}", *_lines(f"{service} operations {operation}", params, allowed)])
+
+
+def resource(resource_type: str, properties: dict[str, Any], allowed: Tree) -> None:
+    """Note a resource that was made or changed by CloudFormation, and the allowed properties that it has."""
+    if FOLDER:
+        entry = f"cloudformation resources {resource_type}"
+        _note([entry, *_lines(entry, properties, allowed)])
+
+
+def _lines(entry: str, given: dict[str, Any], allowed: Tree) -> list[str]:
+    return [f"{entry} {path}" for path in paths(given, allowed)]
+
+
+def paths(value: Any, allowed: Tree | None, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the allow-list that are given in `value`, through lists."""
+    if isinstance(value, list):
+        for item in value:
+            yield from paths(item, allowed, prefix)
+    elif isinstance(value, dict) and allowed is not None:
+        for name, below in allowed.items():
+            if value.get(name) is None:
+                continue
+            if below is None:
+                yield f"{prefix}{name}"
+            else:
+                yield from paths(value[name], below, f"{prefix}{name}.")
+
+
+def _note(lines: list[str]) -> None:
+    with _guard:
+        if new := [line for line in dict.fromkeys(lines) if line not in _known]:
+            _known.update(new)
+            Path(FOLDER).mkdir(parents=True, exist_ok=True)
+            with Path(FOLDER, f"{os.getpid()}.txt").open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in new)
