@@ -68,6 +68,23 @@ class Run:
 
 
 @dataclass
+class Progress:
+    """How far a line of states came: a redrive takes it up from there."""
+
+    at: str | None = None
+    """The state it is in; None before the first."""
+    data: Any = None
+    """That state's raw input."""
+    entered: int = 0
+    """Id of the event with which that state was entered."""
+    parts: dict[int, Progress] = field(default_factory=dict)
+    """The branches or iterations of that state, by index."""
+    done: bool = False
+    output: Any = None
+    """What the line gave, once it is done."""
+
+
+@dataclass
 class Branch:
     """One line of states: the machine's own, or a branch of Parallel or Map."""
 
@@ -78,6 +95,7 @@ class Branch:
     """Id of the event with which the present state was entered."""
     state: dict = field(default_factory=dict)
     """The context object's State."""
+    progress: Progress = field(default_factory=Progress)
 
     def record(self, kind: str, **details: Any) -> None:
         self.previous = self.run.record(kind, self.previous, details)

@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from local_aws.access.role_clients import RoleClients
 from local_aws.alarms import Alarms
 from local_aws.stepfunctions import asl_interpreter
-from local_aws.stepfunctions.asl_data_flow import Run, TaskCall
+from local_aws.stepfunctions.asl_data_flow import Progress, Run, TaskCall
 from local_aws.stepfunctions.asl_errors import RUNTIME, StateFailed
 from local_aws.stepfunctions.asl_interpreter import MachineTimedOut
 from local_aws.stepfunctions.asl_intrinsics import compact
@@ -40,6 +40,8 @@ MAX_RUNNING = 200
 MAX_CALLS = 64
 """API calls of tasks at the same time."""
 MAX_HISTORY = 25_000
+LONGEST_EXPRESS = 300.0
+"""Seconds that an Express execution may take (quotas)."""
 LONG_WAIT = 60.0
 """Seconds. An execution that waits longer than this, or for a task token, is not work under way."""
 
@@ -81,6 +83,14 @@ class Execution:
     cause: str | None = None
     history: list[dict] = field(default_factory=list)
     run: Run | None = None
+    progress: Progress = field(default_factory=Progress)
+    redrives: int = 0
+    redriven: datetime | None = None
+    """When it was last redriven."""
+    redrive_tokens: dict[str, datetime] = field(default_factory=dict)
+    """The client tokens of redrives, and when they came."""
+    logged: int = 0
+    """How many events of the history are in the log."""
     waiting: int = 0
     """Long waits and task tokens that it waits for now."""
     pausing: int = 0
@@ -164,6 +174,10 @@ class Executions:
         self.by_arn[execution.arn] = execution
         self._on_loop(self._begin(execution)).result()
 
+    def redrive(self, execution: Execution) -> None:
+        """Take up an ended execution where it failed. The caller has checked that it may be."""
+        self._on_loop(self._again(execution)).result()
+
     def stop(self, execution: Execution, error: str | None, cause: str | None) -> None:
         """Abort an execution; returns when it has ended. One that has ended already stays as it is."""
         self._on_loop(self._abort(execution, error, cause)).result()
@@ -203,6 +217,14 @@ class Executions:
         self._ended[execution.arn] = self._loop.create_future()
         execution.task = asyncio.ensure_future(self._live(execution))
 
+    async def _again(self, execution: Execution) -> None:
+        execution.redrives += 1
+        execution.redriven = self.world.now()
+        execution.output = execution.error = execution.cause = execution.stopped = None
+        execution.ended.clear()
+        execution.status = "RUNNING"
+        await self._begin(execution)
+
     async def _abort(self, execution: Execution, error: str | None, cause: str | None) -> None:
         if execution.status != "RUNNING" or execution.task is None:
             return
@@ -221,12 +243,21 @@ class Executions:
     async def _live(self, execution: Execution) -> None:
         machine = execution.machine
         data = json.loads(execution.input)
-        execution.run = self._make_run(execution, data)
-        first = execution.run.record("ExecutionStarted", 0, {"input": execution.input, "roleArn": machine.role_arn})
+        transitions = execution.run.transitions + 1 if execution.run else 0  # a redrive counts as one
+        execution.run = run = self._make_run(execution, data)
+        run.transitions = transitions
+        if execution.redrives:
+            details = {"redriveCount": execution.redrives}
+            first = run.record("ExecutionRedriven", len(execution.history), details)
+        else:
+            first = run.record("ExecutionStarted", 0, {"input": execution.input, "roleArn": machine.role_arn})
         self.changed(execution)
+        limit = LONGEST_EXPRESS if machine.kind == "EXPRESS" else 0
         try:
             async with self._running:
-                output = await asl_interpreter.run_machine(machine.definition, data, execution.run, first)
+                output = await asl_interpreter.run_machine(
+                    machine.definition, data, run, first, progress=execution.progress, limit=limit
+                )
         except MachineTimedOut as failure:
             self._end(execution, "TIMED_OUT", "ExecutionTimedOut", error=failure.error, cause=failure.cause)
         except StateFailed as failure:
@@ -266,7 +297,8 @@ class Executions:
                 "Name": execution.name,
                 "RoleArn": machine.role_arn,
                 "StartTime": instant(execution.started),
-                "RedriveCount": 0,
+                "RedriveCount": execution.redrives,
+                **({"RedriveTime": instant(execution.redriven)} if execution.redriven else {}),
             },
             "StateMachine": {"Id": machine.arn, "Name": machine.name},
         }
@@ -310,6 +342,7 @@ class Executions:
     def _append(self, execution: Execution, kind: str, previous: int, details: dict) -> int:
         event_id = len(execution.history) + 1
         event = {"id": event_id, "previousEventId": previous, "type": kind, "details": details}
+        event["redrives"] = execution.redrives
         execution.history.append({**event, "timestamp": self.world.now()})
         return event_id
 

@@ -6,16 +6,19 @@ delivery with EventBridge").
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from moto.core.utils import get_service_model
 
-from local_aws.stepfunctions.asl_executions import milliseconds
+from local_aws.stepfunctions.asl_executions import MAX_HISTORY, milliseconds
 
 if TYPE_CHECKING:
     from local_aws.stepfunctions.asl_executions import Execution
 
 MAX_EVENT_DATA = 248 * 1024
+REDRIVABLE_FOR = timedelta(days=14)
+LONGEST = timedelta(days=365)
 
 
 def history_event(execution: Execution, event: dict, *, with_data: bool = True) -> dict:
@@ -42,10 +45,35 @@ def _details_member(kind: str) -> str | None:
     return member if member in get_service_model("stepfunctions").shape_for("HistoryEvent").members else None
 
 
-def status_change(execution: Execution) -> dict:
+def why_not_redrivable(execution: Execution, now: datetime, *, deleting: bool = False) -> str | None:
+    """Why an execution cannot be redriven, in the words of the API reference (DescribeExecution); None if it can."""
+    if deleting:
+        return "State machine is in DELETING status"
+    if execution.stopped is None or execution.status == "SUCCEEDED":
+        return f"Execution is {execution.status} and cannot be redriven"
+    if len(execution.history) >= MAX_HISTORY - 1:
+        return "Execution history event limit exceeded"
+    if now > execution.started + LONGEST:
+        return "Execution has exceeded the max execution time"
+    if now > execution.stopped + REDRIVABLE_FOR:
+        return "Execution redrivable period exceeded"
+    return None
+
+
+def redrive_status(execution: Execution, now: datetime, *, deleting: bool = False) -> dict:
+    """What an execution tells of its redrives, as members of DescribeExecution; None where there is nothing."""
+    reason = why_not_redrivable(execution, now, deleting=deleting)
+    return {
+        "redriveCount": execution.redrives,
+        "redriveDate": execution.redriven,
+        "redriveStatus": "NOT_REDRIVABLE" if reason else "REDRIVABLE",
+        "redriveStatusReason": reason,
+    }
+
+
+def status_change(execution: Execution, now: datetime) -> dict:
     """The detail of a `Step Functions Execution Status Change` event."""
-    ended_badly = execution.status in ("FAILED", "ABORTED", "TIMED_OUT")
-    reason = "is redrivable" if ended_badly else "cannot be redriven"
+    redrive = redrive_status(execution, now)
     size_out = len((execution.output or "").encode())
     size_in = len(execution.input.encode())
     with_output = execution.output is not None and size_out <= MAX_EVENT_DATA
@@ -63,10 +91,8 @@ def status_change(execution: Execution) -> dict:
         "outputDetails": None if execution.output is None else {"included": with_output},
         "stateMachineVersionArn": None,
         "stateMachineAliasArn": None,
-        "redriveCount": 0,
-        "redriveDate": None,
-        "redriveStatus": "REDRIVABLE" if ended_badly else "NOT_REDRIVABLE",
-        "redriveStatusReason": f"Execution is {execution.status} and {reason}",
+        **redrive,
+        "redriveDate": milliseconds(execution.redriven) if execution.redriven else None,
         "error": execution.error,
         "cause": execution.cause,
     }

@@ -2,8 +2,11 @@
 
 Pure of AWS: tasks, time and task tokens come in through Run, so a test can supply its own. Every state is a
 coroutine; a Parallel or Map runs its branches at the same time, and cancelling an execution cancels all that
-it waits for. Sources: Step Functions developer guide (pages of each state, "Handling errors"); Amazon States
-Language specification.
+it waits for. Sources: Step Functions developer guide (pages of each state, "Handling errors", "Restarting state
+machine executions with redrive"); Amazon States Language specification.
+
+Choice: a state that a redrive takes up is not entered anew (no StateEntered event), Fail apart, which the guide says
+is reentered; the events of its new attempt are written as ever.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 from local_aws.stepfunctions import asl_choice, asl_intrinsics, asl_paths
 from local_aws.stepfunctions.asl_data_flow import (
     Branch,
+    Progress,
     Run,
     TaskCall,
     Token,
@@ -28,6 +32,7 @@ from local_aws.stepfunctions.asl_data_flow import (
     selected,
 )
 from local_aws.stepfunctions.asl_errors import (
+    DATA_LIMIT_EXCEEDED,
     HEARTBEAT_TIMEOUT,
     RUNTIME,
     TIMEOUT,
@@ -41,17 +46,21 @@ from local_aws.stepfunctions.asl_resources import TOKEN, instant, parse_resource
 MAX_INLINE_CONCURRENCY = 40
 
 
-async def run_machine(definition: dict, data: Any, run: Run, first_event: int) -> Any:
+async def run_machine(
+    definition: dict, data: Any, run: Run, first_event: int, *, progress: Progress | None = None, limit: float = 0
+) -> Any:
     """Run a checked definition on an input and return its output.
 
-    `first_event` is the id of the ExecutionStarted event. Raises StateFailed; MachineTimedOut if the
-    machine's own TimeoutSeconds ran out.
+    `first_event` is the id of the ExecutionStarted or ExecutionRedriven event, `progress` where a redrive takes up
+    the run, `limit` the seconds that any execution of its type may take (0: no limit). Raises StateFailed;
+    MachineTimedOut if the limit or the machine's own TimeoutSeconds ran out.
     """
-    work = run_states(definition, data, Branch(run, first_event))
-    if "TimeoutSeconds" not in definition:
+    work = run_states(definition, data, Branch(run, first_event, progress=progress or Progress()))
+    limits = [each for each in (definition.get("TimeoutSeconds"), limit) if each]
+    if not limits:
         return await work
     try:
-        return await _within(definition["TimeoutSeconds"], work, run)
+        return await _within(min(limits), work, run)
     except _Expired as error:
         raise MachineTimedOut(TIMEOUT) from error
 
@@ -61,20 +70,29 @@ class MachineTimedOut(StateFailed):
 
 
 async def run_states(machine: dict, data: Any, branch: Branch) -> Any:
-    """Run the states of a machine or branch from StartAt to an end, and return the output."""
-    name: str | None = machine["StartAt"]
+    """Run the states of a machine or branch from StartAt, or from where its progress is, to an end; return the
+    output."""
+    progress, name = branch.progress, machine["StartAt"]
+    if taken_up := progress.at is not None:
+        name, data = progress.at, progress.data
     while name is not None:
         state = machine["States"][name]
-        branch.run.transitions += 1
         branch.state = {"EnteredTime": instant(branch.run.now()), "Name": name, "RetryCount": 0}
         kind = state["Type"]
-        branch.record(f"{kind}StateEntered", name=name, input=compact(data))
-        branch.entered = branch.previous
+        if taken_up and kind != "Fail":
+            branch.entered = progress.entered
+        else:
+            branch.run.transitions += 1
+            branch.record(f"{kind}StateEntered", name=name, input=compact(data))
+            branch.entered = branch.previous
+            progress.at, progress.data, progress.entered, progress.parts = name, data, branch.entered, {}
+        taken_up = False
         try:
             data, name = await STATES[kind](state, data, branch)
         except (asl_paths.PathNotFound, asl_intrinsics.IntrinsicFailure) as error:
             raise data_failure(error, branch) from error
         branch.record(f"{kind}StateExited", name=branch.state["Name"], output=compact(data))
+    progress.done, progress.output = True, data
     return data
 
 
@@ -173,6 +191,7 @@ async def _retried(state: dict, branch: Branch, attempt: Callable[[], Awaitable[
         await branch.run.sleep(rules[index].delay(tried[index]))
         branch.state["RetryCount"] += 1
         branch.run.transitions += 1
+        branch.progress.parts.clear()  # a retry runs all branches and iterations again
 
 
 async def _task(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
@@ -304,23 +323,49 @@ async def _parallel(state: dict, data: Any, branch: Branch) -> tuple[Any, str | 
         branch.record("ParallelStateStarted")
         started = branch.previous
         try:
-            results = await _all(
-                [run_states(each, effective, Branch(branch.run, started)) for each in state["Branches"]]
-            )
+            lines = [
+                _line(each, effective, Branch(branch.run, started, progress=part))
+                for each, part in zip(state["Branches"], _parts(branch, len(state["Branches"])), strict=True)
+            ]
+            results = await _all(lines)
         except StateFailed as failure:
             branch.record("ParallelStateFailed")
             raise failure
         branch.record("ParallelStateSucceeded")
         return output_of(state, data, results, branch)
 
-    return await _handled(state, data, branch, attempt)
+    return await _handled(state, data, branch, _forgetful(branch, attempt))
+
+
+def _parts(branch: Branch, count: int) -> list[Progress]:
+    """How far each branch or iteration of the present state came: not at all, but for a redrive."""
+    return [branch.progress.parts.setdefault(index, Progress()) for index in range(count)]
+
+
+async def _line(machine: dict, data: Any, branch: Branch) -> Any:
+    """What a branch gives; one that was done before a redrive is not run again."""
+    return branch.progress.output if branch.progress.done else await run_states(machine, data, branch)
+
+
+def _forgetful(branch: Branch, attempt: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    """The attempt of a Parallel or Map that too much data fails as a whole: a redrive runs all of it again."""
+
+    async def forgetting() -> Any:
+        try:
+            return await attempt()
+        except StateFailed as failure:
+            if failure.error == DATA_LIMIT_EXCEEDED:
+                branch.progress.parts.clear()
+            raise
+
+    return forgetting
 
 
 async def _map(state: dict, data: Any, branch: Branch) -> tuple[Any, str | None]:
     async def attempt() -> Any:
         return output_of(state, data, await _map_results(state, data, branch), branch)
 
-    return await _handled(state, data, branch, attempt)
+    return await _handled(state, data, branch, _forgetful(branch, attempt))
 
 
 async def _map_results(state: dict, data: Any, branch: Branch) -> list:
@@ -337,10 +382,13 @@ async def _map_results(state: dict, data: Any, branch: Branch) -> list:
     name = branch.state["Name"]
     branch.record("MapStateStarted", length=len(items))
     started = branch.previous
+    parts = _parts(branch, len(items))
 
     async def iterate(index: int, item: Any) -> Any:
+        if parts[index].done:
+            return parts[index].output
         async with places:
-            iteration = Branch(branch.run, started)
+            iteration = Branch(branch.run, started, progress=parts[index])
             iteration.record("MapIterationStarted", name=name, index=index)
             try:
                 if selector is not None:

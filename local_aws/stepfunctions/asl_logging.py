@@ -71,7 +71,9 @@ def check_role(world: World, role: Caller, logging: dict) -> None:
 
 def write(world: World, execution: Execution) -> None:
     """Write an ended execution to its machine's log group, as far as the log level goes."""
-    lines = log_lines(execution)
+    with world.lock:
+        lines = log_lines(execution, execution.logged)
+        execution.logged = len(execution.history)
     if not lines:
         return
     machine = execution.machine
@@ -88,11 +90,12 @@ def write(world: World, execution: Execution) -> None:
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=part)
 
 
-def log_lines(execution: Execution) -> list[dict]:
-    """The execution's history as log events ({"timestamp", "message"}), as far as its machine's level goes."""
+def log_lines(execution: Execution, after: int) -> list[dict]:
+    """The history beyond its first `after` events as log events ({"timestamp", "message"}), as far as the machine's
+    level goes."""
     logging = execution.machine.logging
     lines = []
-    for event in execution.history:
+    for event in execution.history[after:]:
         if not _is_logged(event["type"], logging["level"]):
             continue
         details = dict(event["details"])
@@ -105,7 +108,7 @@ def log_lines(execution: Execution) -> list[dict]:
             "previous_event_id": str(event["previousEventId"]),
             "event_timestamp": str(milliseconds(event["timestamp"])),
             "execution_arn": execution.arn,
-            "redrive_count": "0",
+            "redrive_count": str(event["redrives"]),
         }
         lines.append({"timestamp": milliseconds(event["timestamp"]), "message": compact(message)})
     return lines

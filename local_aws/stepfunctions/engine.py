@@ -1,7 +1,7 @@
 """AWS Step Functions: state machines and their executions, interpreted here (asl_*.py).
 
-Not built, and refused by the allow-list: activities, versions and aliases, Map runs, redrive, TestState,
-customer keys.
+Not built, and refused by the allow-list: activities, versions and aliases, Map runs, TestState, customer keys.
+An execution may stay open longer than AWS's year.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from local_aws.access import identity
@@ -28,6 +28,7 @@ NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udff
 MACHINE_ARN = re.compile(r"arn:aws:states:[a-z0-9-]+:\d{12}:stateMachine:[^:/]+")
 EXECUTION_ARN = re.compile(r"arn:aws:states:[a-z0-9-]+:\d{12}:(execution:[^:]+:[^:]+|express:.+)")
 NAME_KEPT = timedelta(days=90)
+TOKEN_KEPT = timedelta(minutes=15)
 EXPRESS_LIMIT = 300.0
 PAGE = 100
 
@@ -73,6 +74,7 @@ class StepFunctions:
                 "cause": each.cause,
                 "start": each.started.isoformat(),
                 "stop": each.stopped.isoformat() if each.stopped else None,
+                "redrives": each.redrives,
                 "transitions": each.run.transitions if each.run else 0,
             }
             for each in list(self._executions.by_arn.values())
@@ -255,15 +257,28 @@ class StepFunctions:
         self._executions.stop(execution, error, cause)
         return {"stopDate": execution.stopped}
 
+    def RedriveExecution(self, caller: Caller, executionArn: str, clientToken: str | None = None) -> dict:
+        """Continue an execution that did not succeed from where it failed. A client token that came in the last 15
+        minutes redrives nothing again."""
+        with self.world.lock:
+            execution = self._execution(executionArn, caller)
+            now = self.world.now()
+            earlier = execution.redrive_tokens.get(clientToken or "")
+            if earlier is not None and now <= earlier + TOKEN_KEPT:
+                return {"redriveDate": earlier}
+            reason = asl_history.why_not_redrivable(execution, now, deleting=self._is_deleting(execution))
+            if reason:
+                raise AwsError("ExecutionNotRedrivable", f"{reason}: '{executionArn}'")
+            self._executions.redrive(execution)
+            redriven = execution.redriven or now
+            if clientToken:
+                execution.redrive_tokens[clientToken] = redriven
+        return {"redriveDate": redriven}
+
     def DescribeExecution(self, caller: Caller, executionArn: str, includedData: str = "") -> dict:
         execution = self._execution(executionArn, caller)
-        detail = asl_history.status_change(execution)
-        shown = {
-            **_described(execution),
-            "redriveCount": 0,
-            "redriveStatus": detail["redriveStatus"],
-            "redriveStatusReason": detail["redriveStatusReason"],
-        }
+        redrive = asl_history.redrive_status(execution, self.world.now(), deleting=self._is_deleting(execution))
+        shown = {**_described(execution), **{key: value for key, value in redrive.items() if value is not None}}
         if includedData == "METADATA_ONLY":
             return {key: value for key, value in shown.items() if key not in ("input", "output", "cause")}
         return shown
@@ -273,9 +288,11 @@ class StepFunctions:
         caller: Caller,
         stateMachineArn: str,
         statusFilter: str | None = None,
+        redriveFilter: str | None = None,
         maxResults: int = PAGE,
         nextToken: str | None = None,
     ) -> dict:
+        """Newest first: by when they ended, and by when they were started or redriven if they still run."""
         machine = self._stored(stateMachineArn, caller, deleting=True).machine
         if machine.kind == "EXPRESS":
             raise AwsError(
@@ -284,12 +301,22 @@ class StepFunctions:
         matching = [
             each
             for each in reversed(list(self._executions.by_arn.values()))
-            if each.machine.arn == machine.arn and statusFilter in (None, each.status)
+            if each.machine.arn == machine.arn
+            and statusFilter in (None, each.status)
+            and redriveFilter in (None, "REDRIVEN" if each.redrives else "NOT_REDRIVEN")
         ]
+        matching.sort(key=_latest, reverse=True)
         page, token = _page(matching, maxResults, nextToken)
         keys = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
-        shown = [{key: value for key, value in _described(each).items() if key in keys} for each in page]
-        return _with_token({"executions": [{**each, "redriveCount": 0} for each in shown]}, token)
+        shown = [
+            {
+                **{key: value for key, value in _described(each).items() if key in keys},
+                "redriveCount": each.redrives,
+                **({"redriveDate": each.redriven} if each.redriven else {}),
+            }
+            for each in page
+        ]
+        return _with_token({"executions": shown}, token)
 
     def GetExecutionHistory(
         self,
@@ -457,11 +484,11 @@ class StepFunctions:
                 machine.region,
                 "aws.states",
                 "Step Functions Execution Status Change",
-                asl_history.status_change(execution),
+                asl_history.status_change(execution, self.world.now()),
                 [execution.arn],
             )
         if execution.status == "RUNNING":
-            self.world.activity("execution", machine.name, "started")
+            self.world.activity("execution", machine.name, "redriven" if execution.redrives else "started")
             return
         failure = " ".join(text for text in (execution.error, execution.cause) if text)
         self.world.activity("execution", machine.name, execution.status + (f": {failure[:500]}" if failure else ""))
@@ -473,6 +500,10 @@ class StepFunctions:
             if stored is not None and stored.deleting:
                 self._remove_if_idle(stored)
         asl_logging.write(self.world, execution)
+
+    def _is_deleting(self, execution: Execution) -> bool:
+        stored = self._machines.get(execution.machine.arn)
+        return stored is None or stored.deleting
 
     def _remove_if_idle(self, stored: Stored) -> None:
         arn = stored.machine.arn
@@ -509,6 +540,11 @@ def _described(execution: Execution) -> dict:
         "cause": execution.cause,
     }
     return {key: value for key, value in shown.items() if value is not None}
+
+
+def _latest(execution: Execution) -> datetime:
+    """When an execution ended or, while it runs, was started or redriven."""
+    return execution.stopped or execution.redriven or execution.started
 
 
 def _check_arn(form: re.Pattern[str], arn: str) -> None:
