@@ -22,7 +22,6 @@ from local_aws.lakeformation.lf_model import (
     CatalogResource,
     ColumnsResource,
     DatabaseResource,
-    LocationResource,
     PolicyResource,
     Resource,
     TableResource,
