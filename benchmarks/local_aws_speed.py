@@ -127,6 +127,8 @@ def bench_calls() -> None:
                 began = time.perf_counter()
                 call()
                 times.append((time.perf_counter() - began) * 1000)
+            if " and " in name:  # three calls
+                times = [each / 3 for each in times]
             medians.append(statistics.median(times))
             say(f"{name}, median of 200", f"{medians[-1]:.2f} ms", f"95th percentile {sorted(times)[189]:.2f} ms")
         say("a call, median of the medians", f"{statistics.median(medians):.2f} ms", "at most 5 ms")
@@ -147,8 +149,7 @@ def CALLS(aws: Server) -> Iterator[tuple[str, Callable[[], Any]]]:  # noqa: N802
     yield "s3 GetObject", lambda: s3.get_object(Bucket="bench", Key="k0")["Body"].read()
     yield "s3 ListObjectsV2", lambda: s3.list_objects_v2(Bucket="bench", MaxKeys=100)
     yield "dynamodb UpdateItem", lambda: add_one(dynamodb)
-    yield "sqs SendMessage", lambda: sqs.send_message(QueueUrl=queue, MessageBody="x")
-    yield "sqs ReceiveMessage", lambda: sqs.receive_message(QueueUrl=queue)
+    yield "sqs SendMessage, ReceiveMessage and DeleteMessage", lambda: pass_message(sqs, queue)
     yield "glue GetTable", lambda: glue.get_table(DatabaseName="db0", Name="t0")
     yield "glue GetTables (20)", lambda: glue.get_tables(DatabaseName="db0")
     yield (
@@ -166,6 +167,13 @@ def CALLS(aws: Server) -> Iterator[tuple[str, Callable[[], Any]]]:  # noqa: N802
         lambda: events.put_events(Entries=[{"Source": "bench", "DetailType": "d", "Detail": "{}"}]),
     )
     yield "sts GetCallerIdentity", aws.client("sts", CENTRAL).get_caller_identity
+
+
+def pass_message(sqs: Any, queue: str) -> None:
+    """Three calls, so that the queue stays as short as a mesh's queues are."""
+    sqs.send_message(QueueUrl=queue, MessageBody="x")
+    for message in sqs.receive_message(QueueUrl=queue)["Messages"]:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
 def make_dynamodb_table(dynamodb: Any) -> None:
