@@ -273,8 +273,12 @@ def _serialize(model: OperationModel, protocol: str, request_id: str, result: An
     serializer = get_serializer_class(model.service_model.service_name, protocol)
     serialized = serializer(model, context=SerializationContext(request_id)).serialize(result)
     status = serialized["status_code"]
-    if isinstance(result, AwsError) and result.status != 400:
-        status = result.status
+    if isinstance(result, AwsError):
+        status = result.status if result.status != 400 else status
+    elif model.output_shape is not None:  # an answer may name its own status: 202 for an accepted event
+        for name, shape in model.output_shape.members.items():
+            if shape.serialization.get("location") == "statusCode":
+                status = result.get(name, status)
     response = Response(serialized["body"], status=status, headers=dict(serialized["headers"]))
     return with_request_id(response, request_id)
 

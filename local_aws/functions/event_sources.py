@@ -11,17 +11,19 @@ import base64
 import json
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from moto.sqs.models import sqs_backends
 
+from local_aws.access import authorization, identity
+from local_aws.access.need import Need
 from local_aws.functions.lambda_functions import LATEST, Function, Settings, invalid
+from local_aws.functions.lambda_runner import PRINCIPAL
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Mapping:
     modified: datetime
     tags: dict[str, str]
     result: str = "No records processed"
+    closing: datetime | None = None
+    """When the window of the batch that is being gathered ends."""
     taking: bool = False
     """Whether messages are being taken for an invocation: out of sight already, and with nobody yet."""
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -234,21 +238,23 @@ class EventSources:
             )
         if mapping.maximum_concurrency is not None and not 2 <= mapping.maximum_concurrency <= 1000:
             raise invalid("'scalingConfig.maximumConcurrency' must be between 2 and 1000")
-        sqs, settings = self._sqs(mapping)
+        if mapping.function_arn.split(":")[3] != mapping.region:
+            raise invalid(f"The queue {mapping.queue_arn} must be in the function's Region")
+        function, settings = self._lambda.function(mapping.function_arn)
+        role = identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL, function.arn).caller
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+            if authorization.denial(self.world, role, Need(f"sqs:{action}", mapping.queue_arn)):
+                raise invalid(f"The provided execution role does not have permissions to call {action} on SQS")
+        sqs, _ = self._sqs(mapping)
         try:
             attributes = sqs.get_queue_attributes(
                 QueueUrl=self._lambda.runner.queue_url(mapping.queue_arn), AttributeNames=["VisibilityTimeout"]
             )["Attributes"]
         except ClientError as error:
             fault = error.response["Error"]
-            if "NonExistentQueue" in fault["Code"] or "QueueDoesNotExist" in fault["Code"]:
-                raise invalid(
-                    f"Error occurred while ReceiveMessage. SQS Error Code: {fault['Code']}. "
-                    f"SQS Error Message: {fault['Message']}"
-                ) from None
             raise invalid(
-                "The function execution role does not have permissions to call GetQueueAttributes on SQS "
-                f"({fault['Message']})"
+                f"Error occurred while ReceiveMessage. SQS Error Code: {fault['Code']}. "
+                f"SQS Error Message: {fault['Message']}"
             ) from None
         if int(attributes["VisibilityTimeout"]) < settings.timeout:
             raise invalid(
@@ -268,7 +274,11 @@ class EventSources:
             mapping.stopped.set()
 
     def _busy(self) -> list[str]:
-        taking = [f"queue {each.queue_name} (taking)" for each in list(self._mappings.values()) if each.taking]
+        taking = [
+            f"queue {each.queue_name} (taking)"
+            for each in list(self._mappings.values())
+            if each.taking and not each.closing
+        ]
         return taking + self._queues_with(lambda message: message.visible and not message.delayed)
 
     def _waiting(self) -> list[str]:
@@ -283,7 +293,8 @@ class EventSources:
         return described
 
     def _next_message(self) -> datetime | None:
-        """When a message is next seen again, or first."""
+        """When a message is next seen again, or first; or a batch's window ends."""
+        closing = [mapping.closing for mapping in list(self._mappings.values()) if mapping.closing]
         moments = [
             max(message.visible_at, message.delayed_until)
             for mapping in list(self._mappings.values())
@@ -291,8 +302,9 @@ class EventSources:
             for message in self._messages(mapping)
             if not message.visible or message.delayed
         ]
-        # moto: visible only after that millisecond
-        return datetime.fromtimestamp((min(moments) + 1) / 1000, UTC) if moments else None
+        if moments:  # moto: visible only after that millisecond
+            closing.append(datetime.fromtimestamp((min(moments) + 1) / 1000, UTC))
+        return min(closing, default=None)
 
     def _messages(self, mapping: Mapping) -> list[Any]:
         """The queue's messages, those in flight included, as moto keeps them."""
@@ -314,8 +326,9 @@ class EventSources:
             mapping.taking = True
             try:
                 batch = self._take_batch(mapping)
-                if batch:
-                    self.world.submit(self._deliver, mapping, batch, slots)
+                parts = _within_payload(batch, lambda message: len(json.dumps(_record(mapping, message))))
+                if parts:
+                    self.world.submit(self._deliver_all, mapping, parts, slots)
                 else:
                     slots.release()
             except (ClientError, AwsError) as error:
@@ -329,16 +342,20 @@ class EventSources:
         batch: list[dict[str, Any]] = []
         size = 0
         closing = None
-        while not mapping.stopped.is_set():
-            if self._anything_visible(mapping):
-                received = self._receive(mapping, min(RECEIVE_AT_MOST, mapping.batch_size - len(batch)))
-                batch += received
-                size += sum(len(message["Body"]) for message in received)
-                closing = closing or time.monotonic() + mapping.window
-            full = len(batch) >= mapping.batch_size or size >= MAX_PAYLOAD // 2
-            if full or closing is None or time.monotonic() >= closing:
-                break
-            mapping.stopped.wait(LOOK_SECONDS)
+        try:
+            while not mapping.stopped.is_set():
+                if self._anything_visible(mapping):
+                    received = self._receive(mapping, min(RECEIVE_AT_MOST, mapping.batch_size - len(batch)))
+                    batch += received
+                    size += sum(len(message["Body"]) for message in received)
+                    closing = closing or self.world.now() + timedelta(seconds=mapping.window)
+                    mapping.closing = closing if mapping.window else None
+                full = len(batch) >= mapping.batch_size or size >= MAX_PAYLOAD // 2
+                if full or closing is None or self.world.now() >= closing:
+                    break
+                mapping.stopped.wait(LOOK_SECONDS)
+        finally:
+            mapping.closing = None
         return batch
 
     def _sqs(self, mapping: Mapping) -> tuple[Any, Settings]:
@@ -355,7 +372,16 @@ class EventSources:
         )
         return answer.get("Messages", [])
 
-    def _deliver(self, mapping: Mapping, batch: list[dict[str, Any]], slots: threading.BoundedSemaphore) -> None:
+    def _deliver_all(
+        self, mapping: Mapping, parts: list[list[dict[str, Any]]], slots: threading.BoundedSemaphore
+    ) -> None:
+        try:
+            for part in parts:
+                self._deliver(mapping, part)
+        finally:
+            slots.release()
+
+    def _deliver(self, mapping: Mapping, batch: list[dict[str, Any]]) -> None:
         """Invoke the function with a batch and delete what it took. What it did not take comes back by itself."""
         try:
             function, settings = self._lambda.function(mapping.function_arn)
@@ -369,8 +395,6 @@ class EventSources:
             mapping.result = f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK"
         except (ClientError, AwsError) as error:
             self._problem(mapping, f"PROBLEM: {error}")
-        finally:
-            slots.release()
 
     def _delete(self, mapping: Mapping, messages: list[dict[str, Any]]) -> None:
         sqs, _ = self._sqs(mapping)
@@ -427,8 +451,26 @@ def _failed(mapping: Mapping, payload: bytes, ids: set[str]) -> set[str]:
     if "ReportBatchItemFailures" not in mapping.response_types:
         return set()
     answer = json.loads(payload or b"null")
-    failures = (answer or {}).get("batchItemFailures") if isinstance(answer, dict) or answer is None else [None]
-    if not failures:
+    if answer is None:
         return set()
-    named = {each.get("itemIdentifier") if isinstance(each, dict) else None for each in failures}
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else [None]
+    if failures is None:
+        return set()
+    if not isinstance(failures, list):
+        return ids
+    named = {str(each.get("itemIdentifier")) if isinstance(each, dict) else None for each in failures}
     return named if named <= ids else ids
+
+
+def _within_payload(messages: list[Any], size_of: Callable[[Any], int]) -> list[list[Any]]:
+    """The messages in as few lists as keep each within the largest payload of a function."""
+    parts: list[list[Any]] = []
+    room = 0
+    for message in messages:
+        size = size_of(message)
+        if size > room:
+            parts.append([])
+            room = MAX_PAYLOAD
+        parts[-1].append(message)
+        room -= size
+    return parts

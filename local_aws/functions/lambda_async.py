@@ -1,18 +1,24 @@
 """Asynchronous invocations: retried twice, then to the function's dead-letter queue or failure destination.
 
-Source: Lambda developer guide, "Invoking a function asynchronously", "Capturing records of Lambda asynchronous
-invocations". Between attempts AWS waits one and two minutes; here it is seconds.
+A function's error is tried again after one minute and after two more; throttling, and what keeps Lambda from invoking
+at all, after 1 s and then ever longer up to 5 minutes, until the event is too old; with no reserved concurrency at all
+it is not tried. All on the world's clock. An event that would be too old at its next attempt is given up at once.
+Source: Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation", "Capturing records
+of Lambda asynchronous invocations", "Configuring reserved concurrency".
 """
 
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
+import threading
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local_aws.alarms import Alarms
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -20,81 +26,120 @@ if TYPE_CHECKING:
     from local_aws.functions.lambda_runner import Runner
     from local_aws.functions.lambda_sandbox import Outcome
 
-RETRY_SECONDS = (1.0, 2.0)
-THROTTLED_SECONDS = 0.5
+RETRY_SECONDS = (60, 120)
+THROTTLED_SECONDS = (1, 300)
+"""The first and the longest wait after an attempt that did not reach the function."""
 DEFAULT_AGE = 21600
+DEFAULT_RETRIES = 2
 
 
 @dataclass(frozen=True)
 class Event:
-    """One accepted asynchronous invocation."""
+    """One accepted asynchronous invocation, and how often it was tried and put off."""
 
     function: Function
     qualifier: str | None
     request_id: str
     payload: bytes
-    client_context: str | None = None
+    accepted: datetime
+    tried: int = 0
+    put_off: int = 0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.function.invoke_configs.get(self.qualifier or "$LATEST", {})
 
 
-def run_event(runner: Runner, event: Event) -> None:
-    """Invoke until it succeeds or no attempt is left, then tell whoever is configured to know."""
-    config = event.function.invoke_configs.get(event.qualifier or "$LATEST", {})
-    attempts = config.get("MaximumRetryAttempts", 2) + 1
-    deadline = time.monotonic() + config.get("MaximumEventAgeInSeconds", DEFAULT_AGE)
-    settings = event.function.settings(event.qualifier)
-    outcome, tried = None, 0
-    while tried < attempts and time.monotonic() < deadline and not runner.world.stopping.is_set():
+class Events:
+    """The events that wait for their function."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.world = runner.world
+        self._alarms = Alarms(runner.world, "asynchronous invocations")
+        self._waiting: Counter[str] = Counter()
+        """Events between two attempts, by name of function."""
+        self._guard = threading.Lock()
+        self.world.waiting_checks.append(self._described)
+
+    def accept(self, event: Event) -> None:
+        """Have an event taken to its function, by itself."""
+        self.world.submit(self._attempt, event)
+
+    def _attempt(self, event: Event) -> None:
+        function = event.function
         try:
-            outcome = runner.run(
-                event.function, settings, event.qualifier, event.payload, event.request_id, event.client_context
-            )
-        except AwsError as error:
-            if error.code != "TooManyRequestsException":
-                raise
-            runner.world.stopping.wait(THROTTLED_SECONDS)
-            continue
-        tried += 1
+            settings = function.settings(event.qualifier)
+        except AwsError as error:  # the version or alias is gone
+            self.world.activity("error", function.name, f"an event is lost: {error}")
+            return
+        if function.deleted:
+            return
+        if function.concurrency == 0:
+            _tell(self.runner, event, settings, None, "ZeroReservedConcurrency")
+            return
+        try:
+            outcome = self.runner.run(function, settings, event.qualifier, event.payload, event.request_id)
+        except AwsError as error:  # it did not run: throttled, or its role is not there
+            self.world.activity("error", function.name, f"an event waits: {error}")
+            first, longest = THROTTLED_SECONDS
+            wait = min(first * 2**event.put_off, longest)
+            self._again(replace(event, put_off=event.put_off + 1), settings, wait, None)
+            return
+        event = replace(event, tried=event.tried + 1)
         if outcome.error is None:
-            break
-        if tried < attempts:
-            runner.world.stopping.wait(RETRY_SECONDS[min(tried, 2) - 1])
-    if outcome is None:
-        _tell(runner, event, settings, config, None, "EventAgeExceeded", tried)
-    elif outcome.error is None:
-        _tell(runner, event, settings, config, outcome, "Success", tried)
-    else:
-        _tell(runner, event, settings, config, outcome, "RetriesExhausted", tried)
+            _tell(self.runner, event, settings, outcome, "Success")
+        elif event.tried > event.config.get("MaximumRetryAttempts", DEFAULT_RETRIES):
+            _tell(self.runner, event, settings, outcome, "RetriesExhausted")
+        else:
+            self._again(event, settings, RETRY_SECONDS[event.tried - 1], outcome)
+
+    def _again(self, event: Event, settings: Settings, seconds: float, outcome: Outcome | None) -> None:
+        moment = self.world.now() + timedelta(seconds=seconds)
+        if moment >= event.accepted + timedelta(seconds=event.config.get("MaximumEventAgeInSeconds", DEFAULT_AGE)):
+            _tell(self.runner, event, settings, outcome, "EventAgeExceeded")
+            return
+        with self._guard:
+            self._waiting[event.function.name] += 1
+        self._alarms.at(moment, lambda: self._due(event))
+
+    def _due(self, event: Event) -> None:
+        self.world.submit(self._attempt, event)
+        with self._guard:
+            self._waiting[event.function.name] -= 1
+
+    def _described(self) -> list[str]:
+        with self._guard:
+            return [f"retry of an event of function {name} ({count})" for name, count in self._waiting.items() if count]
 
 
 def _tell(
     runner: Runner,
     event: Event,
     settings: Settings,
-    config: dict[str, Any],
     outcome: Outcome | None,
     condition: str,
-    tried: int,
 ) -> None:
     failed = condition != "Success"
     try:
         if failed and settings.dead_letters:
-            _dead_letter(runner, event, settings, outcome)
+            _dead_letter(runner, event, settings, outcome, condition)
         destination = (
-            config.get("DestinationConfig", {}).get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
+            event.config.get("DestinationConfig", {}).get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
         )
         if destination:
-            record = _record(runner, event, settings, outcome, condition, tried)
+            record = _record(runner, event, settings, outcome, condition)
             _send_record(runner, event.function, settings, destination, record, failed)
     except (ClientError, AwsError) as error:  # as on AWS: the event is lost, a metric says so
         runner.world.activity("error", event.function.name, f"no record of an asynchronous invocation: {error}")
 
 
-def _dead_letter(runner: Runner, event: Event, settings: Settings, outcome: Outcome | None) -> None:
+def _dead_letter(runner: Runner, event: Event, settings: Settings, outcome: Outcome | None, condition: str) -> None:
     """Send the event itself, with the reason in message attributes, as the function's role."""
-    message = json.loads(outcome.payload).get("errorMessage", "") if outcome else "Event age exceeded"
+    message = json.loads(outcome.payload).get("errorMessage", "") if outcome else condition
     attributes = {
         "RequestID": {"DataType": "String", "StringValue": event.request_id},
-        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200" if outcome else "429"},
         "ErrorMessage": {"DataType": "String", "StringValue": message[:1024] or "-"},
     }
     if settings.dead_letters.split(":")[2] == "sqs":
@@ -110,7 +155,7 @@ def _dead_letter(runner: Runner, event: Event, settings: Settings, outcome: Outc
 
 
 def _record(
-    runner: Runner, event: Event, settings: Settings, outcome: Outcome | None, condition: str, tried: int
+    runner: Runner, event: Event, settings: Settings, outcome: Outcome | None, condition: str
 ) -> dict[str, Any]:
     record: dict[str, Any] = {
         "version": "1.0",
@@ -119,7 +164,7 @@ def _record(
             "requestId": event.request_id,
             "functionArn": f"{event.function.arn}:{event.qualifier or '$LATEST'}",
             "condition": condition,
-            "approximateInvokeCount": tried,
+            "approximateInvokeCount": event.tried,
         },
         "requestPayload": json.loads(event.payload),
     }

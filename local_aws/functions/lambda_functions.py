@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from local_aws.access import lookup
 from local_aws.functions import lambda_sandbox
 from local_aws.functions.lambda_sandbox import Launch
 from local_aws.wire import AwsError
@@ -34,7 +35,14 @@ RESERVED_VARIABLES = {
     "LAMBDA_RUNTIME_DIR",
 }  # fmt: skip
 MAX_ZIPPED = 50 * 1024 * 1024
+"""Of a package that is part of the request; what lies in S3 is only held to MAX_UNZIPPED."""
 MAX_UNZIPPED = 262_144_000
+PLACE = r"arn:aws:(?:sqs|sns):[a-z0-9-]+:\d{12}:[a-zA-Z0-9_-]+"
+DEAD_LETTERS = re.compile(PLACE)
+DESTINATION = re.compile(
+    PLACE + r"|arn:aws:lambda:[a-z0-9-]+:\d{12}:function:.+|arn:aws:events:[a-z0-9-]+:\d{12}:event-bus/.+"
+)
+"""Standard queues and topics, functions, event buses. AWS has buckets too, for failures."""
 LATEST = "$LATEST"
 
 
@@ -71,8 +79,6 @@ def store_code(package: bytes, state_dir: Path) -> Code:
     code = Code(base64.b64encode(digest).decode(), len(package), state_dir / "functions" / f"{digest.hex()}.zip")
     if code.package.exists():
         return code
-    if len(package) > MAX_ZIPPED:
-        raise AwsError("RequestEntityTooLargeException", f"Request must be smaller than {MAX_ZIPPED} bytes", 413)
     try:
         with zipfile.ZipFile(io.BytesIO(package)) as archive:
             unzipped = sum(each.file_size for each in archive.infolist())
@@ -188,6 +194,8 @@ def check_settings(settings: Settings, state_dir: Path) -> None:
         )
     if len(json.dumps(dict(settings.variables), separators=(",", ":")).encode()) > 4096:
         raise invalid("Lambda was unable to configure your environment variables because they exceed the 4KB limit.")
+    if settings.dead_letters and not re.fullmatch(DEAD_LETTERS, settings.dead_letters):
+        raise invalid(f"'{settings.dead_letters}' at 'deadLetterConfig.targetArn' is no standard queue or topic")
     if settings.log_format != "JSON" and (settings.log_level or settings.system_log_level):
         raise invalid("To use ApplicationLogLevel or SystemLogLevel, set LogFormat to JSON.")
 
@@ -286,6 +294,24 @@ class Function:
         if settings.dead_letters:
             described["DeadLetterConfig"] = {"TargetArn": settings.dead_letters}
         return described
+
+
+def check_principal(principal: str) -> None:
+    """Raise AwsError for a principal of AddPermission that IAM does not know."""
+    named = principal == "*" or principal.endswith(".amazonaws.com") or re.fullmatch(r"\d{12}", principal)
+    of_account = re.fullmatch(r"arn:aws:iam::\d{12}:root", principal)
+    if not named and not of_account and lookup.iam_entity(principal) is None:
+        raise invalid("The provided principal was invalid. Please check the principal and try again.")
+
+
+def check_destinations(destinations: Mapping[str, Any]) -> None:
+    """Raise AwsError for destinations of events that Lambda refuses, or that are not built here."""
+    for name, each in destinations.items():
+        arn = each.get("Destination", "")
+        if arn.startswith("arn:aws:s3:::"):
+            raise AwsError("LocalAwsNotSupported", f"{name} {arn}: no buckets (local_aws/functions/lambda_async.py)")
+        if arn and not DESTINATION.fullmatch(arn):
+            raise invalid(f"The provided destination config {name} is invalid: {arn}")
 
 
 def permission_statement(arn: str, request: Mapping[str, Any], account: str) -> dict[str, Any]:

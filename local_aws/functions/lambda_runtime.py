@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.access import identity
+from local_aws.access import authorization, identity
 from local_aws.access.callers import credentials_of
-from local_aws.functions.lambda_async import Event, run_event
+from local_aws.access.need import Need
+from local_aws.functions.lambda_async import Event, Events
 from local_aws.functions.lambda_functions import (
     ARN,
     LATEST,
+    MAX_ZIPPED,
     NAME,
     Code,
     Function,
     Settings,
+    check_destinations,
+    check_principal,
     check_settings,
     invalid,
     not_found,
@@ -32,7 +36,7 @@ from local_aws.functions.lambda_functions import (
     store_code,
     with_configuration,
 )
-from local_aws.functions.lambda_runner import PRINCIPAL, Runner
+from local_aws.functions.lambda_runner import ACCOUNT_CONCURRENCY, PRINCIPAL, Runner
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD = 6_291_456
 MAX_EVENT_PAYLOAD = 1_048_576
+UNRESERVED = 100
+"""Executions of an account that no function may reserve."""
 
 
 class Lambda:
@@ -53,6 +59,7 @@ class Lambda:
         self._functions: dict[tuple[str, str, str], Function] = {}
         """By account, Region, name."""
         self.runner = Runner(world)
+        self.events = Events(self.runner)
         self._s3_clients: dict[str, Any] = {}
         self._guard = threading.Lock()
 
@@ -80,8 +87,8 @@ class Lambda:
         if service:
             self._admit(function, function_arn, service, source_arn)
         function.settings(qualifier)
-        event = Event(function, qualifier, str(uuid.uuid4()), payload)
-        self.world.submit(run_event, self.runner, event)
+        event = Event(function, qualifier, str(uuid.uuid4()), payload, self.world.now())
+        self.events.accept(event)
         return event.request_id
 
     def function_policy(self, account: str, region: str, name: str) -> dict[str, Any] | None:
@@ -224,14 +231,26 @@ class Lambda:
     def _check(self, function_arn: str, settings: Settings) -> None:
         check_settings(settings, self.world.state_dir)
         try:
-            identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL, function_arn)
+            role = identity.assume_as_service(self.world, settings.role, "lambda", PRINCIPAL, function_arn).caller
         except AwsError as error:
             raise invalid(f"The role defined for the function cannot be assumed by Lambda. ({error.message})") from None
+        if settings.dead_letters:
+            service = settings.dead_letters.split(":")[2]
+            action = {"sqs": "SendMessage", "sns": "Publish"}[service]
+            if authorization.denial(self.world, role, Need(f"{service}:{action}", settings.dead_letters)):
+                raise invalid(
+                    f"The provided execution role does not have permissions to call {action} on {service.upper()}"
+                )
 
     def _code(self, caller: Caller, source: dict[str, Any]) -> Code:
         """The package that a request brings or names. S3 is read as the caller."""
         if "ZipFile" in source:
+            if len(source["ZipFile"]) > MAX_ZIPPED:
+                message = f"Request must be smaller than {MAX_ZIPPED} bytes for the zipped file"
+                raise AwsError("RequestEntityTooLargeException", message, 413)
             return store_code(source["ZipFile"], self.world.state_dir)
+        if "S3Bucket" not in source or "S3Key" not in source:
+            raise invalid("Please provide a source for function code.")
         version = {"VersionId": source["S3ObjectVersion"]} if "S3ObjectVersion" in source else {}
         try:
             stored = self._s3(caller).get_object(Bucket=source["S3Bucket"], Key=source["S3Key"], **version)
@@ -255,6 +274,10 @@ class Lambda:
     def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         if qualifier:
+            if qualifier == LATEST:
+                raise invalid("$LATEST version cannot be deleted without deleting the function.")
+            if not qualifier.isdigit():
+                raise invalid(f"Value '{qualifier}' at 'qualifier' failed to satisfy constraint: a version's number")
             if any(alias["FunctionVersion"] == qualifier for alias in function.aliases.values()):
                 raise AwsError("ResourceConflictException", f"Version {qualifier} is used by an alias", 409)
             function.settings(qualifier)
@@ -313,7 +336,7 @@ class Lambda:
             raise AwsError("ResourceConflictException", f"Alias already exists: {function.arn}:{Name}", 409)
         if Name.isdigit() or not NAME.fullmatch(Name):
             raise invalid(f"Value '{Name}' at 'name' failed to satisfy constraint")
-        function.settings(FunctionVersion)
+        _check_version(function, FunctionVersion)
         return self._put_alias(function, Name, FunctionVersion, Description)
 
     def UpdateAlias(  # noqa: N802
@@ -326,7 +349,7 @@ class Lambda:
     ) -> dict:
         function, alias = self._alias(caller, FunctionName, Name)
         version = FunctionVersion or alias["FunctionVersion"]
-        function.settings(version)
+        _check_version(function, version)
         return self._put_alias(function, Name, version, alias["Description"] if Description is None else Description)
 
     def _put_alias(self, function: Function, name: str, version: str, description: str) -> dict:
@@ -371,7 +394,10 @@ class Lambda:
         self, caller: Caller, FunctionName: str, StatementId: str, Qualifier: str | None = None, **request: Any
     ) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
+        if qualifier == LATEST:
+            raise invalid("We currently do not support adding policies for $LATEST.")
         function.settings(qualifier)
+        check_principal(request["Principal"])
         statements = function.policies.setdefault(qualifier, {})
         if StatementId in statements:
             raise AwsError(
@@ -404,6 +430,12 @@ class Lambda:
         self, caller: Caller, FunctionName: str, ReservedConcurrentExecutions: int
     ) -> dict:
         function, _ = self.find(caller, FunctionName)
+        reserved = sum(each.concurrency or 0 for each in self._of(caller) if each is not function)
+        if reserved + ReservedConcurrentExecutions > ACCOUNT_CONCURRENCY - UNRESERVED:
+            raise invalid(
+                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+                f"below its minimum value of [{UNRESERVED}]."
+            )
         function.concurrency = ReservedConcurrentExecutions
         return {"ReservedConcurrentExecutions": ReservedConcurrentExecutions}
 
@@ -419,6 +451,7 @@ class Lambda:
     ) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         function.settings(qualifier)
+        check_destinations(config.get("DestinationConfig", {}))
         function.invoke_configs[qualifier or LATEST] = {**config, "LastModified": self.world.now()}
         return self.GetFunctionEventInvokeConfig(caller, FunctionName, Qualifier)
 
@@ -466,10 +499,10 @@ class Lambda:
         payload = _checked_payload(Payload, MAX_EVENT_PAYLOAD if InvocationType == "Event" else MAX_PAYLOAD)
         if InvocationType == "DryRun":
             return {"StatusCode": 204}
-        context = base64.b64decode(ClientContext).decode() if ClientContext else None
-        if InvocationType == "Event":
-            self.world.submit(run_event, self.runner, Event(function, qualifier, str(uuid.uuid4()), payload, context))
+        if InvocationType == "Event":  # without the client context: it is for synchronous invocations only
+            self.events.accept(Event(function, qualifier, str(uuid.uuid4()), payload, self.world.now()))
             return {"StatusCode": 202}
+        context = base64.b64decode(ClientContext).decode() if ClientContext else None
         outcome = self.runner.run(function, settings, qualifier, payload, client_context=context)
         answer: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload, "ExecutedVersion": settings.version}
         if outcome.error:
@@ -477,6 +510,13 @@ class Lambda:
         if LogType == "Tail":
             answer["LogResult"] = base64.b64encode(outcome.log[-4096:]).decode()
         return answer
+
+
+def _check_version(function: Function, version: str) -> None:
+    """Raise AwsError unless an alias may point to this: a version's number or $LATEST, not another alias."""
+    if version != LATEST and not version.isdigit():
+        raise invalid(f"Value '{version}' at 'functionVersion' failed to satisfy constraint: (\\$LATEST|[0-9]+)")
+    function.settings(version)
 
 
 def _checked_payload(payload: Any, limit: int) -> bytes:

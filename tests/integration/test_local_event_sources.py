@@ -238,16 +238,6 @@ def test_no_more_batches_at_a_time_than_the_mapping_may_have(mesh: Mesh) -> None
     assert max(at_once) == 2
 
 
-def test_the_queue_is_read_as_the_functions_role(mesh: Mesh) -> None:
-    url = mesh.queue("role")
-    role = mesh.role("looks-only", "sqs:GetQueueAttributes")
-    mesh.function("role", role)
-    uuid = mesh.map("role")
-    mesh.sqs.send_message(QueueUrl=url, MessageBody="hello")
-    eventually(lambda: "AccessDenied" in mesh.functions.get_event_source_mapping(UUID=uuid)["LastProcessingResult"])
-    assert mesh.bodies("role") == []
-
-
 def test_a_mapping_that_lambda_would_refuse_is_refused(mesh: Mesh) -> None:
     mesh.queue("refused", VisibilityTimeout="5")
     mesh.sqs.create_queue(QueueName="refused.fifo", Attributes={"FifoQueue": "true"})
