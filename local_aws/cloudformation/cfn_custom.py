@@ -61,10 +61,18 @@ def _ask(site: Site, request_type: str, properties: Properties, **more: Any) -> 
     admin.ROUTES["PUT", path] = take_answer
     try:
         threading.Thread(target=_invoke, args=(site, request, answers), name="custom-resource", daemon=True).start()
-        timeout = float(properties.get("ServiceTimeout", DEFAULT_TIMEOUT))
+        timeout = _timeout(properties)
         return _checked(_await(site, answers, timeout), request)
     finally:
         del admin.ROUTES["PUT", path]
+
+
+def _timeout(properties: Properties) -> float:
+    """ServiceTimeout: 1 to 3,600 seconds."""
+    given = str(properties.get("ServiceTimeout", DEFAULT_TIMEOUT))
+    if not given.isdigit() or not 1 <= int(given) <= DEFAULT_TIMEOUT:
+        raise ResourceFailed(f"ServiceTimeout must be a number between 1 and {DEFAULT_TIMEOUT}, not {given}")
+    return float(given)
 
 
 def _invoke(site: Site, request: dict[str, Any], answers: queue.SimpleQueue) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+HERE = "local_aws/cloudformation/cfn_intrinsics.py"
 NO_VALUE = object()
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 CONDITION_FUNCTIONS = ("Fn::And", "Fn::Or", "Fn::Not", "Fn::Equals", "Condition")
@@ -141,14 +142,23 @@ def references(value: Any) -> Iterator[tuple[str, str | None]]:
         yield from references(argument)
 
 
+def unsupported(value: Any) -> Iterator[str]:
+    """What `value` (with Fn::If settled) uses that is not built here: functions and dynamic references."""
+    if isinstance(value, str) and "{{resolve:" in value:
+        yield f"dynamic references are not supported locally: {value!r} ({HERE})"
+    elif isinstance(value, list):
+        for item in value:
+            yield from unsupported(item)
+    elif isinstance(value, dict):
+        call = function_of(value)
+        if call and call[0] not in VALUE_FUNCTIONS:
+            yield f"{call[0]} is not supported locally ({HERE})"
+        for item in value.values():
+            yield from unsupported(item)
+
+
 def resolve(value: Any, scope: Scope) -> Any:
     """`value` with every intrinsic function replaced by what it gives. Raises TemplateError."""
-    if isinstance(value, str):
-        if "{{resolve:" in value:
-            raise TemplateError(
-                f"Dynamic references are not supported locally: {value!r} (local_aws/cloudformation/cfn_intrinsics.py)"
-            )
-        return value
     if isinstance(value, list):
         return [each for each in (resolve(item, scope) for item in value) if each is not NO_VALUE]
     if not isinstance(value, dict):
@@ -187,7 +197,7 @@ def _call(name: str, argument: Any, scope: Scope) -> Any:
             return scope.imported(text(resolve(argument, scope)))
         case "Fn::Base64":
             return base64.b64encode(text(resolve(argument, scope)).encode()).decode()
-    raise TemplateError(f"{name} is not supported locally (local_aws/cloudformation/cfn_intrinsics.py)")
+    raise TemplateError(f"{name} is not supported locally ({HERE})")
 
 
 def _ref(name: Any, scope: Scope) -> Any:

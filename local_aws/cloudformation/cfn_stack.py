@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from local_aws.cloudformation import cfn_template, sam_transform
-from local_aws.cloudformation.cfn_intrinsics import TemplateError, references
+from local_aws.cloudformation.cfn_intrinsics import TemplateError, references, unsupported
 from local_aws.cloudformation.cfn_resources import refusals, type_of
 from local_aws.cloudformation.cfn_schemas import replacing_properties
 from local_aws.cloudformation.cfn_template import Resource, Settled
@@ -180,12 +180,13 @@ def pseudo_parameters(account: str, region: str, stack_name: str, stack_id: str)
 def check_resources(settled: Settled) -> None:
     """Raise TemplateError that names every resource type, property and attribute that is not supported."""
     problems = []
-    for resource in settled.resources.values():
-        problems += refusals(resource.logical_id, resource.type, resource.properties)
-    if problems:
-        raise TemplateError("Template error: " + "; ".join(problems))
     places = [(each.logical_id, each.properties) for each in settled.resources.values()]
     places += [(f"Outputs: {name}", output) for name, output in settled.outputs.items()]
+    for resource in settled.resources.values():
+        problems += refusals(resource.logical_id, resource.type, resource.properties)
+    problems += [f"{place}: {each}" for place, value in places for each in unsupported(value)]
+    if problems:
+        raise TemplateError("Template error: " + "; ".join(problems))
     for place, value in places:
         for referred, attribute in references(value):
             if attribute is None or referred not in settled.resources:

@@ -37,6 +37,11 @@ RESOURCE_ATTRIBUTES = {
 PARAMETER_TYPES = {"String", "Number", "List<Number>", "List<String>", "CommaDelimitedList"}
 POLICIES = {"DeletionPolicy": {"Delete", "Retain", "RetainExceptOnCreate"}, "UpdateReplacePolicy": {"Delete", "Retain"}}
 MAX_RESOURCES = 500
+MAX_DECLARED = {"Mappings": 200, "Parameters": 200, "Outputs": 200}
+MAX_NAME = 255
+MAX_DESCRIPTION = 1024
+MAX_VALUE = 4096
+"""Bytes of one parameter's value. Source: CloudFormation user guide, "Understand CloudFormation quotas"."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,14 @@ def check_structure(template: Mapping[str, Any]) -> None:
         raise TemplateError("Template format error: At least one Resources member must be defined.")
     if len(resources) > MAX_RESOURCES:
         raise TemplateError(f"Template format error: Number of resources, {len(resources)}, is greater than 500")
+    for section, most in MAX_DECLARED.items():
+        names = list(template.get(section) or {})
+        if len(names) > most:
+            raise TemplateError(f"Template format error: Number of {section}, {len(names)}, is greater than {most}")
+        if too_long := [name for name in names if len(str(name)) > MAX_NAME]:
+            raise TemplateError(f"Template format error: {section}: the name {too_long[0]} is longer than {MAX_NAME}")
+    if len(str(template.get("Description") or "").encode()) > MAX_DESCRIPTION:
+        raise TemplateError(f"Template format error: 'Description' length is greater than {MAX_DESCRIPTION} bytes.")
     for name, parameter in (template.get("Parameters") or {}).items():
         _check_parameter(name, parameter)
     for logical_id, resource in resources.items():
@@ -187,7 +200,7 @@ def _check_resource(logical_id: str, resource: Any) -> None:
     if not isinstance(resource.get("Properties") or {}, dict):
         raise TemplateError(f"Template format error: [/Resources/{logical_id}/Properties] must be an object")
     for attribute, allowed in POLICIES.items():
-        if resource.get(attribute, "Delete") not in allowed:
+        if str(resource.get(attribute, "Delete")) not in allowed:
             raise TemplateError(
                 f"Resource {logical_id}: {attribute} {resource[attribute]!r} is not supported locally, "
                 f"only {sorted(allowed)}"
@@ -242,6 +255,8 @@ def _check_value(name: str, value: str, parameter: Mapping[str, Any]) -> None:
             f"Parameter '{name}' must be {explained}" if explained else f"Parameter '{name}' must {reason}"
         )
 
+    if len(value.encode()) > MAX_VALUE:
+        raise TemplateError(f"Parameter '{name}' must be no longer than {MAX_VALUE} bytes.")
     items = _items(value) if parameter["Type"] != "String" and parameter["Type"] != "Number" else [value]
     for item in items:
         if parameter["Type"] in ("Number", "List<Number>"):

@@ -32,6 +32,9 @@ ANSWER_WITHIN = 8.0
 
 Deployers poll every 15 to 30 s: where the work takes less than this, they find it done at the first look.
 """
+MAX_BODY = 51_200
+MAX_STORED_BODY = 1_048_576
+"""Bytes of a template in the request, and in S3."""
 EMPTY = "The submitted information didn't contain changes. Submit different information to create a change set."
 NAME = re.compile("[a-zA-Z][-a-zA-Z0-9]{0,127}")
 UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED"}
@@ -229,10 +232,16 @@ class CloudFormation:
             if RetainResources and stack.status != "DELETE_FAILED":
                 raise _invalid("RetainResources can only be given for a stack in status DELETE_FAILED")
             deployment = self._deployment(caller, stack, RoleARN or (stack.desired.role_arn if stack.desired else None))
+            before = stack.status
             stack.note(self.world.now(), None, "DELETE_IN_PROGRESS", "User Initiated")
             stack.change_sets.clear()
-        self.world.submit(deployment.delete, frozenset(RetainResources or ()))
+        self.world.submit(deployment.delete, frozenset(RetainResources or ()), before)
         deployment.done.wait(ANSWER_WITHIN)
+
+    def UpdateTerminationProtection(self, caller: Caller, StackName: str, EnableTerminationProtection: bool) -> dict:
+        stack = self._existing(caller, StackName)
+        stack.protected = EnableTerminationProtection
+        return {"StackId": stack.id}
 
     def DescribeStacks(self, caller: Caller, StackName: str | None = None, NextToken: str | None = None) -> dict:
         self._deployers.get_ready()
@@ -418,7 +427,7 @@ class CloudFormation:
 
     def _body(self, caller: Caller, body: str | None, url: str | None) -> str:
         if body is not None and url is None:
-            return body
+            return _within(body, MAX_BODY)
         if url is None or body is not None:
             raise _invalid("Either Template URL or Template Body must be specified.")
         try:
@@ -430,7 +439,7 @@ class CloudFormation:
             stored = s3.get_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
         except ClientError as error:
             raise _invalid(f"S3 error: {error.response['Error'].get('Message')} ({url})") from None
-        return stored["Body"].read().decode()
+        return _within(stored["Body"].read().decode(), MAX_STORED_BODY)
 
     def _desired(
         self,
@@ -500,6 +509,15 @@ class CloudFormation:
 
 def _invalid(message: str) -> AwsError:
     return AwsError("ValidationError", message)
+
+
+def _within(body: str, limit: int) -> str:
+    if len(body.encode()) > limit:
+        raise _invalid(
+            "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {limit}"
+        )
+    return body
 
 
 def _require_updatable(stack: Stack) -> None:

@@ -284,7 +284,6 @@ def test_a_parameter_keeps_its_previous_value_and_is_hidden_if_asked(cloud: Clou
             "Circular dependency between resources: [A, B]",
         ),
         ({"Resources": {"G": {**log_group(), "DependsOn": "Gone"}}}, "Unresolved resource dependencies [Gone]"),
-        ({"Resources": {"G": log_group(LogGroupName={"Fn::GetAZs": ""})}}, "Fn::GetAZs is not supported locally"),
         (
             {"Resources": {"G": log_group()}, "Outputs": {"O": {"Value": {"Fn::GetAtt": ["G", "Size"]}}}},
             "does not support attribute Size",
@@ -298,11 +297,6 @@ def test_a_parameter_keeps_its_previous_value_and_is_hidden_if_asked(cloud: Clou
 def test_a_template_that_cannot_be_deployed_is_refused_before_anything_is_made(
     cloud: Cloud, template: Any, reason: str
 ) -> None:
-    if "GetAZs" in reason:  # seen when the resource is resolved
-        cloud.stacks.create_stack(StackName="azs", TemplateBody=json.dumps(template))
-        assert cloud.settled("azs")["StackStatus"] == "ROLLBACK_COMPLETE"
-        assert any(reason in why for _, _, why in cloud.events("azs"))
-        return
     assert reason in refused(cloud.stacks.create_stack, StackName="malformed", TemplateBody=_body(template))
     assert "does not exist" in refused(cloud.stacks.describe_stacks, StackName="malformed")
 
@@ -1078,26 +1072,6 @@ def test_a_stack_is_described_to_tools(cloud: Cloud) -> None:
     assert parameter["ParameterConstraints"] == {"AllowedValues": ["1", "3"]}
     assert summary["ResourceTypes"] == ["AWS::Logs::LogGroup"]
     assert cloud.client("logs").list_tags_log_group(logGroupName="/told")["tags"] == {"owner": "me"}
-
-
-def test_an_export_in_use_stays(cloud: Cloud) -> None:
-    def exporting(value: str) -> dict:
-        output = {"Value": value, "Export": {"Name": "shared-name"}}
-        return {"Resources": {"G": log_group()}, "Outputs": {"Name": output}}
-
-    importing = {"Resources": {"G": log_group(LogGroupName={"Fn::ImportValue": "shared-name"})}}
-    missing = cloud.create("too-early", importing)
-    assert missing["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert any("No export named shared-name found" in why for _, _, why in cloud.events("too-early"))
-    cloud.create("exporter", exporting("/from/exporter"))
-    cloud.create("importer", importing)
-    assert cloud.physical("importer") == {"G": "/from/exporter"}
-    assert cloud.stacks.list_imports(ExportName="shared-name")["Imports"] == ["importer"]
-    assert cloud.update("exporter", exporting("/other"))["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    assert cloud.delete("exporter") == "DELETE_FAILED"
-    assert cloud.create("second-exporter", exporting("x"))["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert cloud.delete("importer") == "DELETE_COMPLETE"
-    assert cloud.delete("exporter") == "DELETE_COMPLETE"
 
 
 def test_a_template_is_read_from_s3_however_its_url_is_spelt(cloud: Cloud) -> None:
