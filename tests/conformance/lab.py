@@ -52,6 +52,7 @@ class Lab:
         self._run = secrets.token_hex(3)
         self._names = itertools.count()
         self._clients: dict[tuple[str, Who], Any] = {}
+        self._sessions: dict[Who, boto3.Session] = {}
         self._ending = contextlib.ExitStack()
 
     # -- what differs ---------------------------------------------------------------------------------------------
@@ -74,7 +75,9 @@ class Lab:
         """A boto3 client that does not retry."""
         if (service, who) not in self._clients:
             config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-            self._clients[service, who] = self.session(who).client(service, config=config)
+            if who not in self._sessions:
+                self._sessions[who] = self.session(who)
+            self._clients[service, who] = self._sessions[who].client(service, config=config)
         return self._clients[service, who]
 
     def name(self, hint: str, separator: str = "_") -> str:
