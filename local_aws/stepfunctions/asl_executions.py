@@ -362,10 +362,14 @@ class Executions:
         answer: Future = Future()
 
         def run() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return  # nobody waits any more
             try:
-                answer.set_result(work())
+                result = work()
             except BaseException as error:  # noqa: BLE001 - carried over to whoever waits
                 answer.set_exception(error)
+            else:
+                answer.set_result(result)
 
         threading.Thread(target=run, name="task", daemon=True).start()
         return await asyncio.wrap_future(answer)

@@ -383,11 +383,15 @@ async def _map_results(state: dict, data: Any, branch: Branch) -> list:
     branch.record("MapStateStarted", length=len(items))
     started = branch.previous
     parts = _parts(branch, len(items))
+    failed = False
 
     async def iterate(index: int, item: Any) -> Any:
+        nonlocal failed
         if parts[index].done:
             return parts[index].output
         async with places:
+            if failed:  # its place came free because the Map is failing: it does not begin
+                return None
             iteration = Branch(branch.run, started, progress=parts[index])
             iteration.record("MapIterationStarted", name=name, index=index)
             try:
@@ -395,6 +399,7 @@ async def _map_results(state: dict, data: Any, branch: Branch) -> list:
                     item = _selected_item(selector, effective, index, item, branch)
                 output = await run_states(processor, limited(item, branch), iteration)
             except StateFailed:
+                failed = True
                 iteration.record("MapIterationFailed", name=name, index=index)
                 raise
             except asyncio.CancelledError:
