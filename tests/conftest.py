@@ -9,7 +9,12 @@ import pytest
 
 from local_aws.server import LocalAws
 
-# Whatever the machine is configured for, tests speak to the local AWS alone.
+# Whatever the machine is configured for, tests speak to the local AWS alone. (The conformance suite may be told
+# otherwise, by profile: tests/conformance/lab.py reads the files that are remembered here.)
+os.environ.setdefault("CONFORMANCE_AWS_CONFIG", os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"))
+os.environ.setdefault(
+    "CONFORMANCE_AWS_CREDENTIALS", os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+)
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -243,7 +245,8 @@ class RealLab(Lab):
 
     def __init__(self, profiles: dict[str, str]) -> None:
         super().__init__()
-        self._profiles = {part: boto3.Session(profile_name=name) for part, name in profiles.items()}
+        self._names_of = profiles
+        self._profiles = {part: _of_profile(name) for part, name in profiles.items()}
         regions = {session.region_name for session in self._profiles.values()}
         if len(regions) != 1 or None in regions:
             raise pytest.UsageError(f"the profiles must name one Region, all the same: they name {regions}")
@@ -263,11 +266,8 @@ class RealLab(Lab):
             return self._profiles[who]
         sts = self.client("sts", who.account)
         given = self.eventually(lambda: sts.assume_role(RoleArn=who.arn, RoleSessionName="conformance"))["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"],
-            aws_session_token=given["SessionToken"],
-            region_name=self.region,
+        return _of_profile(
+            self._names_of[who.account], given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
         )
 
     def eventually(self, check: Callable[[], Any]) -> Any:
@@ -291,6 +291,16 @@ def refused(*codes: str, message: str = "") -> Iterator[Any]:
     error = caught.value.response["Error"]
     assert error["Code"] in codes, error
     assert message.lower() in error.get("Message", "").lower(), error
+
+
+def _of_profile(name: str, *credentials: str) -> boto3.Session:
+    """A session with the settings of a profile, and its credentials unless others are given."""
+    session = botocore.session.Session(profile=name)
+    session.set_config_variable("config_file", os.environ["CONFORMANCE_AWS_CONFIG"])
+    session.set_config_variable("credentials_file", os.environ["CONFORMANCE_AWS_CREDENTIALS"])
+    if credentials:
+        session.set_credentials(*credentials)
+    return boto3.Session(botocore_session=session)
 
 
 def _let_pass(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
