@@ -126,7 +126,7 @@ def references(value: Any) -> Iterator[tuple[str, str | None]]:
         return
     name, argument = call
     if name == "Ref":
-        yield argument, None
+        yield _referred(argument), None
     elif name == "Fn::GetAtt":
         logical_id, attribute = _get_att(argument)
         yield logical_id, attribute if isinstance(attribute, str) else None
@@ -158,15 +158,14 @@ def unsupported(value: Any) -> Iterator[str]:
 
 
 def resolve(value: Any, scope: Scope) -> Any:
-    """`value` with every intrinsic function replaced by what it gives. Raises TemplateError."""
+    """`value` (after `choose`) with every intrinsic function replaced by what it gives. Raises TemplateError."""
     if isinstance(value, list):
-        return [each for each in (resolve(item, scope) for item in value) if each is not NO_VALUE]
+        return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):
         return value
     call = function_of(value)
     if call is None:
-        resolved = {key: resolve(item, scope) for key, item in value.items()}
-        return {key: item for key, item in resolved.items() if item is not NO_VALUE}
+        return {key: resolve(item, scope) for key, item in value.items()}
     return _call(*call, scope)
 
 
@@ -200,11 +199,14 @@ def _call(name: str, argument: Any, scope: Scope) -> Any:
     raise TemplateError(f"{name} is not supported locally ({HERE})")
 
 
-def _ref(name: Any, scope: Scope) -> Any:
+def _referred(name: Any) -> str:
     if not isinstance(name, str):
-        raise TemplateError(f"Template format error: Ref takes a name, not {name!r}")
-    if name == "AWS::NoValue":
-        return NO_VALUE
+        raise TemplateError(f"Template format error: Ref and Fn::GetAtt take a name, not {name!r}")
+    return name
+
+
+def _ref(name: Any, scope: Scope) -> Any:
+    name = _referred(name)
     return scope.parameters[name] if name in scope.parameters else scope.ref(name)
 
 
@@ -236,7 +238,7 @@ def _get_att(argument: Any) -> tuple[str, Any]:
     if isinstance(argument, str):
         argument = argument.split(".", 1)
     logical_id, attribute = _exactly("Fn::GetAtt", argument, 2)
-    return logical_id, attribute
+    return _referred(logical_id), attribute
 
 
 def _find_in_map(argument: list[Any], scope: Scope) -> Any:

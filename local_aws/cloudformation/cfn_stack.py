@@ -155,6 +155,7 @@ def desire(
         raise TemplateError(
             f"Transforms {sorted(unknown)} are not supported locally (local_aws/cloudformation/sam_transform.py)"
         )
+    cfn_template.check_parameters(template)
     values = cfn_template.parameter_values(template, given, previous)
     _, _, _, region, account, _ = stack_id.split(":", 5)
     transformed = bool(cfn_template.transforms(template))

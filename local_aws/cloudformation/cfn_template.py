@@ -127,10 +127,8 @@ def place(url: str) -> tuple[str, str, str | None]:
     host, path = parsed.hostname or "", unquote(parsed.path.lstrip("/"))
     version = parse_qs(parsed.query).get("versionId", [None])[0]
     hosted = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", host)
-    if hosted:
-        return hosted[1], path, version
-    bucket, _, key = path.partition("/")
-    if parsed.scheme not in ("http", "https") or not bucket or not key:
+    bucket, _, key = (hosted[1], "", path) if hosted else path.partition("/")
+    if parsed.scheme not in ("http", "https") or not key:
         raise TemplateError("TemplateURL must be a supported URL.")
     return bucket, key, version
 
@@ -165,13 +163,18 @@ def check_structure(template: Mapping[str, Any]) -> None:
             raise TemplateError(f"Template format error: {section}: the name {too_long[0]} is longer than {MAX_NAME}")
     if len(str(template.get("Description") or "").encode()) > MAX_DESCRIPTION:
         raise TemplateError(f"Template format error: 'Description' length is greater than {MAX_DESCRIPTION} bytes.")
-    for name, parameter in (template.get("Parameters") or {}).items():
-        _check_parameter(name, parameter)
+    check_parameters(template)
     for logical_id, resource in resources.items():
         _check_resource(logical_id, resource)
     for name, output in (template.get("Outputs") or {}).items():
         if not isinstance(output, dict) or "Value" not in output:
             raise TemplateError(f"Template format error: Output {name} is malformed: it needs a Value")
+
+
+def check_parameters(template: Mapping[str, Any]) -> None:
+    """Raise TemplateError if parameters are not declared as CloudFormation (or we) take them."""
+    for name, parameter in (template.get("Parameters") or {}).items():
+        _check_parameter(name, parameter)
 
 
 def _check_parameter(name: str, parameter: Any) -> None:
