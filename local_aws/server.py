@@ -27,10 +27,10 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from local_aws import allowed, wire
-from local_aws.access import actions, authorization, iam, identity
+from local_aws.access import actions, authorization, iam, identity, principals
 from local_aws.access.need import Need
 from local_aws.admin import answer_admin
-from local_aws.moto_services import s3, sns, sqs
+from local_aws.moto_services import kms, s3, sns, sqs
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
 
@@ -69,7 +69,7 @@ UNLOCKED = frozenset({"lambda", "events", "stepfunctions"})
 """Services whose calls in moto may call back into the server: a lock held around them could wait for itself."""
 
 
-HOOKS = {"s3": s3, "iam": iam, "sns": sns}
+HOOKS = {"s3": s3, "iam": iam, "kms": kms, "sns": sns, "sqs": sqs}
 """What is done around moto for a service: `before(world, call)`, and `after(world, call, response, before)`."""
 
 OWNED = frozenset({"s3", "sqs", "sns", "kms", "logs"})
@@ -165,6 +165,12 @@ class Front:
         return wire.result_response(call, {"FailedEntryCount": failed, "Entries": answer})
 
     def _dispatch(self, call: Call, needs: list[Need]) -> Response:
+        principals.check(call)
+        response = self._answered(call, needs)
+        principals.pin(self.world, call, needs, response)
+        return response
+
+    def _answered(self, call: Call, needs: list[Need]) -> Response:
         handler = self.world.handler(call.service, call.operation)
         if handler is not None:
             return wire.result_response(call, handler(call.caller, **call.params))

@@ -75,6 +75,8 @@ class World:
         self.credentials: dict[str, Any] = {}
         """Temporary credentials issued so far, by access key (see identity.py)."""
         self.organization: dict[str, Any] = {"id": None, "members": set(), "ram_sharing": False}
+        self.pinned: dict[str, dict[str, str]] = {}
+        """Resource ARN -> the principals that its policy names, with their unique ids (see principals.py)."""
         self.log: list[CallRecord] = []
         self.counts: Counter[str] = Counter()
         self.busy_checks: list[Callable[[], list[str]]] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_aws.access import lookup, policy
+from local_aws.access import lookup, policy, principals
 from local_aws.access.need import Need
 from local_aws.wire import AwsError
 
@@ -67,7 +67,7 @@ def _denial(world: World, caller: Caller, need: Need, keys: dict[str, Any]) -> D
     owner = need.owner(caller)
     context = caller_context(world, caller) | keys | _resource_keys(world, owner) | need.keys
     identity = Policies.of(caller)
-    attached = None if need.creates else lookup.resource_policy(world, need.resource)
+    attached = None if need.creates else principals.policy_of(world, need.resource)
     direct = {"AWS": frozenset({caller.principal, caller.arn})}
     everybody = {"AWS": direct["AWS"] | {caller.account, f"arn:aws:iam::{caller.account}:root"}}
 
@@ -79,6 +79,13 @@ def _denial(world: World, caller: Caller, need: Need, keys: dict[str, Any]) -> D
     by_session = ask(identity.session) if identity.session else "allow"
     by_resource = ask([attached], everybody) if attached else "none"
     named = by_resource == "allow" and ask([attached], direct) == "allow"
+    # Who names a session itself, not its role, gives it what a boundary or session policy leaves out (but not denies).
+    session_named = (
+        named
+        and caller.is_session
+        and ask([attached], {"AWS": frozenset({caller.arn})}) == "allow"
+        and ask([attached], {"AWS": frozenset({""})}) != "allow"
+    )
 
     for verdict, kind in (
         (by_identity, "an identity-based policy"),
@@ -91,14 +98,15 @@ def _denial(world: World, caller: Caller, need: Need, keys: dict[str, Any]) -> D
 
     same_account = owner == caller.account
     needs_identity = not (same_account and named)
+    narrowed = not (same_account and session_named)
     if same_account:  # at home a resource's policy is only asked where it is the last word: role trust, keys
         needs_resource = need.action == "sts:AssumeRole" or (attached is not None and ":key/" in need.resource)
     else:
         needs_resource = not need.action.startswith(SHARED_BY_GRANTS)
     for missing, kind in (
         (needs_identity and by_identity != "allow", "identity-based policy"),
-        (by_boundary != "allow", "permissions boundary"),
-        (by_session != "allow", "session policy"),
+        (narrowed and by_boundary != "allow", "permissions boundary"),
+        (narrowed and by_session != "allow", "session policy"),
         (needs_resource and by_resource != "allow", "resource-based policy"),
     ):
         if missing:
@@ -163,10 +171,10 @@ def authorize_service(
         "kms:CallerAccount": source_account,
     }
     for need in needed:
-        attached = lookup.resource_policy(world, need.resource)
-        principals = {"Service": frozenset({service})}
+        attached = principals.policy_of(world, need.resource)
+        asking = {"Service": frozenset({service})}
         try:
-            verdict = policy.evaluate([attached] if attached else [], need.action, need.resource, context, principals)
+            verdict = policy.evaluate([attached] if attached else [], need.action, need.resource, context, asking)
         except policy.PolicyNotSupported as unknown:
             message = f"the policy of {need.resource} uses {unknown}, which the local AWS does not know"
             raise AwsError("LocalAwsNotSupported", message) from unknown

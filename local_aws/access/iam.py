@@ -1,4 +1,4 @@
-"""What moto's IAM lacks: AWS's own managed policies when they are named, and principals that must exist."""
+"""What moto's IAM lacks: AWS's own managed policies when they are named, and refusals that it does not know."""
 
 from __future__ import annotations
 
@@ -14,52 +14,80 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 AWS_POLICY = "arn:aws:iam::aws:policy/"
+NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
+"""Names of roles, users and policies (IAM API reference)."""
+ASSUMES = re.compile(r"sts:(assumerole|tagsession|setsourceidentity|setcontext|\*)", re.IGNORECASE)
 
 
 def before(_world: World, call: Call) -> None:
-    """Prepare moto's IAM for a call that was allowed. Raises AwsError MalformedPolicyDocument."""
-    account = call.caller.account
+    """Prepare moto's IAM for a call that was allowed, and refuse what it would let pass. Raises AwsError."""
+    account, params = call.caller.account, call.params
+    for name in ("RoleName", "UserName", "PolicyName"):
+        if name in params and not NAME.fullmatch(params[name]):
+            lower = name[0].lower() + name[1:]
+            raise AwsError(
+                "ValidationError", f"The specified value for {lower} is invalid. It must contain only [\\w+=,.@-]."
+            )
     for name in ("PolicyArn", "PermissionsBoundary"):
-        if call.params.get(name, "").startswith(AWS_POLICY):
-            _load(account, call.params[name])
-    if call.operation == "ListPolicies" and call.params.get("Scope", "All") != "Local":
+        if params.get(name, "").startswith(AWS_POLICY):
+            _load(account, params[name])
+    if call.operation == "ListPolicies" and params.get("Scope", "All") != "Local":
         for arn in _aws_policies():
             _load(account, arn)
-    trust = call.params.get("AssumeRolePolicyDocument")
-    if call.operation == "UpdateAssumeRolePolicy":
-        trust = call.params["PolicyDocument"]
-    if trust:
-        try:
-            document = json.loads(trust)
-        except ValueError as error:
-            raise AwsError("MalformedPolicyDocument", f"This policy contains invalid Json: {error}") from error
-        if missing := missing_principals(document):
-            raise AwsError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{missing[0]}"')
+    if call.operation in ("CreateRole", "UpdateAssumeRolePolicy"):
+        _check_trust(params["AssumeRolePolicyDocument" if call.operation == "CreateRole" else "PolicyDocument"])
+    elif "PolicyDocument" in params:
+        _check_identity_policy(params["PolicyDocument"])
+    boundary = params.get("PermissionsBoundary")
+    if boundary and _managed(account, boundary) is None:
+        raise AwsError("NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable.", 404)
+    if call.operation == "DeletePolicy" and (managed := _managed(account, params["PolicyArn"])) is not None:
+        if managed.attachment_count or _bounds(account, params["PolicyArn"]):
+            raise AwsError("DeleteConflict", "Cannot delete a policy attached to entities.", 409)
+        if len(managed.versions) > 1:
+            message = "This policy has more than one version. Before you delete a policy, you must delete the policy's"
+            raise AwsError(
+                "DeleteConflict", f"{message} versions. The default version is deleted with the policy.", 409
+            )
 
 
-def missing_principals(document: dict[str, Any]) -> list[str]:
-    """The roles and users that a resource policy names and that do not exist: AWS refuses such a policy.
-
-    Account ids and roots always exist here, and so does an account's administrator.
-    """
-    statements = document.get("Statement", [])
-    missing = []
-    for statement in statements if isinstance(statements, list) else [statements]:
-        for element in ("Principal", "NotPrincipal"):
-            principal = statement.get(element)
-            named = principal.get("AWS", []) if isinstance(principal, dict) else []
-            missing += [name for name in ([named] if isinstance(named, str) else named) if not _exists(name)]
-    return missing
+def _check_trust(text: str) -> None:
+    """A trust policy says who (Principal) may assume the role that it belongs to, and nothing else."""
+    for statement in _statements(json.loads(text)):
+        if "Resource" in statement or "NotResource" in statement:
+            raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")
+        if "Principal" not in statement and "NotPrincipal" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Principal")
+        actions = statement.get("Action", [])
+        for action in [actions] if isinstance(actions, str) else actions:
+            if not ASSUMES.match(action):
+                raise AwsError("MalformedPolicyDocument", "AssumeRole policy may only specify STS AssumeRole actions.")
 
 
-def _exists(principal: str) -> bool:
-    if principal == "*" or re.fullmatch(r"\d{12}|arn:aws:iam::\d{12}:root", principal):
-        return True
-    if re.fullmatch(r"arn:aws:iam::\d{12}:user/admin", principal):
-        return True
-    if session := re.fullmatch(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.+", principal):
-        return lookup.iam_entity(lookup.iam_arn(session[1], "role", session[2], "/")) is not None
-    return lookup.iam_entity(principal) is not None
+def _check_identity_policy(text: str) -> None:
+    """What else is wrong with it moto says."""
+    try:
+        statements = _statements(json.loads(text))
+    except ValueError:
+        return
+    if any("Principal" in statement or "NotPrincipal" in statement for statement in statements):
+        raise AwsError("MalformedPolicyDocument", "Policy document should not specify a principal.")
+
+
+def _statements(document: Any) -> list[dict[str, Any]]:
+    statements = document.get("Statement", []) if isinstance(document, dict) else []
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _managed(account: str, arn: str) -> Any:
+    from moto.iam.models import iam_backends
+
+    return iam_backends[account]["aws"].managed_policies.get(arn)
+
+
+def _bounds(account: str, arn: str) -> bool:
+    """Whether a policy is some role's permissions boundary."""
+    return any(role.permissions_boundary_arn == arn for role in lookup.roles(account))
 
 
 @cache

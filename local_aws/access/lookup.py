@@ -126,6 +126,13 @@ def user_of_access_key(access_key: str) -> Any:
     return None
 
 
+def roles(account: str) -> list[Any]:
+    """moto's roles of an account."""
+    from moto.iam.models import iam_backends
+
+    return list(iam_backends[account]["aws"].roles.values())
+
+
 def inline_policies(entity: Any) -> list[str]:
     """The inline policies of a role or user, as JSON texts."""
     return list(entity.policies.values())

@@ -6,15 +6,19 @@ bucket's owner, once for each object written or deleted, when the bucket's notif
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import json
 import re
 import secrets
+import zlib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from local_aws.access import authorization, lookup
-from local_aws.access.iam import missing_principals
 from local_aws.access.need import Need
 from local_aws.wire import AwsError, Call
 
@@ -61,7 +65,7 @@ class S3:
     def DeleteObjects(self, caller: Caller, Bucket: str, Delete: dict, **_: Any) -> dict:  # noqa: N802, N803
         """Delete objects, each if the caller may; what it may not is an entry of `Errors`."""
         found = _bucket(Bucket)
-        if not Delete.get("Objects"):
+        if not 1 <= len(Delete.get("Objects", [])) <= MOST_DELETED:
             raise AwsError("MalformedXML", "The XML you provided was not well-formed or did not validate")
         deleted, errors = [], []
         for wanted in Delete["Objects"]:
@@ -156,11 +160,62 @@ def before(_world: World, call: Call) -> Any:
         expected = call.params.get(parameter)
         if expected and lookup.bucket_owner(bucket) not in (None, expected):
             raise AwsError("AccessDenied", "Access Denied", 403)
+    if call.operation == "CreateBucket" and not _is_bucket_name(name):
+        raise AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
+    if len(call.params.get("Key", "").encode()) > LONGEST_KEY:
+        raise AwsError("KeyTooLongError", "Your key is too long")
+    if "Body" in call.params:
+        _check_digests(call)
     if call.operation == "PutBucketPolicy":
         _check_policy(call.params["Policy"], lookup.bucket(name))
+    if call.operation == "CompleteMultipartUpload":
+        _check_upload(call, lookup.bucket(name))
     if call.operation == "DeleteObject" and (bucket := lookup.bucket(name)) is not None:
         return _exists(bucket, call.params["Key"], call.params.get("VersionId"))
     return None
+
+
+BUCKET_NAME = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
+LONGEST_KEY = 1024
+"""Bytes of a key in UTF-8."""
+MOST_DELETED = 1000
+"""Objects that one DeleteObjects may name."""
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "ContentMD5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
+    "ChecksumCRC32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
+    "ChecksumSHA1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
+    "ChecksumSHA256": lambda body: hashlib.sha256(body).digest(),
+}
+
+
+def _is_bucket_name(name: str) -> bool:
+    """Amazon S3 user guide, "General purpose bucket naming rules"."""
+    reserved = name.endswith(("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"))
+    address = re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name)
+    return bool(BUCKET_NAME.fullmatch(name)) and not reserved and not address
+
+
+def _check_digests(call: Call) -> None:
+    """What is said of a body must be true of it (S3 API reference, PutObject). Not looked at: bodies sent in chunks,
+    whose checksum follows them."""
+    if call.request.headers.get("X-Amz-Content-Sha256", "").startswith("STREAMING-"):
+        return
+    for parameter, digest in DIGESTS.items():
+        said = call.params.get(parameter)
+        if said and base64.b64encode(digest(call.body)).decode() != said:
+            name = parameter.removeprefix("Checksum").removeprefix("Content")
+            raise AwsError("BadDigest", f"The {name} you specified did not match the calculated checksum.")
+
+
+def _check_upload(call: Call, bucket: Any) -> None:
+    """moto knows neither an upload that is not there, nor the order of parts."""
+    upload = bucket.multiparts.get(call.params["UploadId"]) if bucket else None
+    if bucket and (upload is None or upload.key_name != call.params["Key"]):
+        message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been"
+        raise AwsError("NoSuchUpload", f"{message} aborted or completed.", 404)
+    numbers = [part.get("PartNumber") for part in call.params.get("MultipartUpload", {}).get("Parts", [])]
+    if numbers != sorted(set(numbers)):
+        raise AwsError("InvalidPartOrder", "The list of parts was not in ascending order.")
 
 
 def _source(call: Call) -> tuple[str | None, str]:
@@ -169,16 +224,26 @@ def _source(call: Call) -> tuple[str | None, str]:
 
 
 def _check_policy(text: str, bucket: Any) -> None:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise AwsError("MalformedPolicy", f"Policies must be valid JSON: {error}") from error
-    if missing := missing_principals(document):
-        raise AwsError("MalformedPolicy", f"Invalid principal in policy: {missing[0]}")
+    """A bucket policy is about that bucket and S3's actions, and not public where that is blocked."""
+    document = json.loads(text)
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for action in _texts(statement.get("Action", statement.get("NotAction", "*"))):
+            if action != "*" and not action.lower().startswith("s3:"):
+                raise AwsError("MalformedPolicy", "Policy has invalid action")
+        for resource in _texts(statement.get("Resource", statement.get("NotResource", []))):
+            if bucket and not fnmatchcase(f"arn:aws:s3:::{bucket.name}", resource.partition("/")[0]):
+                raise AwsError("MalformedPolicy", "Policy has invalid resource")
+        if "Principal" not in statement and "NotPrincipal" not in statement:
+            raise AwsError("MalformedPolicy", "Missing required field Principal")
     block = bucket.public_access_block if bucket else None
     if block and block.block_public_policy and is_public(document):
         message = "public policies are blocked by the BlockPublicPolicy block public access setting."
         raise AwsError("AccessDenied", f"s3:PutBucketPolicy on {bucket.name} is denied because {message}", 403)
+
+
+def _texts(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 NARROWING_KEYS = frozenset(

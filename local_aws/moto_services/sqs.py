@@ -1,20 +1,92 @@
-"""Long polling for moto's SQS, which would hold its lock while it waits."""
+"""What moto's SQS lacks: refusals that it does not know, and long polling, for which it would hold its lock.
+
+Source: Amazon SQS API reference, "SendMessage", "ReceiveMessage" and "SetQueueAttributes".
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_aws.access import lookup
-from local_aws.wire import Call
+from local_aws.wire import AwsError, Call
 
 if TYPE_CHECKING:
     from local_aws.world import World
 
 LOOK_EVERY = 0.05
 """Seconds between looks into a queue that somebody waits on."""
+RANGES = {
+    "DelaySeconds": (0, 900),
+    "KmsDataKeyReusePeriodSeconds": (60, 86_400),
+    "MaximumMessageSize": (1024, 1_048_576),
+    "MessageRetentionPeriod": (60, 1_209_600),
+    "ReceiveMessageWaitTimeSeconds": (0, 20),
+    "VisibilityTimeout": (0, 43_200),
+}
+"""Attributes of a queue that are numbers."""
+ATTRIBUTES = frozenset(RANGES) | {
+    "ContentBasedDeduplication", "FifoQueue", "KmsMasterKeyId", "Policy", "RedrivePolicy", "SqsManagedSseEnabled",
+}  # fmt: skip
+"""Attributes that are known here. Not among them: high throughput of FIFO queues, and redrive allow policies."""
+UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that a message may not have."""
+LONGEST_WAIT = 20
+
+_moto_set_attributes: Any = None
+
+
+def before(_world: World, call: Call) -> None:
+    """Refuse what AWS refuses and moto lets pass. Raises AwsError."""
+    _keep_policies()
+    for name, value in call.params.get("Attributes", {}).items():
+        _check_attribute(name, value)
+    if "MessageBody" in call.params:
+        _check_body(call.params["MessageBody"])
+    if call.operation == "SendMessageBatch":
+        for entry in call.params["Entries"]:
+            _check_body(entry["MessageBody"])
+    if not 0 <= call.params.get("WaitTimeSeconds", 0) <= LONGEST_WAIT:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Value {call.params['WaitTimeSeconds']} for parameter WaitTimeSeconds is invalid. "
+            f"Reason: Must be >= 0 and <= {LONGEST_WAIT}, if provided.",
+        )
+
+
+def _check_attribute(name: str, value: str) -> None:
+    if name not in ATTRIBUTES:
+        raise AwsError("LocalAwsNotSupported", f"the local AWS does not know the attribute {name} of queues")
+    if name in RANGES:
+        least, most = RANGES[name]
+        if not (value.isdigit() and least <= int(value) <= most):
+            raise AwsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+
+
+def _check_body(body: str) -> None:
+    if body == "":
+        raise AwsError("MissingParameter", "The request must contain the parameter MessageBody.")
+    if UNFIT.search(body):
+        raise AwsError("InvalidMessageContents", "Invalid binary character was found in the message body.")
+
+
+def _keep_policies() -> None:
+    """Settings that do not name a queue's policy leave it as it is: moto's would take it away."""
+    global _moto_set_attributes
+    if _moto_set_attributes is not None:
+        return
+    from moto.sqs.models import Queue
+
+    _moto_set_attributes = Queue._set_attributes
+
+    def set_attributes(queue: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+        kept = queue.policy if hasattr(queue, "_policy_json") else None
+        _moto_set_attributes(queue, {"Policy": kept, **attributes} if kept else attributes, now)
+
+    Queue._set_attributes = set_attributes
 
 
 def wait_for_message(world: World, call: Call, account: str) -> Call:

@@ -1,0 +1,35 @@
+"""What moto's KMS lacks: a key's policy must let whoever sets it set it again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from local_aws.access import authorization, lookup, policy
+from local_aws.wire import AwsError, Call
+
+if TYPE_CHECKING:
+    from local_aws.world import World
+
+
+def before(world: World, call: Call) -> None:
+    """Refuse a key policy that locks its author out (KMS developer guide, "Default key policy", lockout check)."""
+    text = call.params.get("Policy")
+    if call.operation not in ("CreateKey", "PutKeyPolicy") or not text:
+        return
+    if call.params.get("BypassPolicyLockoutSafetyCheck"):
+        return
+    caller = call.caller
+    key = call.params.get("KeyId", "")
+    resource = lookup.key_arn(caller.account, caller.region, key) if key else "*"
+    known = {caller.principal, caller.arn, caller.account, f"arn:aws:iam::{caller.account}:root"}
+    context = authorization.caller_context(world, caller)
+    try:
+        verdict = policy.evaluate([json.loads(text)], "kms:PutKeyPolicy", resource, context, {"AWS": frozenset(known)})
+    except policy.PolicyNotSupported as unknown:
+        raise AwsError(
+            "LocalAwsNotSupported", f"the policy uses {unknown}, which the local AWS does not know"
+        ) from None
+    if verdict != "allow":
+        message = "The new key policy will not allow you to update the key policy in the future."
+        raise AwsError("MalformedPolicyDocumentException", message)
