@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws import allowed
-from local_aws.cloudformation.cfn_intrinsics import Scope, TemplateError, resolve
+from local_aws.cloudformation.cfn_intrinsics import Scope, TemplateError, resolve, text
 from local_aws.cloudformation.cfn_resources import Made, ResourceFailed, Site, refusals, type_of
 from local_aws.cloudformation.cfn_schemas import Misfit, conform, schema_type
 from local_aws.cloudformation.cfn_stack import Desired, Stack, StackResource, replacing
@@ -416,7 +416,7 @@ def _outputs(desired: Desired, scope: Scope) -> dict[str, dict[str, str]]:
         value = resolve(declared["Value"], scope)
         if isinstance(value, (list, dict)):
             raise TemplateError(f"Template format error: Output {name} is malformed: its value must be a string")
-        output = {"OutputKey": name, "OutputValue": str(value)}
+        output = {"OutputKey": name, "OutputValue": text(value)}
         if "Description" in declared:
             output["Description"] = declared["Description"]
         if "Export" in declared:

@@ -68,9 +68,9 @@ class Stack:
         """Logical id -> physical id of the resources that exist."""
         found = self.cloudformation.describe_stack_resources(StackName=self.id)["StackResources"]
         return {
-            each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
             for each in found
-            if each["ResourceStatus"] != "DELETE_COMPLETE"
+            if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
         }
 
     def events(self) -> list[tuple[str, str, str]]:
