@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
+from local_aws.sessions import LocalSession
 
 PARTS = ("central", "consumer", "producer", "outsider")
 PATIENCE = 60
@@ -65,6 +66,10 @@ class Lab:
 
     def session(self, who: Who) -> boto3.Session:
         """A session of the administrator of an account, or of a role."""
+        raise NotImplementedError
+
+    def session_of(self, given: dict[str, Any]) -> boto3.Session:
+        """A session with the credentials that STS or IAM gave (`Credentials` of AssumeRole, `AccessKey` of a user)."""
         raise NotImplementedError
 
     def eventually(self, check: Callable[[], Any]) -> Any:
@@ -220,6 +225,9 @@ class LocalLab(Lab):
             return self.aws.session(self.account(who.account), who.arn)
         return self.aws.session(self.account(who))
 
+    def session_of(self, given: dict[str, Any]) -> boto3.Session:
+        return LocalSession(self.aws.endpoint, **_keys(given), region_name=self.region)
+
     def eventually(self, check: Callable[[], Any]) -> Any:
         self.aws.world.wait_idle(30)
         found = check()
@@ -270,6 +278,9 @@ class RealLab(Lab):
             self._names_of[who.account], given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
         )
 
+    def session_of(self, given: dict[str, Any]) -> boto3.Session:
+        return boto3.Session(**_keys(given), region_name=self.region)
+
     def eventually(self, check: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -301,6 +312,14 @@ def _of_profile(name: str, *credentials: str) -> boto3.Session:
     if credentials:
         session.set_credentials(*credentials)
     return boto3.Session(botocore_session=session)
+
+
+def _keys(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "aws_access_key_id": given["AccessKeyId"],
+        "aws_secret_access_key": given["SecretAccessKey"],
+        "aws_session_token": given.get("SessionToken"),
+    }
 
 
 def _let_pass(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
