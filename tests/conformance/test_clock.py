@@ -7,6 +7,7 @@ import json
 import sys
 import zipfile
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 import requests
@@ -14,18 +15,28 @@ from botocore.exceptions import ClientError
 
 from local_aws.clock import seconds_of
 
-ACCOUNT = "111111111111"
 DAY = 86_400
 
-
-@pytest.fixture
-def world(aws_module):
-    return aws_module.world
+pytestmark = pytest.mark.local_only("no other AWS has a clock that one can move")
 
 
 @pytest.fixture
-def client(aws_module):
-    return aws_module.session(ACCOUNT).client
+def world(lab):
+    return lab.aws.world
+
+
+@pytest.fixture
+def client(lab):
+    return partial(_client, lab)
+
+
+def _client(lab, service):
+    return lab.client(service, "central")
+
+
+@pytest.fixture
+def account(lab):
+    return lab.account("central")
 
 
 def role(client, name, service, *actions):
@@ -48,9 +59,10 @@ def count_of(client, queue):
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def test_everything_due_happens_when_a_day_passes_and_little_of_it_when_the_clock_jumps(world, client):
+@pytest.mark.statement("clock.passes")
+def test_everything_due_happens_when_a_day_passes_and_little_of_it_when_the_clock_jumps(world, client, account):
     queue = client("sqs").create_queue(QueueName="ticks")["QueueUrl"]
-    arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:ticks"
+    arn = f"arn:aws:sqs:eu-west-1:{account}:ticks"
     target = {"Arn": arn, "RoleArn": role(client, "ticker", "scheduler.amazonaws.com", "sqs:SendMessage")}
     client("scheduler").create_schedule(
         Name="sweep", ScheduleExpression="rate(15 minutes)", Target=target, FlexibleTimeWindow={"Mode": "OFF"}
@@ -67,6 +79,7 @@ def test_everything_due_happens_when_a_day_passes_and_little_of_it_when_the_cloc
     client("scheduler").delete_schedule(Name="sweep")
 
 
+@pytest.mark.statement("clock.everything")
 def test_a_wait_of_hours_is_over_when_they_have_passed(world, client):
     definition = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 7200, "End": True}}}
     arn = client("stepfunctions").create_state_machine(
@@ -82,6 +95,7 @@ def test_a_wait_of_hours_is_over_when_they_have_passed(world, client):
     assert ended["stopDate"] - ended["startDate"] >= timedelta(seconds=7200)
 
 
+@pytest.mark.statement("clock.everything")
 def test_a_message_is_seen_again_after_its_visibility_timeout(world, client):
     sqs = client("sqs")
     queue = sqs.create_queue(QueueName="seen", Attributes={"VisibilityTimeout": "3600"})["QueueUrl"]
@@ -92,8 +106,9 @@ def test_a_message_is_seen_again_after_its_visibility_timeout(world, client):
     assert len(sqs.receive_message(QueueUrl=queue)["Messages"]) == 1
 
 
-def test_dates_of_objects_and_credentials_follow_the_clock(aws_module, world, client):
-    issued = client("sts").assume_role(RoleArn=_assumable(client), RoleSessionName="guest")["Credentials"]
+@pytest.mark.statement("clock.everything")
+def test_dates_of_objects_and_credentials_follow_the_clock(lab, world, client, account):
+    issued = client("sts").assume_role(RoleArn=_assumable(client, account), RoleSessionName="guest")["Credentials"]
     assert issued["Expiration"] - world.now() < timedelta(hours=1, seconds=1)
     world.pass_time(2 * DAY)
     s3 = client("s3")
@@ -102,7 +117,7 @@ def test_dates_of_objects_and_credentials_follow_the_clock(aws_module, world, cl
     written = s3.head_object(Bucket="dated", Key="k")["LastModified"]
     assert abs(written - world.now()) < timedelta(seconds=5)
 
-    late = aws_module.session(ACCOUNT).client(
+    late = lab.session("central").client(
         "sts",
         aws_access_key_id=issued["AccessKeyId"],
         aws_secret_access_key=issued["SecretAccessKey"],
@@ -112,12 +127,13 @@ def test_dates_of_objects_and_credentials_follow_the_clock(aws_module, world, cl
         late.get_caller_identity()
 
 
-def _assumable(client):
-    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+def _assumable(client, account):
+    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
     made = client("iam").create_role(RoleName="guest", AssumeRolePolicyDocument=policy(trust))
     return made["Role"]["Arn"]
 
 
+@pytest.mark.statement("clock.everything")
 def test_a_function_sees_the_time_in_a_new_process_and_in_a_warm_one(world, client):
     code = "import os, time\ndef handler(event, context):\n    return [time.time(), os.getpid()]\n"
     archive = io.BytesIO()
@@ -144,8 +160,9 @@ def test_a_function_sees_the_time_in_a_new_process_and_in_a_warm_one(world, clie
     told()
 
 
-def test_the_clock_is_asked_and_moved_over_http(aws_module, world):
-    url = f"{aws_module.endpoint}/_local/clock"
+@pytest.mark.statement("clock.control")
+def test_the_clock_is_asked_and_moved_over_http(lab, world):
+    url = f"{lab.aws.endpoint}/_local/clock"
     before = requests.get(url, timeout=5).json()
     after = requests.post(url, json={"advance": 3600}, timeout=30).json()
     passed = datetime.fromisoformat(after["now"]) - datetime.fromisoformat(before["now"])
@@ -154,13 +171,15 @@ def test_the_clock_is_asked_and_moved_over_http(aws_module, world):
     assert abs(world.now() - datetime.fromisoformat(after["now"])) < timedelta(seconds=5)
 
 
+@pytest.mark.statement("clock.control")
 @pytest.mark.parametrize("body", [{"advance": -1}, {"advance": "soon"}, {"advance": 1, "back": 2}, {}])
-def test_a_clock_is_not_moved_by_a_mistake(aws_module, world, body):
+def test_a_clock_is_not_moved_by_a_mistake(lab, world, body):
     before = world.clock.offset
-    answer = requests.post(f"{aws_module.endpoint}/_local/clock", json=body, timeout=5)
+    answer = requests.post(f"{lab.aws.endpoint}/_local/clock", json=body, timeout=5)
     assert (answer.status_code, world.clock.offset) == (400, before)
 
 
+@pytest.mark.statement("clock.control")
 def test_durations():
     assert seconds_of("90s") == 90
     assert seconds_of("2h30m") == 9000
