@@ -126,12 +126,9 @@ class Deployment:
         resources = self.stack.resources
 
         def ref(logical_id: str) -> Any:
-            if logical_id not in resources or resources[logical_id].id is None:
-                raise TemplateError(f"Template error: resource {logical_id} does not exist")
-            return resources[logical_id].id
+            return resources[logical_id].id  # made already: resources are in the order of their references
 
         def attribute(logical_id: str, name: str) -> Any:
-            ref(logical_id)
             attributes = resources[logical_id].attributes
             if name not in attributes:
                 if type_of(resources[logical_id].type).any_attribute:

@@ -226,12 +226,13 @@ def changes(before: Desired | None, after: Desired) -> list[dict[str, Any]]:
             continue
         names = _changed_properties(before, old[logical_id], after, resource)
         moved = {name for name, _ in references(resource.properties)} & replaced
-        if resource.type != old[logical_id].type or names & replacing(resource.type):
+        retyped = resource.type != old[logical_id].type
+        if retyped or names & replacing(resource.type):
             replacement = "True"
             replaced.add(logical_id)
         else:
             replacement = "Conditional" if moved else "False"
-        scope = ["Properties"] if names or moved else []
+        scope = ["Properties"] if names or moved or retyped else []
         if resource.metadata != old[logical_id].metadata:
             scope.append("Metadata")
         if scope:
