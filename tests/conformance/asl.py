@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from botocore.config import Config
@@ -113,13 +114,22 @@ class Machines:
         self.lab.at_end(self.states.stop_execution, executionArn=execution)
         return execution
 
+    def soon(self, check: Callable[[], Any]) -> Any:
+        """What `check` gives, once it gives something."""
+        deadline = time.monotonic() + 60
+        while not (found := check()):
+            assert time.monotonic() < deadline
+            time.sleep(0.004 if self.lab.is_local else 1)
+        return found
+
     def ended(self, execution: str) -> dict:
         """DescribeExecution, once it no longer runs."""
-        deadline = time.monotonic() + 60
-        while (described := self.states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-            assert time.monotonic() < deadline, f"{execution} still runs"
-            time.sleep(0.004 if self.lab.is_local else 1)
-        return described
+
+        def described() -> dict | None:
+            found = self.states.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        return self.soon(described)
 
     def run(self, definition: dict, data: Any = None) -> dict:
         """A new Standard machine's execution, ended."""

@@ -274,12 +274,15 @@ def test_heartbeats_keep_a_task_alive(lab, machines, inbox):
     assert machines.ended(execution)["output"] == '"alive"'
 
 
+@pytest.mark.local_only("five minutes")
 @pytest.mark.statement("stepfunctions.express-duration")
 def test_an_express_execution_ends_after_five_minutes(lab, machines):
     arn = machines.create(one(Type="Wait", Seconds=400), type="EXPRESS")
     answers = []
     asking = threading.Thread(target=lambda: answers.append(machines.express.start_sync_execution(stateMachineArn=arn)))
     asking.start()
+    name, executions = arn.split(":")[6], lab.aws.world.engines["stepfunctions"].executions
+    machines.soon(lambda: any(each["stateMachine"] == name for each in executions()))
     machines.pass_time(301)
     asking.join(30)
     assert (answers[0]["status"], answers[0]["error"]) == ("TIMED_OUT", "States.Timeout")
