@@ -9,19 +9,26 @@ documentation, functions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 
 from sqlglot import exp
+from sqlglot.dialects.trino import Trino
 
 from local_aws.athena.athena_types import Kind, SqlError, kind_of, mismatch, trino_name
 
 HERE = "local_aws/athena/athena_functions.py"
 
+MOMENT = "[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}( [0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}([.][0-9]+)?)?)?"
+"""What Trino reads as a timestamp without a zone: no `T` between date and time."""
+
 MACROS = (
     # Trino: position 0 and positions outside the text give an empty text.
     "trino_substr(s, n) AS CASE WHEN n = 0 OR abs(n) > length(s) THEN '' ELSE substr(s, n) END,"
     " (s, n, l) AS CASE WHEN n = 0 OR abs(n) > length(s) OR l <= 0 THEN '' ELSE substr(s, n, l) END",
-    "trino_split_part(s, d, n) AS CASE WHEN n > len(string_split(s, d)) THEN NULL ELSE split_part(s, d, n) END",
+    "trino_split_part(s, d, n) AS CASE WHEN n > len(string_split(s, d)) THEN NULL"
+    " WHEN n < 1 THEN error('INVALID_FUNCTION_ARGUMENT: Index must be greater than zero') ELSE split_part(s, d, n) END",
     "trino_regexp_extract(s, p) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END,"
     " (s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END",
     "trino_json_scalar(j, p) AS CASE WHEN json_valid(j) AND json_type(j, p) NOT IN ('OBJECT', 'ARRAY', 'NULL')"
@@ -35,6 +42,30 @@ MACROS = (
     "trino_integer(s) AS CASE WHEN s IS NULL OR regexp_full_match(s, '[+-]?[0-9]+') THEN CAST(s AS BIGINT)"
     " ELSE error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to BIGINT') END",
     "trino_try_integer(s) AS CASE WHEN regexp_full_match(s, '[+-]?[0-9]+') THEN TRY_CAST(s AS BIGINT) END",
+    "trino_element_at(a, n) AS CASE WHEN n = 0 THEN error('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1')"
+    " ELSE list_extract(a, n) END",
+    "trino_contains(a, x) AS CASE WHEN list_contains(a, x) THEN true WHEN len(list_filter(a, lambda e: e IS NULL)) > 0"
+    " THEN NULL ELSE list_contains(a, x) END",
+    "trino_array_distinct(a) AS list_filter(a, lambda e, i: i = list_position(a, e) OR (e IS NULL AND"
+    " len(list_filter(a[:i], lambda b: b IS NULL)) = 1))",
+    # NULL beside a value makes the extreme unknown.
+    "trino_array_max(a) AS CASE WHEN len(list_filter(a, lambda e: e IS NULL)) = 0 THEN list_max(a) END",
+    "trino_array_min(a) AS CASE WHEN len(list_filter(a, lambda e: e IS NULL)) = 0 THEN list_min(a) END",
+    "trino_replace(s, o, n) AS CASE WHEN o = '' THEN error('NOT_SUPPORTED: replace of an empty text is not built in the"
+    " local AWS') ELSE replace(s, o, n) END",
+    "trino_fits(s, n) AS CASE WHEN length(s) <= n OR s IS NULL THEN s"
+    " ELSE error('INVALID_CAST_ARGUMENT: Value ' || s || ' cannot be represented as varchar(' || n || ')') END",
+    "trino_boolean(s) AS CASE WHEN s IS NULL THEN NULL WHEN lower(s) IN ('t', 'true', '1') THEN true"
+    " WHEN lower(s) IN ('f', 'false', '0') THEN false"
+    " ELSE error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to BOOLEAN') END",
+    "trino_try_boolean(s) AS CASE WHEN lower(s) IN ('t', 'true', '1') THEN true"
+    " WHEN lower(s) IN ('f', 'false', '0') THEN false END",
+    "trino_date(s) AS CASE WHEN s IS NULL OR regexp_full_match(trim(s), '[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}') THEN s"
+    " ELSE error('INVALID_CAST_ARGUMENT: Value cannot be cast to date: ' || s) END",
+    "trino_try_date(s) AS CASE WHEN regexp_full_match(trim(s), '[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}') THEN s END",
+    f"trino_timestamp(s) AS CASE WHEN s IS NULL OR regexp_full_match(trim(s), '{MOMENT}') THEN s"
+    " ELSE error('INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: ' || s) END",
+    f"trino_try_timestamp(s) AS CASE WHEN regexp_full_match(trim(s), '{MOMENT}') THEN s END",
     "trino_array_position(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL"
     " ELSE COALESCE(list_position(a, x), 0) END",
 )
@@ -45,7 +76,6 @@ AS_WRITTEN: frozenset[type[exp.Expression]] = frozenset(
         # aggregates
         exp.Count,
         exp.CountIf,
-        exp.Sum,
         exp.Min,
         exp.Max,
         exp.AnyValue,
@@ -90,16 +120,13 @@ AS_WRITTEN: frozenset[type[exp.Expression]] = frozenset(
         exp.Exp,
         exp.Ln,
         exp.Log,
-        exp.Sign,
         exp.Pi,
         # text
         exp.Length,
         exp.Lower,
         exp.Upper,
-        exp.Trim,
         exp.Concat,
         exp.ConcatWs,
-        exp.Replace,
         exp.Reverse,
         exp.StrPosition,
         exp.Split,
@@ -125,18 +152,12 @@ AS_WRITTEN: frozenset[type[exp.Expression]] = frozenset(
         exp.DayOfWeekIso,
         exp.YearOfWeekIso,
         exp.YearOfWeek,
-        exp.TimeToStr,
-        exp.StrToTime,
         exp.LastDay,
         # arrays and maps
         exp.Array,
         exp.ArraySize,
-        exp.ArrayContains,
         exp.ArrayToString,
-        exp.ArrayDistinct,
         exp.ArraySort,
-        exp.ArrayMax,
-        exp.ArrayMin,
         exp.Unnest,
         # operators that sqlglot takes for functions
         exp.And,
@@ -147,9 +168,28 @@ AS_WRITTEN: frozenset[type[exp.Expression]] = frozenset(
     }
 )
 
-NAMES = {"codepoint": "unicode", "every": "bool_and", "millisecond": None}
+NAMES = {"codepoint": "unicode", "every": "bool_and", "millisecond": None, "yow": "isoyear"}
 """Functions that sqlglot does not know: Trino's name -> DuckDB's, or None for one that REWRITTEN_NAMES has.
 """
+
+TRINO_NAMES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        abs and any any_value approx_distinct arbitrary array array_agg array_distinct array_join array_max array_min
+        array_position array_sort avg bool_and bool_or cardinality case cast ceil ceiling chr coalesce concat concat_ws
+        contains corr count count_if covar_pop covar_samp cube cume_dist date date_add date_diff date_format date_parse
+        date_trunc day day_of_month day_of_week day_of_year dense_rank dow doy element_at exists exp extract first_value
+        floor from_iso8601_date from_unixtime greatest grouping hour if json_extract_scalar lag last_day_of_month
+        last_value lead least length levenshtein_distance like listagg ln log log10 log2 lower lpad ltrim max max_by min
+        min_by minute mod month now nth_value ntile nullif or percent_rank pi position pow power quarter rank regexp_extract
+        regexp_like regexp_replace replace reverse round row_number rpad rtrim second sign split split_part sqrt
+        starts_with stddev stddev_pop stddev_samp strpos substr substring sum to_unixtime translate trim truncate
+        try_cast unnest upper var_pop var_samp variance week week_of_year year year_of_week
+        """,
+    )
+)
+"""The names under which Trino has what is listed here (and its words that a bracket may follow)."""
 
 DATE_PARTS = {
     "YEAR": "year",
@@ -201,7 +241,72 @@ def _average(node: exp.Avg) -> exp.Expression:
     """Of decimals Trino's average is a decimal of the same type, DuckDB's a double."""
     if kind_of(node.this) is Kind.DECIMAL:
         raise _refuse(node, "AVG of decimals (CAST them to double)")
-    return node
+    return _as_real(node)
+
+
+def _as_real(node: exp.Expression) -> exp.Expression:
+    """Of reals Trino's sum and average are reals, DuckDB's doubles."""
+    argument = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
+    real = isinstance(argument.type, exp.DataType) and argument.type.this is exp.DataType.Type.FLOAT
+    return as_type(node.copy(), "FLOAT") if real else node
+
+
+def _sign(node: exp.Sign) -> exp.Expression:
+    """Of a double it is a double; DuckDB would make a small whole number of it."""
+    name = {Kind.DOUBLE: "DOUBLE", Kind.INTEGER: "BIGINT"}.get(kind_of(node.this))
+    if name is None:
+        raise _refuse(node, f"SIGN of {trino_name(node.this)}")
+    return as_type(call("sign", node.this), name)
+
+
+WHITE = " \t\n\x0b\f\r"
+
+
+def _trim(node: exp.Trim) -> exp.Expression:
+    """Without characters to trim it is white space of any kind; DuckDB would take spaces alone."""
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
+    return call(name, node.this, node.expression or exp.Literal.string(WHITE))
+
+
+def _replace(node: exp.Replace) -> exp.Expression:
+    return call("trino_replace", node.this, node.expression, node.args.get("replacement") or exp.Literal.string(""))
+
+
+DATE_FORMATS = {
+    **{letter: f"%{letter}" for letter in "abdfHmpSYy%"},
+    "c": "%-m",
+    "e": "%-d",
+    "h": "%I",
+    "I": "%I",
+    "i": "%M",
+    "j": "%j",
+    "k": "%-H",
+    "l": "%-I",
+    "M": "%B",
+    "r": "%I:%M:%S %p",
+    "s": "%S",
+    "T": "%H:%M:%S",
+    "W": "%A",
+}
+"""MySQL's specifiers of date_format and date_parse, as Trino lists them -> DuckDB's."""
+
+
+def _date_format(name: str) -> Callable[[exp.Expression], exp.Expression]:
+    def rewrite(node: exp.Expression) -> exp.Expression:
+        written = node.args["format"]
+        if not isinstance(written, exp.Literal) or not written.is_string:
+            raise _refuse(node, "a date format that is not a literal")
+        return call(name, node.this, exp.Literal.string(re.sub("%(.)", partial(_specifier, node), written.this)))
+
+    return rewrite
+
+
+def _specifier(node: exp.Expression, found: re.Match) -> str:
+    if found[1] in "DUuVwX":
+        raise SqlError("INVALID_FUNCTION_ARGUMENT", f"%{found[1]} not supported in date format string", node)
+    if found[1] not in DATE_FORMATS:
+        raise _refuse(node, f"%{found[1]} in a date format")
+    return DATE_FORMATS[found[1]]
 
 
 def _substring(node: exp.Substring) -> exp.Expression:
@@ -213,6 +318,20 @@ def _split_part(node: exp.SplitPart) -> exp.Expression:
 
 
 def _regexp_extract(node: exp.RegexpExtract) -> exp.Expression:
+    """A group that took no part in the match is NULL in Trino and empty in DuckDB: patterns that can leave one out are
+    refused, and so are groups that the pattern has not.
+    """
+    group = node.args.get("group")
+    if group is not None:
+        pattern = node.expression
+        if not isinstance(pattern, exp.Literal) or not isinstance(group, exp.Literal):
+            raise _refuse(node, "REGEXP_EXTRACT of a group with a pattern that is not a literal")
+        count = len(re.findall(r"(?<!\\)\((?!\?)", pattern.this))
+        if int(group.name) > count:
+            what = f"Pattern has {count} groups. Cannot access group {group.name}"
+            raise SqlError("INVALID_FUNCTION_ARGUMENT", what, node)
+        if "|" in pattern.this or re.search(r"\)(\?|\*|\{0)", pattern.this):
+            raise _refuse(node, "REGEXP_EXTRACT of a group that may take no part in the match")
     return call("trino_regexp_extract", node.this, node.expression, node.args.get("group"))
 
 
@@ -276,7 +395,7 @@ def _element_at(node: exp.Bracket) -> exp.Expression:
     index = node.expressions[0]
     if kind is Kind.ARRAY:
         safe = node.args.get("safe")
-        return call("list_extract" if safe else "trino_subscript", node.this, index)
+        return call("trino_element_at" if safe else "trino_subscript", node.this, index)
     if kind is Kind.MAP:
         return call("map_extract_value" if node.args.get("safe") else "trino_map_value", node.this, index)
     raise _refuse(node, "a subscript of a value whose type is not known")
@@ -342,6 +461,16 @@ REWRITTEN: dict[type[exp.Expression], Callable[[exp.Expression], exp.Expression]
     exp.Floor: _to_double_unless_integer,
     exp.Substring: _substring,
     exp.SplitPart: _split_part,
+    exp.Sign: _sign,
+    exp.Trim: _trim,
+    exp.Replace: _replace,
+    exp.Sum: _as_real,
+    exp.TimeToStr: _date_format("strftime"),
+    exp.StrToTime: _date_format("strptime"),
+    exp.ArrayContains: lambda node: call("trino_contains", node.this, node.expression),
+    exp.ArrayDistinct: lambda node: call("trino_array_distinct", node.this),
+    exp.ArrayMax: lambda node: call("trino_array_max", node.this),
+    exp.ArrayMin: lambda node: call("trino_array_min", node.this),
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
     exp.JSONExtractScalar: _json_scalar,
@@ -356,7 +485,7 @@ REWRITTEN: dict[type[exp.Expression], Callable[[exp.Expression], exp.Expression]
     exp.ArgMin: _by_extreme("arg_min_null"),
     exp.UnixToTime: lambda node: call("to_timestamp", node.this),
     exp.TimeToUnix: lambda node: call("epoch", node.this),
-    exp.FromISO8601Date: lambda node: as_type(node.this, "DATE"),
+    exp.FromISO8601Date: lambda node: as_type(call("trino_date", node.this), "DATE"),
     exp.ArrayPosition: lambda node: call("trino_array_position", node.this, node.expression),
 }
 
@@ -367,8 +496,22 @@ REWRITTEN_NAMES: dict[str, Callable[[exp.Anonymous], exp.Expression]] = {
 }
 
 
+DROPPED = {exp.StrPosition: ("occurrence", "position"), exp.Split: ("limit",), exp.Round: ("truncate",)}
+"""Arguments that sqlglot reads and would not write for DuckDB."""
+
+
+def check_name(name: str, sql: str, start: int) -> None:
+    """Refuse a function under a name that sqlglot knows and Trino does not: NVL, IFNULL, LEN..."""
+    foreign = name.upper() in Trino.Parser.FUNCTIONS or name.upper() in Trino.Parser.FUNCTION_PARSERS
+    if foreign and name.lower() not in TRINO_NAMES:
+        raise _unknown(None, name).at_offset(sql, start)
+
+
 def check(node: exp.Expression) -> None:
-    """Refuse a function that is not listed."""
+    """Refuse a function that is not listed, or an argument that would be dropped."""
+    for part in DROPPED.get(type(node), ()):
+        if node.args.get(part) is not None:
+            raise _refuse(node, f"{node.sql_name()} with {part}")
     if isinstance(node, exp.Anonymous):
         if node.name.lower() not in NAMES:
             raise _unknown(node, node.name)
@@ -378,7 +521,7 @@ def check(node: exp.Expression) -> None:
         raise _unknown(node, node.sql_name())
 
 
-def _unknown(node: exp.Expression, name: str) -> SqlError:
+def _unknown(node: exp.Expression | None, name: str) -> SqlError:
     return SqlError(
         "NOT_SUPPORTED",
         f"function {name.lower()} is unknown to Athena or not built in the local AWS ({HERE})",
@@ -416,6 +559,8 @@ CAST_TO = {
     exp.DataType.Type.DECIMAL: "DECIMAL",
 }
 WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT"}
+STRICT = {**dict.fromkeys(WHOLE, "integer"), "BOOLEAN": "boolean", "DATE": "date", "TIMESTAMP": "timestamp"}
+"""Types that DuckDB reads from more texts than Trino -> the macro that checks the text."""
 
 
 def _cast(node: exp.Cast) -> exp.Expression:
@@ -433,8 +578,8 @@ def _cast(node: exp.Cast) -> exp.Expression:
     if source in (Kind.ARRAY, Kind.MAP, Kind.ROW, Kind.BINARY):
         raise SqlError("TYPE_MISMATCH", f"Cannot cast {trino_name(node.this)} to {target.lower()}", node)
     inner = node.this
-    if target in WHOLE and source is Kind.TEXT:
-        inner = call("trino_try_integer" if trying else "trino_integer", inner)
+    if source is Kind.TEXT and (strict := STRICT.get(target)):
+        inner = call(f"trino_try_{strict}" if trying else f"trino_{strict}", inner)
     elif target in WHOLE and source is Kind.DOUBLE:
         # Half away from zero, as Java rounds; DuckDB rounds half to even.
         inner = call("round", inner)
@@ -455,5 +600,6 @@ def _cast_to_text(node: exp.Cast, to: exp.DataType, source: Kind) -> exp.Express
     if source is Kind.TIMESTAMP:
         text = call("strftime", node.this, exp.Literal.string("%Y-%m-%d %H:%M:%S.%g"))
     if to.expressions:
-        text = call("left", text, to.expressions[0].this.copy())
+        cut = "left" if source is Kind.TEXT else "trino_fits"
+        text = call(cut, text, to.expressions[0].this.copy())
     return text

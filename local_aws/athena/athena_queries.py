@@ -102,6 +102,8 @@ def engine_error(error: duckdb.Error) -> SqlError:
     if found := re.search(r'column "([^"]+)" must appear in the GROUP BY clause', text):
         what = f"'{found[1]}' must be an aggregate expression or appear in GROUP BY clause"
         return SqlError("EXPRESSION_NOT_AGGREGATE", what)
+    if found := re.search(r'Could not parse string "(.*)" according to format', text):
+        return SqlError("INVALID_FUNCTION_ARGUMENT", f'Invalid format: "{found[1]}"')
     if isinstance(error, duckdb.ConversionException):
         return SqlError("INVALID_CAST_ARGUMENT", text.partition(": ")[2] or text)
     if isinstance(error, duckdb.OutOfRangeException):

@@ -52,7 +52,6 @@ DUCKDB_TYPES = {
     "TIMESTAMP_MS": "timestamp",
     "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
     "JSON": "json",
-    "INTERVAL": "interval day to second",
     '"NULL"': "unknown",
 }
 
@@ -92,6 +91,11 @@ def column_of(label: str, duckdb_type: str) -> Column:
     """A result column of a query, by DuckDB's name of its type."""
     if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", duckdb_type):
         return Column(label, "decimal", int(found[1]), int(found[2]))
+    if duckdb_type == "INTERVAL":
+        raise SqlError(
+            "NOT_SUPPORTED",
+            "an interval as a result is not built in the local AWS (local_aws/athena/athena_results.py)",
+        )
     if duckdb_type.endswith("[]"):
         return Column(label, "array")
     for prefix, name in (("STRUCT", "row"), ("MAP", "map")):

@@ -17,8 +17,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
+from sqlglot.helper import seq_get
 from sqlglot.optimizer.scope import Scope, traverse_scope
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from local_aws.athena import athena_functions
 from local_aws.athena.athena_types import SqlError
@@ -34,6 +35,15 @@ class AthenaQuery(Trino):
     """Trino's grammar. Subscripts are kept as they are written: sqlglot would shift those it can."""
 
     INDEX_OFFSET = 0
+
+    class Parser(Trino.Parser):
+        """Date formats stay as they are written, too: `athena_functions.py` knows them."""
+
+        FUNCTIONS = {
+            **Trino.Parser.FUNCTIONS,
+            "DATE_FORMAT": lambda args: exp.TimeToStr(this=seq_get(args, 0), format=seq_get(args, 1)),
+            "DATE_PARSE": lambda args: exp.StrToTime(this=seq_get(args, 0), format=seq_get(args, 1)),
+        }
 
 
 NAME = r"(?:`[^`]+`|[\w$]+)"
@@ -136,11 +146,74 @@ def _as_select(tree: exp.Expression) -> exp.Expression:
     return tree
 
 
+FOREIGN = {TokenType.DCOLON, TokenType.RLIKE, TokenType.ISNULL, TokenType.NOTNULL, TokenType.NULLSAFE_EQ}
+
+
 def _check_tokens(sql: str) -> None:
-    """What sqlglot reads kindly and Trino does not: casts with `::`."""
-    for token in sqlglot.tokenize(sql, read="trino"):
-        if token.token_type is TokenType.DCOLON:
-            raise Malformed(f"line {token.line}:{token.col}: mismatched input '::'")
+    """What sqlglot reads kindly and Trino does not: operators of other dialects, lists in brackets, a comma too many,
+    two texts in a row, LIMIT before OFFSET or with two numbers. Raises Malformed.
+    """
+    tokens = sqlglot.tokenize(sql, read="trino")
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        last = before.token_type if before else None
+        this = token.token_type
+        wrong = (
+            this in FOREIGN
+            or token.text == "=="
+            or (this is TokenType.STRING and last is TokenType.STRING)
+            or (this is TokenType.L_BRACKET and last in OPENING)
+            or (last is TokenType.COMMA and this in CLOSING)
+            or (last is TokenType.NUMBER and this is TokenType.VAR and before.end + 1 == token.start)
+        )
+        if wrong:
+            raise Malformed(f"line {token.line}:{token.col}: mismatched input '{token.text}'")
+    for limit, _, token in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if limit.token_type is TokenType.LIMIT and token.token_type in (TokenType.OFFSET, TokenType.COMMA):
+            raise Malformed(f"line {token.line}:{token.col}: mismatched input '{token.text}'")
+
+
+OPENING = {None, TokenType.SELECT, TokenType.COMMA, TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.EQ, TokenType.IN}
+"""After these a bracket would begin a list, which Trino writes ARRAY[...]."""
+CLOSING = {TokenType.FROM, TokenType.WHERE, TokenType.R_PAREN, TokenType.R_BRACKET}
+
+
+def check_words(sql: str) -> None:
+    """Refuse functions and types under names that sqlglot knows from other dialects. Raises SqlError."""
+    tokens = sqlglot.tokenize(sql, read="trino")
+    casts: list[int] = []
+    depth = 0
+    for number, token in enumerate(tokens):
+        before, after = tokens[number - 1] if number else None, tokens[number + 1 : number + 2]
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+            if before and before.text.upper() in ("CAST", "TRY_CAST"):
+                casts.append(depth)
+        elif token.token_type is TokenType.R_PAREN:
+            if casts and casts[-1] == depth:
+                casts.pop()
+            depth -= 1
+        elif token.token_type is TokenType.ALIAS and casts and casts[-1] == depth:
+            _check_type_name(sql, after[0])
+        elif after and after[0].token_type is TokenType.L_PAREN and (before is None or not _names(before)):
+            athena_functions.check_name(token.text, sql, token.start)
+
+
+def _names(token: Token) -> bool:
+    """Whether what follows is a name that the query itself gives: of an alias or a CTE."""
+    return token.token_type in (TokenType.ALIAS, TokenType.R_PAREN, TokenType.WITH)
+
+
+def _check_type_name(sql: str, token: Token) -> None:
+    if token.text.lower() not in TYPE_NAMES:
+        raise SqlError("TYPE_NOT_FOUND", f"Unknown type: {token.text.lower()}").at_offset(sql, token.start)
+
+
+TYPE_NAMES = {
+    *("boolean", "tinyint", "smallint", "int", "integer", "bigint", "real", "double", "decimal", "numeric", "dec"),
+    *("varchar", "char", "varbinary", "json", "date", "time", "timestamp", "interval", "array", "map", "row"),
+    *("uuid", "ipaddress"),
+}
+"""How Trino's types are written; `float` and `string` are Hive's, for DDL."""
 
 
 def _parse_message(error: ParseError) -> str:
@@ -299,5 +372,7 @@ def check_listed(tree: exp.Expression) -> None:
             raise SqlError("SYNTAX_ERROR", "SELECT * not allowed in queries without FROM clause", node)
         if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
             raise SqlError("NOT_SUPPORTED", "a table function is not built in the local AWS", node)
+        if isinstance(node, exp.Unnest) and len(node.expressions) > 1:
+            raise SqlError("NOT_SUPPORTED", "UNNEST of several arrays is not built in the local AWS", node)
         if isinstance(node, exp.Join) and node.kind not in JOINS:
             raise SqlError("NOT_SUPPORTED", f"a {node.kind} join is not built in the local AWS", node)

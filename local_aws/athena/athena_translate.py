@@ -24,7 +24,7 @@ from sqlglot.schema import MappingSchema
 from sqlglot.tokens import TokenType
 
 from local_aws.athena import athena_functions
-from local_aws.athena.athena_sql import Statement, TableName, check_listed, ctes, named
+from local_aws.athena.athena_sql import Statement, TableName, check_listed, check_words, ctes, named
 from local_aws.athena.athena_types import Kind, SqlError, agree, kind_of, mismatch, trino_name
 
 HIDDEN = "hidden columns"
@@ -171,6 +171,7 @@ def _first_star(sql: str) -> tuple[int, int] | None:
 
 def _translate(statement: Statement, relations: Mapping[TableName, Relation], now: datetime | None) -> Translation:
     tree = statement.tree.copy()  # type: ignore[union-attr]
+    check_words(statement.sql)
     check_listed(tree)
     inputs = _bind(tree, relations)
     _label(tree)
@@ -360,6 +361,12 @@ def check_types(tree: exp.Query) -> None:
             _check_arguments(node, name.lower(), first, wanted)
         elif isinstance(node, exp.Between):
             _check_same([node.this, node.args["low"], node.args["high"]], node)
+        elif isinstance(node, exp.Greatest | exp.Least):
+            _check_same([node.this, *node.expressions], node)
+        elif isinstance(node, exp.Nullif):
+            _check_same([node.this, node.expression], node)
+        elif isinstance(node, exp.If) and not isinstance(node.parent, exp.Case):
+            _check_same([node.args["true"], *filter(None, [node.args.get("false")])], node)
         elif isinstance(node, exp.In | exp.Coalesce):
             query = node.args.get("query")
             chosen = query.unnest().selects[:1] if isinstance(query, exp.Expression) else []
