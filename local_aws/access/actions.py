@@ -6,6 +6,8 @@ needs `<prefix>:<Operation>` on `*`, which only policies that say `*` allow.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -241,8 +243,21 @@ def _events(asked: Asked) -> list[Need]:
     rule = params.get("Rule") or (params.get("Name") if "Rule" in asked.operation else None)
     if rule is None:
         return [Need(action, "*")]
-    name = (params.get("EventBusName") or "default").rpartition("/")[2]
-    return [Need(action, asked.arn("events", f"rule/{rule}" if name == "default" else f"rule/{name}/{rule}"))]
+    owner, _, name = bus(params.get("EventBusName") or "default").partition(":event-bus/")  # another account's, maybe
+    arn = f"{owner}:rule/{rule}" if name == "default" else f"{owner}:rule/{name}/{rule}"
+    return [Need(action, arn, _rule_keys(asked, arn))]
+
+
+def _rule_keys(asked: Asked, arn: str) -> dict[str, Any]:
+    """The condition keys of a rule: who made it and, when it is put, what its pattern asks for in plain words."""
+    engine = asked.world.engines.get("events")
+    keys: dict[str, Any] = {"events:creatorAccount": engine.rule_creator(arn) if engine else None}
+    for key, field in (("events:source", "source"), ("events:detail-type", "detail-type")):
+        keys[key] = None
+        with contextlib.suppress(ValueError, AttributeError):
+            listed = json.loads(asked.params.get("EventPattern") or "{}").get(field) or []
+            keys[key] = listed if listed and all(isinstance(each, str) for each in listed) else None
+    return keys
 
 
 def _scheduler(asked: Asked) -> list[Need]:

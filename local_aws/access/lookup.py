@@ -199,9 +199,12 @@ def _trust_policy(_world: World, account: str, _region: str, resource: str) -> D
 
 def _bus_policy(world: World, account: str, region: str, resource: str) -> Document | None:
     engine = world.engines.get("events")
-    if not resource.startswith("event-bus/") or not hasattr(engine, "bus_policy"):
+    if not hasattr(engine, "bus_policy"):
         return None
-    return _document(engine.bus_policy(account, region, resource.removeprefix("event-bus/")))
+    kind, _, name = resource.partition("/")
+    if kind == "rule":  # a rule's policy is that of its bus
+        name = name.partition("/")[0] if "/" in name else "default"
+    return _document(engine.bus_policy(account, region, name)) if kind in ("event-bus", "rule") else None
 
 
 def _function_policy(world: World, account: str, region: str, resource: str) -> Document | None:

@@ -90,13 +90,20 @@ class Buses:
         if key[:2] != (caller.account, caller.region):
             raise AwsError(
                 "LocalAwsNotSupported",
-                f"the local AWS manages buses and rules from their own account and Region only, not {name_or_arn}",
+                f"the local AWS manages buses and lists rules from their own account and Region only: {name_or_arn}",
             )
+        return key
+
+    def rule_key(self, caller: Caller, name_or_arn: str) -> BusKey:
+        """As `key`, of a bus whose rules are to be managed: another account's too, if its policy admits that."""
+        key = self.key(caller, name_or_arn)
+        if key[1] != caller.region:
+            raise AwsError("LocalAwsNotSupported", f"the local AWS has one Region: {name_or_arn}")
         return key
 
     def rule(self, caller: Caller, name: str, bus_name: str) -> tuple[BusKey, Rule]:
         """A rule and the key of its bus. Raises AwsError ResourceNotFoundException."""
-        key = self.own_key(caller, bus_name)
+        key = self.rule_key(caller, bus_name)
         rule = self.get(key).rules.get(name)
         if rule is None:
             raise AwsError("ResourceNotFoundException", f"Rule {name} does not exist on EventBus {key[2]}.")

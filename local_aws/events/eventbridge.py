@@ -42,6 +42,7 @@ BUS_NAME = re.compile(r"[.A-Za-z0-9_-]{1,256}")
 MAX_ENTRIES = 10
 MAX_REQUEST_BYTES = 1_048_576
 """EventBridge user guide, "Calculating PutEvents event entry size"."""
+MAX_BUSES = 100
 MAX_RULES = 300
 MAX_TARGETS = 5
 EVENT_FIELDS = ("id", "detail-type", "source", "account", "time", "region", "resources")
@@ -88,6 +89,16 @@ class EventBridge:
             key = (account, region, name)
             return self._buses.get(key).policy if self._buses.has(key) else None
 
+    def rule_creator(self, arn: str) -> str | None:
+        """The account that made a rule (of its own or of another account's bus), or None where there is no such."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        path = resource.removeprefix("rule/")
+        bus_name, name = path.split("/", 1) if "/" in path else ("default", path)
+        with self.world.lock:
+            key = (account, region, bus_name)
+            rule = self._buses.get(key).rules.get(name) if self._buses.has(key) else None
+            return rule.created_by if rule else None
+
     # -- buses
 
     def CreateEventBus(
@@ -99,6 +110,9 @@ class EventBridge:
         with self.world.lock:
             if self._buses.has(key):
                 raise AwsError("ResourceAlreadyExistsException", f"Event bus {Name} already exists.")
+            made = [each for each in self._buses.by_key if each[:2] == key[:2] and each[2] != "default"]
+            if len(made) >= MAX_BUSES:
+                raise AwsError("LimitExceededException", f"The account has {MAX_BUSES} event buses already.")
             bus = self._buses.new(key)
             bus.description = Description
             bus.tags = tag_map(Tags)
@@ -203,7 +217,7 @@ class EventBridge:
         if state not in ("ENABLED", "DISABLED"):
             raise AwsError("LocalAwsNotSupported", f"the local AWS has no rule state {state}")
         with self.world.lock:
-            key = self._buses.own_key(caller, params.get("EventBusName", "default"))
+            key = self._buses.rule_key(caller, params.get("EventBusName", "default"))
             bus = self._buses.get(key)
             if schedule is not None:
                 _checked_schedule(schedule, key[2])
@@ -214,7 +228,7 @@ class EventBridge:
                 name=Name,
                 arn=rule_arn(key, Name),
                 state=state,
-                created_by=caller.account,
+                created_by=old.created_by if old else caller.account,
                 pattern_text=pattern_text,
                 pattern=pattern,
                 schedule=schedule,
@@ -231,7 +245,7 @@ class EventBridge:
 
     def DeleteRule(self, caller: Caller, Name: str, EventBusName: str = "default", Force: bool = False) -> dict:
         with self.world.lock:
-            bus = self._buses.get(self._buses.own_key(caller, EventBusName))
+            bus = self._buses.get(self._buses.rule_key(caller, EventBusName))
             rule = bus.rules.get(Name)
             if rule is not None and rule.targets:
                 raise AwsError("ValidationException", "Rule can't be deleted since it has targets.")
@@ -279,8 +293,9 @@ class EventBridge:
     # -- targets
 
     def PutTargets(self, caller: Caller, Rule: str, Targets: list[dict], EventBusName: str = "default") -> dict:
+        owner = self._buses.rule_key(caller, EventBusName)[0]
         for target in Targets:
-            event_targets.check(target, caller.account, caller.region)
+            event_targets.check(target, owner, caller.region)
         ids = [target["Id"] for target in Targets]
         if len(set(ids)) < len(ids):
             raise AwsError("ValidationException", "Target ids must be unique.")

@@ -1,16 +1,22 @@
 """Amazon EventBridge Scheduler: schedules that call a target as a role.
 
 Only the templated targets SendMessage, StartExecution, Invoke and PutEvents (a queue's, machine's, function's
-or bus's ARN) are built. Invocations come at the exact time; AWS promises 60 seconds. Source: EventBridge
-Scheduler user guide and API reference.
+or bus's ARN) are built. Invocations come at the exact time, or at any time in the flexible window; AWS promises 60
+seconds. Source: EventBridge Scheduler user guide and API reference.
+
+Choices: a group is gone at once when it is deleted, and its schedules with it; a client token answers a repeated
+request for as long as the clock shows eight hours (the reference does not say how long); a one-time schedule in the
+past is taken and never fires.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,7 +38,11 @@ SCHEDULER = "scheduler.amazonaws.com"
 NAME = re.compile(r"[0-9a-zA-Z_.-]{1,64}")
 DEFAULT_GROUP = "default"
 PAGE = 100
+MAX_GROUPS = 500
+TOKEN_KEPT = timedelta(hours=8)
 
+GroupKey = tuple[str, str, str]
+"""Account, Region, name."""
 ScheduleKey = tuple[str, str, str, str]
 """Account, Region, group, name."""
 
@@ -60,6 +70,20 @@ class Schedule:
         return f"arn:aws:scheduler:{region}:{account}:schedule-group/{group}"
 
 
+@dataclass
+class Group:
+    """A schedule group: a name for schedules, with tags."""
+
+    key: GroupKey
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        account, region, name = self.key
+        return f"arn:aws:scheduler:{region}:{account}:schedule-group/{name}"
+
+
 class Schedules:
     """Engine of EventBridge Scheduler."""
 
@@ -68,33 +92,40 @@ class Schedules:
     def __init__(self, world: World) -> None:
         self.world = world
         self._schedules: dict[ScheduleKey, Schedule] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        """Those that were made, and the default groups that were looked at."""
+        self._answers: dict[tuple, tuple[str, dict, datetime]] = {}
+        """By account, operation and client token: the request, its answer, and when it came."""
         self._deliverer = Deliverer(world, "schedules")
         self._clients = RoleClients(world, SCHEDULER)
 
     def CreateSchedule(self, caller: Caller, Name: str, **settings: Any) -> dict:
-        key = _key(caller, Name, settings.pop("GroupName", DEFAULT_GROUP))
-        settings.pop("ClientToken", None)
-        now = self.world.now()
-        schedule = Schedule(key, self._checked(key, settings), now, now)
-        with self.world.lock:
+        def create() -> dict:
+            key = _key(caller, Name, settings.pop("GroupName", DEFAULT_GROUP))
+            now = self.world.now()
+            schedule = Schedule(key, self._checked(key, settings), now, now)
             if key in self._schedules:
                 raise AwsError("ConflictException", f"Schedule {Name} already exists.", 409)
             self._schedules[key] = schedule
             self._wind(schedule, self._first(schedule))
-        return {"ScheduleArn": schedule.arn}
+            return {"ScheduleArn": schedule.arn}
+
+        return self._once(caller, "CreateSchedule", settings.pop("ClientToken", ""), {"Name": Name, **settings}, create)
 
     def UpdateSchedule(self, caller: Caller, Name: str, **settings: Any) -> dict:
         """All settings are replaced: those not given go back to their defaults."""
-        key = _key(caller, Name, settings.pop("GroupName", DEFAULT_GROUP))
-        settings.pop("ClientToken", None)
-        with self.world.lock:
+
+        def update() -> dict:
+            key = _key(caller, Name, settings.pop("GroupName", DEFAULT_GROUP))
             schedule = self._schedule(key)
             checked = self._checked(key, settings)
             self._silence(schedule)
             schedule.settings = checked
             schedule.modified = self.world.now()
             self._wind(schedule, self._first(schedule))
-        return {"ScheduleArn": schedule.arn}
+            return {"ScheduleArn": schedule.arn}
+
+        return self._once(caller, "UpdateSchedule", settings.pop("ClientToken", ""), {"Name": Name, **settings}, update)
 
     def GetSchedule(self, caller: Caller, Name: str, GroupName: str = DEFAULT_GROUP) -> dict:
         with self.world.lock:
@@ -109,11 +140,29 @@ class Schedules:
             }
 
     def DeleteSchedule(self, caller: Caller, Name: str, GroupName: str = DEFAULT_GROUP, ClientToken: str = "") -> dict:
-        with self.world.lock:
+        def delete() -> dict:
             schedule = self._schedule(_key(caller, Name, GroupName))
             self._silence(schedule)
             del self._schedules[schedule.key]
-        return {}
+            return {}
+
+        return self._once(caller, "DeleteSchedule", ClientToken, {"Name": Name, "GroupName": GroupName}, delete)
+
+    def _once(self, caller: Caller, operation: str, token: str, request: dict, work: Callable[[], dict]) -> dict:
+        """What `work` answers, or what it answered when the same request came with the same client token."""
+        key = (caller.account, caller.region, operation, token)
+        asked = json.dumps(request, sort_keys=True, default=str)
+        with self.world.lock:
+            kept = self._answers.get(key) if token else None
+            if kept and kept[2] + TOKEN_KEPT > self.world.now():
+                if kept[0] != asked:
+                    message = "The client token was used for another request."
+                    raise AwsError("ConflictException", message, 409)
+                return kept[1]
+            answer = work()
+            if token:
+                self._answers[key] = (asked, answer, self.world.now())
+        return answer
 
     def ListSchedules(
         self,
@@ -124,9 +173,9 @@ class Schedules:
         NextToken: str | None = None,
         MaxResults: int = PAGE,
     ) -> dict:
-        if NextToken is not None and not NextToken.isdigit():
-            raise AwsError("ValidationException", "Invalid NextToken.")
         with self.world.lock:
+            if GroupName is not None:
+                self._group((caller.account, caller.region, GroupName))
             found = [
                 schedule
                 for key, schedule in sorted(self._schedules.items())
@@ -135,19 +184,90 @@ class Schedules:
                 and key[3].startswith(NamePrefix)
                 and State in (None, schedule.settings["State"])
             ]
-        start = int(NextToken or 0)
-        page = found[start : start + MaxResults]
-        more = {"NextToken": str(start + MaxResults)} if start + MaxResults < len(found) else {}
-        return {"Schedules": [_summary(schedule) for schedule in page], **more}
+        return _page("Schedules", [_summary(schedule) for schedule in found], NextToken, MaxResults)
+
+    # -- groups
+
+    def CreateScheduleGroup(
+        self, caller: Caller, Name: str, Tags: list[dict] | None = None, ClientToken: str = ""
+    ) -> dict:
+        def create() -> dict:
+            key = (caller.account, caller.region, Name)
+            if not NAME.fullmatch(Name):
+                raise AwsError("ValidationException", f"Invalid schedule group name {Name}.")
+            if Name == DEFAULT_GROUP or key in self._groups:
+                raise AwsError("ConflictException", f"Schedule group {Name} already exists.", 409)
+            if len([each for each in self._groups if each[:2] == key[:2]]) >= MAX_GROUPS:
+                raise AwsError("ServiceQuotaExceededException", f"There are {MAX_GROUPS} schedule groups already.", 402)
+            tags = {tag["Key"]: tag["Value"] for tag in Tags or ()}
+            group = self._groups[key] = Group(key, self.world.now(), tags)
+            return {"ScheduleGroupArn": group.arn}
+
+        request = {"Name": Name, "Tags": Tags}
+        return self._once(caller, "CreateScheduleGroup", ClientToken, request, create)
+
+    def DeleteScheduleGroup(self, caller: Caller, Name: str, ClientToken: str = "") -> dict:
+        """The group's schedules go with it."""
+
+        def delete() -> dict:
+            if Name == DEFAULT_GROUP:
+                raise AwsError("ValidationException", "The default schedule group cannot be deleted.")
+            group = self._group((caller.account, caller.region, Name))
+            for key, schedule in list(self._schedules.items()):
+                if key[:3] == group.key:
+                    self._silence(schedule)
+                    del self._schedules[key]
+            del self._groups[group.key]
+            return {}
+
+        return self._once(caller, "DeleteScheduleGroup", ClientToken, {"Name": Name}, delete)
 
     def GetScheduleGroup(self, caller: Caller, Name: str) -> dict:
-        if Name != DEFAULT_GROUP:
-            raise AwsError("ResourceNotFoundException", f"Schedule group {Name} does not exist.", 404)
-        return {"Name": Name, "Arn": _group_arn(caller), "State": "ACTIVE"}
+        with self.world.lock:
+            return _described_group(self._group((caller.account, caller.region, Name)))
 
-    def ListScheduleGroups(self, caller: Caller, NamePrefix: str = "") -> dict:
-        groups = [{"Name": DEFAULT_GROUP, "Arn": _group_arn(caller), "State": "ACTIVE"}]
-        return {"ScheduleGroups": groups if DEFAULT_GROUP.startswith(NamePrefix) else []}
+    def ListScheduleGroups(
+        self, caller: Caller, NamePrefix: str = "", NextToken: str | None = None, MaxResults: int = PAGE
+    ) -> dict:
+        with self.world.lock:
+            self._group((caller.account, caller.region, DEFAULT_GROUP))
+            found = [
+                _described_group(group)
+                for key, group in sorted(self._groups.items())
+                if key[:2] == (caller.account, caller.region) and key[2].startswith(NamePrefix)
+            ]
+        return _page("ScheduleGroups", found, NextToken, MaxResults)
+
+    def _group(self, key: GroupKey) -> Group:
+        """A group; `default` is made when first looked at. Raises AwsError ResourceNotFoundException."""
+        if key not in self._groups:
+            if key[2] != DEFAULT_GROUP:
+                raise AwsError("ResourceNotFoundException", f"Schedule group {key[2]} does not exist.", 404)
+            self._groups[key] = Group(key, self.world.now())
+        return self._groups[key]
+
+    def TagResource(self, caller: Caller, ResourceArn: str, Tags: list[dict]) -> dict:
+        with self.world.lock:
+            self._tagged(caller, ResourceArn).update({tag["Key"]: tag["Value"] for tag in Tags})
+        return {}
+
+    def UntagResource(self, caller: Caller, ResourceArn: str, TagKeys: list[str]) -> dict:
+        with self.world.lock:
+            for key in TagKeys:
+                self._tagged(caller, ResourceArn).pop(key, None)
+        return {}
+
+    def ListTagsForResource(self, caller: Caller, ResourceArn: str) -> dict:
+        with self.world.lock:
+            tags = self._tagged(caller, ResourceArn)
+            return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+    def _tagged(self, caller: Caller, arn: str) -> dict[str, str]:
+        """The tags of a group of the caller's: groups alone have tags."""
+        for group in self._groups.values():
+            if group.arn == arn and group.key[:2] == (caller.account, caller.region):
+                return group.tags
+        raise AwsError("ResourceNotFoundException", f"{arn} does not exist.", 404)
 
     # -- checks
 
@@ -161,8 +281,7 @@ class Schedules:
         account, region, group, name = key
         if not NAME.fullmatch(name):
             raise AwsError("ValidationException", f"Invalid schedule name {name}.")
-        if group != DEFAULT_GROUP:
-            raise AwsError("ResourceNotFoundException", f"Schedule group {group} does not exist.", 404)
+        self._group((account, region, group))
         settings = {
             "State": "ENABLED",
             "ScheduleExpressionTimezone": "UTC",
@@ -173,8 +292,10 @@ class Schedules:
             _expression(settings)
         except InvalidExpression as error:
             raise AwsError("ValidationException", f"Invalid Schedule Expression {error}.") from error
-        if settings["FlexibleTimeWindow"]["Mode"] != "OFF":
-            raise AwsError("LocalAwsNotSupported", "the local AWS has FlexibleTimeWindow OFF only")
+        window = settings["FlexibleTimeWindow"]
+        if (window["Mode"] == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
+            message = "MaximumWindowInMinutes must be given for a FLEXIBLE window, and for no other."
+            raise AwsError("ValidationException", message)
         if "StartDate" in settings and settings.get("EndDate", settings["StartDate"]) < settings["StartDate"]:
             raise AwsError("ValidationException", "The StartDate you specify must come before the EndDate.")
         self._check_target(settings["Target"], region, f"{Schedule(key, {}, *[self.world.now()] * 2).group_arn}")
@@ -234,7 +355,9 @@ class Schedules:
             return
         if not one_time and "EndDate" in settings and moment > settings["EndDate"]:
             return
-        schedule.alarm = self._deliverer.alarms.at(moment, partial(self._fire, schedule, moment))
+        window = settings["FlexibleTimeWindow"].get("MaximumWindowInMinutes", 0)
+        due = moment + timedelta(seconds=random.uniform(0, 60 * window))
+        schedule.alarm = self._deliverer.alarms.at(due, partial(self._fire, schedule, moment))
 
     def _silence(self, schedule: Schedule) -> None:
         if schedule.alarm is not None:
@@ -262,16 +385,22 @@ class Schedules:
         account, region, _, name = schedule.key
         execution_id = uuid.uuid4().hex[:16]
         sender = Sender(self.world, SCHEDULER, schedule.group_arn, region, self._clients, target["RoleArn"])
-        text = _input(schedule, target, moment, execution_id, account, region)
+        attempts = 0
 
-        request = _request(self.world, target, text, execution_id)
+        def made(attempt: int) -> Request:
+            text = _input(schedule, target, moment, execution_id, account, region, attempt)
+            return _request(self.world, target, text, execution_id)
 
         def send() -> None:
+            nonlocal attempts
+            attempts += 1
+            request = made(attempts)
             client = sender.client(request.client)
             call(getattr(client, request.method), **request.parameters)
             self.world.activity("schedule", name, f"{account}: -> {target['Arn']}")
 
         def give_up(outcome: Outcome) -> None:
+            request = made(attempts)
             attributes = {
                 "SCHEDULE_ARN": schedule.arn,
                 "TARGET_ARN": f"arn:aws:scheduler:::aws-sdk:{request.action}",
@@ -318,7 +447,9 @@ def _request(world: World, target: dict, text: str, execution_id: str) -> Reques
     return Request("events", "put_events", parameters, "eventbridge:putEvents", parameters)
 
 
-def _input(schedule: Schedule, target: dict, moment: datetime, execution_id: str, account: str, region: str) -> str:
+def _input(
+    schedule: Schedule, target: dict, moment: datetime, execution_id: str, account: str, region: str, attempt: int
+) -> str:
     """The target's Input with its context attributes replaced, or the default notification."""
     if "Input" not in target:
         return json.dumps(
@@ -338,7 +469,7 @@ def _input(schedule: Schedule, target: dict, moment: datetime, execution_id: str
         "<aws.scheduler.schedule-arn>": schedule.arn,
         "<aws.scheduler.scheduled-time>": _seconds(moment),
         "<aws.scheduler.execution-id>": execution_id,
-        "<aws.scheduler.attempt-number>": "1",
+        "<aws.scheduler.attempt-number>": str(attempt),
     }
     text = target["Input"]
     for attribute, value in attributes.items():
@@ -356,8 +487,17 @@ def _key(caller: Caller, name: str, group: str) -> ScheduleKey:
     return caller.account, caller.region, group, name
 
 
-def _group_arn(caller: Caller) -> str:
-    return f"arn:aws:scheduler:{caller.region}:{caller.account}:schedule-group/{DEFAULT_GROUP}"
+def _page(name: str, items: list, token: str | None, size: int) -> dict:
+    if token is not None and not token.isdigit():
+        raise AwsError("ValidationException", "Invalid NextToken.")
+    start = int(token or 0)
+    more = {"NextToken": str(start + size)} if start + size < len(items) else {}
+    return {name: items[start : start + size], **more}
+
+
+def _described_group(group: Group) -> dict:
+    moments = {"CreationDate": group.created, "LastModificationDate": group.created}
+    return {"Name": group.key[2], "Arn": group.arn, "State": "ACTIVE", **moments}
 
 
 def _summary(schedule: Schedule) -> dict:
