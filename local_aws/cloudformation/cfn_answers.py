@@ -9,12 +9,15 @@ from typing import Any
 from local_aws.cloudformation.cfn_intrinsics import text
 from local_aws.cloudformation.cfn_stack import ChangeSet, Desired, Stack, StackResource
 from local_aws.cloudformation.cfn_template import transforms
+from local_aws.wire import AwsError
 
 PAGE = 100
 
 
 def page(items: list[Any], token: str | None) -> tuple[list[Any], dict[str, str]]:
-    """(one page of items, the NextToken member of the answer if there are more)."""
+    """(one page of items, the NextToken member of the answer if there are more). Raises AwsError ValidationError."""
+    if token is not None and not token.isdigit():
+        raise AwsError("ValidationError", "Invalid NextToken")
     start = int(token or 0)
     following = {"NextToken": str(start + PAGE)} if len(items) > start + PAGE else {}
     return items[start : start + PAGE], following

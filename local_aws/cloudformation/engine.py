@@ -181,8 +181,6 @@ class CloudFormation:
         ClientRequestToken: str | None = None,
         **request: Any,
     ) -> dict:
-        if self._find(caller, StackName):
-            raise AwsError("AlreadyExistsException", f"Stack [{StackName}] already exists")
         stack = self._new_stack(caller, StackName)
         desired = self._checked(caller, stack, request)
         with self.world.lock:
@@ -347,7 +345,6 @@ class CloudFormation:
         exports = [
             {"ExportingStackId": stack.id, "Name": name, "Value": value}
             for stack in self._of(caller)
-            if stack.deleted is None
             for name, value in stack.exports.items()
         ]
         page, following = cfn_answers.page(exports, NextToken)
@@ -362,7 +359,7 @@ class CloudFormation:
 
     def _check_exports(self, stack: Stack, exports: Mapping[str, str]) -> None:
         """Raise TemplateError if a stack's new exports collide with others, or drop or change one in use."""
-        others = [each for each in self._neighbours(stack) if each.deleted is None]
+        others = self._neighbours(stack)
         for other in others:
             if twice := sorted(exports.keys() & other.exports.keys()):
                 raise TemplateError(f"Export with name {twice[0]} is already exported by stack {other.name}.")
@@ -375,12 +372,12 @@ class CloudFormation:
 
     def _imported(self, stack: Stack, name: str) -> str:
         for other in self._neighbours(stack):
-            if other.deleted is None and name in other.exports:
+            if name in other.exports:
                 return other.exports[name]
         raise TemplateError(f"No export named {name} found.")
 
     def _neighbours(self, stack: Stack) -> list[Stack]:
-        """The other stacks of its account and Region."""
+        """The other stacks of its account and Region. Deleted ones neither export nor import anything."""
         place = (stack.account, stack.region)
         return [
             each for each in list(self._stacks.values()) if (each.account, each.region) == place and each is not stack
