@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from local_aws.access import authorization, lookup, policy
+from local_aws.access import authorization, lookup
 from local_aws.wire import AwsError, Signature
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ ADMIN_SECRET = "local"  # noqa: S105 - no secret
 SERVICE_SESSION = timedelta(hours=12)
 CHAINED_SESSION = 3600
 """Seconds that a role assumed by a role's session may last (IAM user guide, "Role chaining")."""
-SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}")
+LONGEST_SESSION_POLICY = 2048
+"""Characters."""
+SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,19 @@ def unauthenticated(service: str, reason: str) -> AwsError:
     return AwsError(code, message, 403)
 
 
+def _check_session_policy(text: str) -> None:
+    from moto.iam.exceptions import MalformedPolicyDocument
+    from moto.iam.policy_validation import IAMPolicyDocumentValidator
+
+    if len(text) > LONGEST_SESSION_POLICY:
+        fault = f"Member must have length less than or equal to {LONGEST_SESSION_POLICY}"
+        raise AwsError("ValidationError", f"Value at 'policy' failed to satisfy constraint: {fault}")
+    try:
+        IAMPolicyDocumentValidator(text).validate()
+    except MalformedPolicyDocument as error:
+        raise AwsError("MalformedPolicyDocument", error.message) from error
+
+
 class Sts:
     """AWS Security Token Service. That the role trusts the caller was judged before (a role's trust policy is its
     resource policy)."""
@@ -239,10 +254,7 @@ class Sts:
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             )
         if Policy is not None:
-            try:
-                policy.parse(Policy)
-            except ValueError as error:
-                raise AwsError("MalformedPolicyDocument", f"The session policy is not JSON: {error}") from error
+            _check_session_policy(Policy)
         issued = issue(self.world, RoleArn, RoleSessionName, timedelta(seconds=DurationSeconds), Policy)
         return {
             "Credentials": {
