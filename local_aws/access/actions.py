@@ -262,6 +262,8 @@ def _rule_keys(asked: Asked, arn: str) -> dict[str, Any]:
 
 def _scheduler(asked: Asked) -> list[Need]:
     action = f"scheduler:{asked.operation}"
+    if arn := asked.params.get("ResourceArn"):
+        return [Need(action, arn)]
     if asked.operation.startswith("List"):
         return [Need(action, "*")]
     if "ScheduleGroup" in asked.operation:
