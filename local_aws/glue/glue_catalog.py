@@ -37,7 +37,6 @@ from local_aws.wire import AwsError
 
 DATABASES_PAGE = TABLES_PAGE = VERSIONS_PAGE = 100
 SEARCH_PAGE = 1_000
-TABLES_PER_BATCH = 100
 CHANGES_PER_EVENT = 100
 
 
@@ -235,10 +234,8 @@ class Glue:
         return {}
 
     def BatchDeleteTable(self, caller: Any, **params: Any) -> dict:
-        """As DeleteTable for up to 100 tables; those that fail are in Errors."""
+        """As DeleteTable for many tables; those that fail are in Errors."""
         names = params["TablesToDelete"]
-        if len(names) > TABLES_PER_BATCH:
-            raise invalid(f"at most {TABLES_PER_BATCH} tables in one call, not {len(names)}")
         database = self._holder(caller, catalog_of(caller, params.get("CatalogId")), params["DatabaseName"])
         errors, deleted = [], []
         for name in names:
@@ -283,16 +280,26 @@ class Glue:
         Columns that are gone are shown to those who may describe the whole table.
         """
         found = self._found(caller, params, params["TableName"])
-        table, access = found.real, found.real_access
-        versions = [(table.version, table.shape), *sorted(table.versions.items(), reverse=True)]
-        shown, following = page(versions, params.get("NextToken"), params.get("MaxResults"), VERSIONS_PAGE)
-        entries = []
-        for version, shape in shown:
-            there = frozenset(c["Name"] for c in shape.get("StorageDescriptor", {}).get("Columns") or [])
-            described = there if "DESCRIBE" in access.whole.permissions else access.described
-            shape = self._shown(table, described, shape=shape, version=version)
-            entries.append({"VersionId": str(version), "Table": shape})
+        versions = _versions(found.real)
+        shown, following = page(list(versions), params.get("NextToken"), params.get("MaxResults"), VERSIONS_PAGE)
+        entries = [self._shown_version(found, version, versions[version]) for version in shown]
         return with_token({"TableVersions": entries}, following)
+
+    def GetTableVersion(self, caller: Any, **params: Any) -> dict:
+        """One version of a table, by default the current one. EntityNotFoundException."""
+        found = self._found(caller, params, params["TableName"])
+        versions = _versions(found.real)
+        version = params.get("VersionId", str(found.real.version))
+        if version not in map(str, versions):
+            raise not_found(f"Version {version} of table {found.real.name} not found.")
+        return {"TableVersion": self._shown_version(found, int(version), versions[int(version)])}
+
+    def _shown_version(self, found: Found, version: int, shape: dict) -> dict:
+        there = frozenset(c["Name"] for c in shape.get("StorageDescriptor", {}).get("Columns") or [])
+        access = found.real_access
+        described = there if "DESCRIBE" in access.whole.permissions else access.described
+        shown = self._shown(found.real, described, shape=shape, version=version)
+        return {"VersionId": str(version), "Table": shown}
 
     def SearchTables(self, caller: Any, **params: Any) -> dict:
         """Visible tables and table links by text and filters. Links are not followed."""
@@ -451,6 +458,11 @@ def _path(location: str | None) -> str | None:
     if not location or not re.match(r"s3[an]?://|arn:aws[\w-]*:s3:::", location):
         return None
     return s3_path(location)
+
+
+def _versions(table: Table) -> dict[int, dict]:
+    """The shapes of a table by version, the current one first, then those archived."""
+    return {table.version: table.shape, **dict(sorted(table.versions.items(), reverse=True))}
 
 
 def _pattern(expression: str) -> re.Pattern:

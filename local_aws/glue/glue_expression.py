@@ -3,6 +3,8 @@
 The documented subset: `=`, `<>` (`!=`), `<`, `>`, `<=`, `>=`, LIKE, IN, BETWEEN, IS [NOT] NULL, NOT, AND, OR and
 parentheses, over keys of type string, date, timestamp, int, bigint, long, tinyint, smallint and decimal. Anything else
 is InvalidInputException. Source: the Glue service model, GetPartitionsRequest$Expression.
+
+Choice where it is silent: a partition has NULL for a key that its table got later.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ class _Reader:
         convert = CONVERSIONS.get(self._types[key].lower().split("(")[0])
         if convert is None:
             raise invalid(f"Expression: partition key {key} has type {self._types[key]}, which cannot be compared")
-        raw = self._values[key]
+        raw = self._values.get(key, HIVE_NULL)
         missing = raw == HIVE_NULL
         if self._takes("IS"):
             negated = self._takes("NOT")

@@ -31,7 +31,6 @@ class Found:
     access: TableAccess
     target: Table | None = None
     target_access: TableAccess | None = None
-    through_link: bool = False
 
     @property
     def real(self) -> Table:
@@ -141,7 +140,7 @@ class Lookup:
         if not access.visible:
             raise not_found(f"Table {name.lower()} not found.")
         if not table.is_link or through_link:
-            return Found(table, access, through_link=through_link)
+            return Found(table, access)
         target = self._target_table(table)
         target_access = self.access.table(principal, target) if target else None
         if target_access is None or not target_access.visible:

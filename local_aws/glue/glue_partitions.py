@@ -18,9 +18,6 @@ from local_aws.lakeformation.lf_paging import page, with_token
 from local_aws.wire import AwsError
 
 PAGE = 1_000
-PER_BATCH = 100
-DELETED_PER_BATCH = 25
-READ_PER_BATCH = 1_000
 CHANGING = ("ALTER", "INSERT")
 
 
@@ -40,26 +37,24 @@ class Partitions:
         return {}
 
     def create_batch(self, caller: Any, params: dict) -> dict:
-        """BatchCreatePartition, at most 100; those that fail are in Errors."""
-        inputs = _checked_count(params["PartitionInputList"], PER_BATCH)
-        table = self._changeable(caller, params)
+        """BatchCreatePartition; those that fail are in Errors."""
+        table, inputs = self._changeable(caller, params), params["PartitionInputList"]
         return self._each("BatchCreatePartition", table, inputs, lambda given: self._add(table, given))
 
     def update(self, caller: Any, params: dict) -> dict:
-        """UpdatePartition; new values rename it. EntityNotFoundException, AlreadyExistsException."""
+        """UpdatePartition. EntityNotFoundException; InvalidInputException for other values than it has."""
         table = self._changeable(caller, params)
         values = self._replace(table, params["PartitionValueList"], params["PartitionInput"])
         self._glue.table_event("UpdatePartition", table, [values])
         return {}
 
     def update_batch(self, caller: Any, params: dict) -> dict:
-        """BatchUpdatePartition, at most 100; those that fail are in Errors."""
-        entries = _checked_count(params["Entries"], PER_BATCH)
+        """BatchUpdatePartition; those that fail are in Errors."""
         table = self._changeable(caller, params)
         return self._each(
             "BatchUpdatePartition",
             table,
-            entries,
+            params["Entries"],
             lambda entry: self._replace(table, entry["PartitionValueList"], entry["PartitionInput"]),
             named="PartitionValueList",
         )
@@ -72,15 +67,12 @@ class Partitions:
         return {}
 
     def delete_batch(self, caller: Any, params: dict) -> dict:
-        """BatchDeletePartition, at most 25; those that fail are in Errors."""
-        lists = _checked_count(params["PartitionsToDelete"], DELETED_PER_BATCH)
-        table = self._changeable(caller, params)
+        """BatchDeletePartition; those that fail are in Errors."""
+        table, lists = self._changeable(caller, params), params["PartitionsToDelete"]
         return self._each("BatchDeletePartition", table, lists, lambda given: self._remove(table, given["Values"]))
 
     def _changeable(self, caller: Any, params: dict) -> Table:
         found = self._found(caller, params)
-        if found.through_link and found.table.is_link:
-            raise invalid("partitions cannot be changed through both a database and a table resource link")
         self._glue.require_on_table(caller, found.real, CHANGING)
         return found.real
 
@@ -114,9 +106,8 @@ class Partitions:
     def _replace(self, table: Table, values: list[str], given: dict) -> tuple[str, ...]:
         before = _existing(table, values)
         after = self._partition(table, given)
-        if after.values != before.values and after.values in table.partitions:
-            raise AwsError("AlreadyExistsException", "Partition already exists.")
-        del table.partitions[before.values]
+        if after.values != before.values:
+            raise invalid("the values of a partition cannot be changed: delete it and create another")
         table.partitions[after.values] = Partition(after.values, after.shape, before.created)
         return after.values
 
@@ -152,7 +143,7 @@ class Partitions:
         if expression := params.get("Expression"):
             types = {key["Name"]: key.get("Type", "string") for key in table.keys}
             partitions = [
-                p for p in partitions if satisfies(expression, types, dict(zip(types, p.values, strict=True)))
+                p for p in partitions if satisfies(expression, types, dict(zip(types, p.values, strict=False)))
             ]
         shown, following = page(partitions, params.get("NextToken"), params.get("MaxResults"), PAGE)
         shapes = [partition_to_api(table, partition, found.real_access.described) for partition in shown]
@@ -163,9 +154,8 @@ class Partitions:
         return with_token({"Partitions": shapes}, following)
 
     def get_batch(self, caller: Any, params: dict) -> dict:
-        """BatchGetPartition, at most 1,000; those that are not there are left out."""
-        wanted = _checked_count(params["PartitionsToGet"], READ_PER_BATCH)
-        found = self._found(caller, params)
+        """BatchGetPartition; those that are not there are left out."""
+        found, wanted = self._found(caller, params), params["PartitionsToGet"]
         there = [found.real.partitions.get(tuple(entry["Values"])) for entry in wanted]
         shapes = [partition_to_api(found.real, p, found.real_access.described) for p in there if p]
         return {"Partitions": shapes, "UnprocessedKeys": []}
@@ -186,9 +176,3 @@ def _existing(table: Table, values: list[str]) -> Partition:
     if partition is None:
         raise not_found("Cannot find partition.")
     return partition
-
-
-def _checked_count(items: list, most: int) -> list:
-    if len(items) > most:
-        raise invalid(f"at most {most} partitions in one call, not {len(items)}")
-    return items

@@ -1,11 +1,15 @@
 """What SearchTables looks for in tables.
 
 Sources: the Glue service model, SearchTablesRequest: text is a case-insensitive part of any name, description, column
-or parameter, quoted text a whole value; filters are ANDed.
+or parameter, quoted text a whole value; filters are ANDed, and compare their value with each part of the field's between
+punctuation characters, or with all of it.
+
+Choice where it is silent: an underscore is part of a word, no punctuation.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,7 +48,8 @@ def _fits(table: dict, condition: dict) -> bool:
         raise refused("SearchTables: filters on times are not built here")
     if comparator != "EQUALS":
         raise invalid(f"SearchTables: comparator {comparator} is for times only")
-    return str(table.get(_field(key), "")).lower() == value.lower()
+    held = str(table.get(_field(key), "")).lower()
+    return value.lower() in (held, *re.split(r"\W+", held))
 
 
 def _has_text(table: dict, text: str | None) -> bool:

@@ -26,7 +26,6 @@ KEPT_OF_TABLE = (
     "Parameters",
 )
 KEPT_OF_PARTITION = ("LastAccessTime", "StorageDescriptor", "Parameters", "LastAnalyzedTime")
-LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,9 @@ class ResolvedTable:
 
 
 def folded_name(name: str, what: str) -> str:
-    """A database's or table's name as it is stored: lower-case. InvalidInputException for an empty or too long one."""
-    if not name or len(name) > LONGEST_NAME or any(ord(char) < 32 for char in name):
-        raise invalid(f"{what} name must have 1 to {LONGEST_NAME} printable characters: {name!r}")
+    """A database's or table's name as it is stored: lower-case. InvalidInputException for control characters."""
+    if any(char < " " and char != "\t" for char in name):
+        raise invalid(f"{what} name has a control character: {name!r}")
     return name.lower()
 
 

@@ -123,7 +123,8 @@ def _unless_missing(call: Callable[[], dict]) -> dict | None:
     try:
         return call()
     except ClientError as error:
-        assert error.response["Error"]["Code"] == "EntityNotFoundException", error
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
         return None
 
 

@@ -33,25 +33,12 @@ EVERYTHING = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Actio
 IAM_ONLY = [{"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}]
 
 
-class EventLog:
-    """Stands in for EventBridge: keeps what it is given."""
-
-    service = "events"
-
-    def __init__(self) -> None:
-        self.events: list[dict] = []
-
-    def route(self, account: str, region: str, bus: str, event: dict) -> None:
-        self.events.append(event)
-
-
 class Lake:
     """A world of accounts with Lake Formation, Glue and RAM."""
 
     def __init__(self) -> None:
         self.world = World()
-        self.log = EventLog()
-        for engine in (Glue(self.world), LakeFormation(self.world), Ram(self.world), self.log):
+        for engine in (Glue(self.world), LakeFormation(self.world), Ram(self.world)):
             self.world.add_engine(engine)
 
     # -- accounts and principals --------------------------------------------------------------------------------------
@@ -96,9 +83,6 @@ class Lake:
             **more,
         }
         self.call(root(account), "lakeformation:PutDataLakeSettings", DataLakeSettings=shape)
-
-    def organization(self, *members: str) -> None:
-        self.world.organization = {"id": "o-mesh", "members": set(members), "ram_sharing": True}
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -160,14 +144,6 @@ class Lake:
     def revoke(self, by: str, to: str, resource: dict, *permissions: str, grantable: tuple[str, ...] = ()) -> None:
         self.call(by, "lakeformation:RevokePermissions", **grant_of(to, resource, permissions, grantable))
 
-    def accept_shares(self, admin: str) -> int:
-        """Accept all invitations that an administrator's account has pending. Returns how many."""
-        found = self.call(admin, "ram:GetResourceShareInvitations")["resourceShareInvitations"]
-        pending = [each["resourceShareInvitationArn"] for each in found if each["status"] == "PENDING"]
-        for arn in pending:
-            self.call(admin, "ram:AcceptResourceShareInvitation", resourceShareInvitationArn=arn)
-        return len(pending)
-
     # -- what is seen and read ----------------------------------------------------------------------------------------
 
     def reads(self, principal: str, database: str, table: str, catalog: str | None = None) -> set[str]:
@@ -195,11 +171,6 @@ class Lake:
             assert error.code == "EntityNotFoundException"
             return False
         return True
-
-    def events(self) -> list[dict]:
-        """The events emitted so far, once all are delivered."""
-        self.world.wait_idle(10)
-        return self.log.events
 
 
 def _fits(params: dict, shape: Any, what: str) -> None:
