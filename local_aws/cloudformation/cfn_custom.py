@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws import admin
 from local_aws.cloudformation.cfn_intrinsics import text
-from local_aws.cloudformation.cfn_resources import Made, Properties, ResourceFailed, ResourceType, Site
+from local_aws.cloudformation.cfn_resources import Made, NothingDone, Properties, ResourceFailed, ResourceType, Site
 
 DEFAULT_TIMEOUT = 3600
 """Seconds until an answer that does not come fails the resource, unless ServiceTimeout says otherwise."""
@@ -71,7 +71,7 @@ def _timeout(properties: Properties) -> float:
     """ServiceTimeout: 1 to 3,600 seconds."""
     given = str(properties.get("ServiceTimeout", DEFAULT_TIMEOUT))
     if not given.isdigit() or not 1 <= int(given) <= DEFAULT_TIMEOUT:
-        raise ResourceFailed(f"ServiceTimeout must be a number between 1 and {DEFAULT_TIMEOUT}, not {given}")
+        raise NothingDone(f"ServiceTimeout must be a number between 1 and {DEFAULT_TIMEOUT}, not {given}")
     return float(given)
 
 
@@ -132,6 +132,8 @@ def _succeeded(answer: dict[str, Any]) -> Made:
 def _create(site: Site, properties: Properties) -> Made:
     try:
         answer = _ask(site, "Create", properties)
+    except NothingDone:
+        raise
     except ResourceFailed:
         site.created(site.generated_name(128))  # what the function may have made is deleted under an id of our own
         raise
@@ -141,7 +143,7 @@ def _create(site: Site, properties: Properties) -> Made:
 
 def _update(site: Site, physical_id: str, old: Properties, new: Properties) -> Made:
     if old["ServiceToken"] != new["ServiceToken"]:
-        raise ResourceFailed("Modifying service token is not allowed.")
+        raise NothingDone("Modifying service token is not allowed.")
     return _succeeded(_ask(site, "Update", new, PhysicalResourceId=physical_id, OldResourceProperties=_as_text(old)))
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws import allowed
 from local_aws.cloudformation.cfn_intrinsics import Scope, TemplateError, resolve, text
-from local_aws.cloudformation.cfn_resources import Made, ResourceFailed, Site, refusals, type_of
+from local_aws.cloudformation.cfn_resources import Made, NothingDone, ResourceFailed, Site, refusals, type_of
 from local_aws.cloudformation.cfn_schemas import Misfit, conform, schema_type
 from local_aws.cloudformation.cfn_stack import Desired, Stack, StackResource, replacing
 from local_aws.cloudformation.cfn_template import Resource
@@ -208,7 +208,11 @@ class Deployment:
     def _update(self, resource: StackResource, was: StackResource, properties: dict[str, Any]) -> None:
         self._steps.append(_Done(resource.logical_id, was))
         resource.properties = properties
-        made = type_of(resource.type).update(self._site(resource), was.id, was.properties, properties)
+        try:
+            made = type_of(resource.type).update(self._site(resource), was.id, was.properties, properties)
+        except NothingDone:
+            resource.properties = was.properties
+            raise
         if made.id != was.id:
             self._cleanup.append(was)
         self._take(resource, made)
@@ -289,6 +293,9 @@ class Deployment:
 
     def _update_back(self, resource: StackResource, before: StackResource) -> list[StackResource]:
         """Give an updated resource its former properties; returns what this leaves to be deleted."""
+        if resource.properties == before.properties:
+            self._restore(before)
+            return []
         self._note(resource, "UPDATE_IN_PROGRESS")
         made = type_of(resource.type).update(self._site(resource), resource.id, resource.properties, before.properties)
         left = [copy(resource)] if made.id != resource.id else []

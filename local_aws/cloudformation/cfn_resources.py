@@ -32,6 +32,10 @@ class ResourceFailed(Exception):
     """A resource could not be made, changed or deleted; the text is the reason shown in the stack's events."""
 
 
+class NothingDone(ResourceFailed):
+    """A resource was refused before anything was done to it: there is nothing to take back."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A resource that exists: its physical id (what Ref gives) and its attributes (what Fn::GetAtt gives)."""
