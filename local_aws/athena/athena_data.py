@@ -139,6 +139,17 @@ class Tables:
         relation = Relation(CATALOG, database, name.name, (*columns, *keys), tuple(key for key, _ in keys))
         return Found(resolved, relation)
 
+    def require_default_database(self, caller: Caller) -> None:
+        """Who queries needs DESCRIBE on the account's `default` database, where there is one (that it need not be
+        there is a choice). Athena user guide, "Considerations and limitations for querying data registered with Lake
+        Formation". NotPermitted.
+        """
+        lake = self.world.engines["lakeformation"]
+        with self.world.lock:
+            there = self.world.engines["glue"].lookup.find(caller.account, "default") is not None
+        if there and not lake.may_describe_database(caller.principal, caller.account, "default"):
+            raise NotPermitted("Insufficient Lake Formation permission(s): Required Describe on default")
+
     def _require(self, caller: Caller, catalog: str | None, database: str, table: str, *operations: str) -> None:
         """Check that IAM allows the caller Glue calls on a database and table."""
         for operation in operations:

@@ -3,7 +3,7 @@
 sqlglot parses Trino's functions into typed nodes and writes them for DuckDB. A function is allowed only if it
 is listed here: those in AS_WRITTEN mean the same when sqlglot writes them, those in REWRITTEN are replaced,
 and macros (MACROS) give DuckDB Trino's behaviour where it differs. Everything else is refused, because a near
-miss would be a wrong answer. `tests/integration/test_local_athena.py` runs each of them. Source: Trino
+miss would be a wrong answer. `tests/conformance/test_athena_functions.py` runs each of them. Source: Trino
 documentation, functions.
 """
 
@@ -182,10 +182,10 @@ TRINO_NAMES = frozenset(
         date_trunc day day_of_month day_of_week day_of_year dense_rank dow doy element_at exists exp extract first_value
         floor from_iso8601_date from_unixtime greatest grouping hour if json_extract_scalar lag last_day_of_month
         last_value lead least length levenshtein_distance like listagg ln log log10 log2 lower lpad ltrim max max_by min
-        min_by minute mod month now nth_value ntile nullif or percent_rank pi position pow power quarter rank regexp_extract
-        regexp_like regexp_replace replace reverse round row_number rpad rtrim second sign split split_part sqrt
-        starts_with stddev stddev_pop stddev_samp strpos substr substring sum to_unixtime translate trim truncate
-        try_cast unnest upper var_pop var_samp variance week week_of_year year year_of_week
+        min_by minute mod month now nth_value ntile nullif or percent_rank pi position pow power quarter rank
+        regexp_extract regexp_like regexp_replace replace reverse round row_number rpad rtrim second sign split
+        split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring sum to_unixtime translate trim
+        truncate try_cast unnest upper var_pop var_samp variance week week_of_year year year_of_week
         """,
     )
 )

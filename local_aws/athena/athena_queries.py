@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from local_aws.access.identity import Caller
 
 DEFAULT_DATABASE = "default"
+STATE_CHANGE = "Athena Query State Change"
+
+
+BROKEN = 100
+"""ErrorType of an internal error."""
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Query:
     scan: Scan = field(default_factory=Scan)
     columns: tuple[Column, ...] = ()
     interrupt: Any = None
+    transitions: int = 0
 
     @property
     def database(self) -> str:
@@ -61,12 +67,7 @@ def described(query: Query, now: datetime) -> dict[str, Any]:
     if query.reason:
         status["StateChangeReason"] = query.reason
     if query.error_type is not None:
-        status["AthenaError"] = {
-            "ErrorCategory": 1 if query.error_type < 1000 and query.error_type != 401 else 2,
-            "ErrorType": query.error_type,
-            "Retryable": False,
-            "ErrorMessage": query.reason,
-        }
+        status["AthenaError"] = _error(query)
     started, end = query.started or now, query.ended or now
     return {
         "QueryExecutionId": query.id,
@@ -88,6 +89,38 @@ def described(query: Query, now: datetime) -> dict[str, Any]:
         "WorkGroup": query.workgroup.name,
         "EngineVersion": query.workgroup.engine_version(),
     }
+
+
+def _error(query: Query) -> dict[str, Any]:
+    """AthenaError: a system's error (category 1) is one of ours, all others are the user's."""
+    ours = query.error_type == BROKEN
+    return {
+        "ErrorCategory": 1 if ours else 2,
+        "ErrorType": query.error_type,
+        "Retryable": False,
+        "ErrorMessage": query.reason,
+    }
+
+
+def state_change(query: Query, before: str | None) -> dict[str, Any]:
+    """The detail of the event about a query's latest transition. Source: Athena user guide, "Monitor Athena query
+    events with EventBridge"; that the first one, into QUEUED, has no previous state is a choice.
+    """
+    query.transitions += 1
+    detail = {
+        "versionId": "0",
+        "currentState": query.state,
+        "statementType": query.statement.type,
+        "queryExecutionId": query.id,
+        "workgroupName": query.workgroup.name,
+        "sequenceNumber": str(query.transitions),
+    }
+    if before:
+        detail["previousState"] = before
+    if query.state == "FAILED":
+        error = _error(query)
+        detail["athenaError"] = {name[0].lower() + name[1:]: value for name, value in error.items()}
+    return detail
 
 
 def engine_error(error: duckdb.Error) -> SqlError:

@@ -1,14 +1,16 @@
 """Results of queries as Athena writes them: values as text, column information, result files.
 
 Sources: Amazon Athena user guide, "Work with query results" (a CSV with every value in quotes, a text file
-for statements that are no SELECT); API reference, ColumnInfo. The `.metadata` file beside a result is not
-written: its format is not published.
+for statements that are no SELECT, and beside each a `.metadata` file that only Athena reads); API reference,
+ColumnInfo. The format of the `.metadata` file is not published: here it is our own, and nothing reads it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -207,6 +209,11 @@ def csv_file(header: Row, rows: Iterable[Row]) -> str:
 def _csv_line(row: Row) -> str:
     fields = ("" if value is None else '"' + value.replace('"', '""') + '"' for value in row)
     return ",".join(fields) + "\n"
+
+
+def metadata_file(columns: Sequence[Column]) -> bytes:
+    """What is written beside a result about its columns."""
+    return zlib.compress(json.dumps([column.described() for column in columns]).encode())
 
 
 def read_csv_file(text: str, start: int = 0, most: int | None = None) -> tuple[list[list[str | None]], int]:

@@ -166,10 +166,16 @@ def _check_tokens(sql: str) -> None:
             or (last is TokenType.NUMBER and this is TokenType.VAR and before.end + 1 == token.start)
         )
         if wrong:
-            raise Malformed(f"line {token.line}:{token.col}: mismatched input '{token.text}'")
+            raise _unexpected(sql, token)
     for limit, _, token in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if limit.token_type is TokenType.LIMIT and token.token_type in (TokenType.OFFSET, TokenType.COMMA):
-            raise Malformed(f"line {token.line}:{token.col}: mismatched input '{token.text}'")
+            raise _unexpected(sql, token)
+
+
+def _unexpected(sql: str, token: Token) -> Malformed:
+    before = sql[: token.start]
+    place = f"{before.count(chr(10)) + 1}:{token.start - before.rfind(chr(10))}"
+    return Malformed(f"line {place}: mismatched input '{token.text}'")
 
 
 OPENING = {None, TokenType.SELECT, TokenType.COMMA, TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.EQ, TokenType.IN}

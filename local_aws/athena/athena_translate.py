@@ -25,7 +25,7 @@ from sqlglot.tokens import TokenType
 
 from local_aws.athena import athena_functions
 from local_aws.athena.athena_sql import Statement, TableName, check_listed, check_words, ctes, named
-from local_aws.athena.athena_types import Kind, SqlError, agree, kind_of, mismatch, trino_name
+from local_aws.athena.athena_types import KIND_OF_TYPE, Kind, SqlError, agree, kind_of, mismatch, trino_name
 
 HIDDEN = "hidden columns"
 """Stands for the columns of a table of which the caller may read none."""
@@ -378,6 +378,17 @@ def check_types(tree: exp.Query) -> None:
             _check_same([*results, *filter(None, [node.args.get("default")])], node)
         elif isinstance(node, exp.SetOperation):
             _check_columns(node)
+        elif isinstance(node, exp.Unnest):
+            _check_unnested(node.expressions[0])
+
+
+def _check_unnested(collection: exp.Expression) -> None:
+    """An array's values become one column; a map's two columns and a row's fields are not built."""
+    inner = collection.type.expressions if isinstance(collection.type, exp.DataType) else []
+    if kind_of(collection) is Kind.MAP:
+        raise SqlError("NOT_SUPPORTED", "UNNEST of a map is not built in the local AWS", collection)
+    if inner and KIND_OF_TYPE.get(inner[0].this) is Kind.ROW:
+        raise SqlError("NOT_SUPPORTED", "UNNEST of rows is not built in the local AWS", collection)
 
 
 def _check_arguments(node: exp.Expression, function: str, arguments: list[exp.Expression], kinds: set[Kind]) -> None:

@@ -25,12 +25,22 @@ from local_aws.access import actions, authorization, lookup
 from local_aws.athena import athena_metadata
 from local_aws.athena.athena_data import Cancelled, NotPermitted, ScanLimit, Tables
 from local_aws.athena.athena_functions import MACROS
-from local_aws.athena.athena_queries import Query, described, engine_error, milliseconds, unwritable
+from local_aws.athena.athena_queries import (
+    BROKEN,
+    STATE_CHANGE,
+    Query,
+    described,
+    engine_error,
+    milliseconds,
+    state_change,
+    unwritable,
+)
 from local_aws.athena.athena_results import (
     Column,
     Row,
     column_of,
     csv_file,
+    metadata_file,
     read_csv_file,
     read_text_file,
     rows_of_text,
@@ -49,6 +59,8 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 KEPT_QUERIES = 10_000
+LONGEST_QUERY = 262_144
+"""Bytes of a query string. Athena user guide, service quotas."""
 RESULTS_PAGE = 1000
 
 
@@ -148,6 +160,8 @@ class Athena:
                 if self._queries[known].request != request:
                     raise invalid("Idempotent parameters do not match", "IDEMPOTENT_PARAMETER_MISMATCH")
                 return {"QueryExecutionId": known}
+        if len(QueryString.encode()) > LONGEST_QUERY:
+            raise invalid(f"The query string is longer than {LONGEST_QUERY} bytes")
         group = self.workgroups.find(caller, WorkGroup)
         if group.state != "ENABLED":
             raise invalid(f"WorkGroup {group.name} is disabled.")
@@ -181,6 +195,7 @@ class Athena:
             while len(self._queries) > KEPT_QUERIES:
                 gone = self._queries.popitem(last=False)[1]
                 self._tokens.pop((gone.caller.account, gone.token or ""), None)
+        self._tell(query)
         self.world.submit(self._run, query)
         return {"QueryExecutionId": query_id}
 
@@ -211,6 +226,7 @@ class Athena:
             if query.state != "QUEUED":
                 return
             query.state, query.started = "RUNNING", self.world.now()
+        self._tell(query, "QUEUED")
         try:
             columns, rows = self._answer(query)
             self._write(query, columns, rows)
@@ -232,7 +248,7 @@ class Athena:
             self._end(query, "FAILED", unwritable(query, error), 401)
         finally:
             if query.ended is None:
-                self._end(query, "FAILED", "GENERIC_INTERNAL_ERROR: the local AWS broke", 100)
+                self._end(query, "FAILED", "GENERIC_INTERNAL_ERROR: the local AWS broke", BROKEN)
 
     def _end(
         self,
@@ -248,8 +264,14 @@ class Athena:
             if query.state == "CANCELLED":
                 return
             query.state, query.reason, query.error_type, query.columns = state, reason, error_type, columns
+        self._tell(query, "RUNNING")
         text = f"{state.lower()} in {milliseconds(query.submitted, query.ended)} ms"
         self.world.activity("query", query.caller.principal.rpartition("/")[2], text)
+
+    def _tell(self, query: Query, before: str | None = None) -> None:
+        """Publish that a query went from the state `before` to its state."""
+        detail = state_change(query, before)
+        self.world.emit_event(query.caller.account, query.caller.region, "aws.athena", STATE_CHANGE, detail)
 
     def _answer(self, query: Query) -> tuple[tuple[Column, ...], list[Row]]:
         """The result of a statement: its columns and rows of text."""
@@ -268,6 +290,8 @@ class Athena:
         catalog = query.context.get("Catalog")
         if catalog not in (None, "awsdatacatalog") and query.statement.tables:
             raise SqlError("CATALOG_NOT_FOUND", f"Catalog '{catalog}' does not exist")
+        if query.statement.tables:
+            self._tables.require_default_database(query.caller)
         found = {}
         for name in query.statement.tables:
             try:
@@ -309,17 +333,20 @@ class Athena:
             options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": encryption["KmsKey"]}
         if owner := query.result_configuration.get("ExpectedBucketOwner"):
             options["ExpectedBucketOwner"] = owner
-        s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/octet-stream", **options)
+        for name, body in ((key, text.encode()), (f"{key}.metadata", metadata_file(columns))):
+            s3.put_object(Bucket=bucket, Key=name, Body=body, ContentType="application/octet-stream", **options)
 
     def StopQueryExecution(self, caller: Caller, QueryExecutionId: str) -> dict:
         query = self._query(caller, QueryExecutionId)
         with self.world.lock:
             if query.state not in ("QUEUED", "RUNNING"):
                 return {}
+            before = query.state
             query.state, query.reason = "CANCELLED", "Query cancelled by user"
             query.ended = self.world.now()
             query.scan.cancelled.set()
             interrupt = query.interrupt
+        self._tell(query, before)
         if interrupt:
             interrupt()
         return {}
