@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,6 @@ class World:
         self._settled = threading.Condition()
         self._moto_locks: dict[str, threading.RLock] = {}
         self._moto_guard = threading.Lock()
-        self._clients: dict[tuple, tuple[Any, datetime]] = {}
-        self._client_guard = threading.Lock()
 
     # -- engines
 
@@ -276,27 +274,6 @@ class World:
             aws_session_token=credentials.token,
             region_name=region or self.region,
         )
-
-    def client(
-        self,
-        role_arn: str,
-        service_name: str,
-        *,
-        service: str | None = None,
-        session_name: str = "local-aws",
-        region: str | None = None,
-    ) -> Any:
-        """A boto3 client of `service_name` as a role, cached until shortly before its credentials end."""
-        key = (role_arn, service_name, service, session_name, region or self.region)
-        with self._client_guard:
-            cached = self._clients.get(key)
-            if cached and cached[1] > self.now() + timedelta(minutes=5):
-                return cached[0]
-        session = self.session(role_arn, session_name, service, region)
-        client = session.client(service_name)
-        with self._client_guard:
-            self._clients[key] = (client, self.credentials[session.get_credentials().access_key].expires)
-        return client
 
     def authorize_service(
         self, service_principal: str, action: str, resource: str, source_arn: str, source_account: str

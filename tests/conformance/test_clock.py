@@ -13,7 +13,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from local_aws.clock import seconds_of
+from local_aws.clock import NO_MOMENT, seconds_of
 
 DAY = 86_400
 
@@ -77,6 +77,7 @@ def test_everything_due_happens_when_a_day_passes_and_little_of_it_when_the_cloc
     world.pass_time(60)
     assert count_of(client, queue) == 97
     client("scheduler").delete_schedule(Name="sweep")
+    assert world.clock.next_moment() == NO_MOMENT
 
 
 @pytest.mark.statement("clock.everything")

@@ -241,7 +241,7 @@ def test_a_service_assumes_only_roles_that_trust_it(aws: LocalAws) -> None:
     with pytest.raises(AwsError, match=r"glue.amazonaws.com is not authorized .* sts:AssumeRole .*trust policy"):
         aws.world.session(arn, "crawl", service="glue.amazonaws.com")
     with pytest.raises(AwsError, match="NoSuchEntity"):
-        aws.world.client(f"{arn}X", "sqs", service="events.amazonaws.com")
+        aws.world.session(f"{arn}X", "rule", service="events.amazonaws.com")
 
 
 def test_a_service_must_come_from_the_account_and_resource_the_trust_policy_names(aws: LocalAws) -> None:
@@ -252,16 +252,6 @@ def test_a_service_must_come_from_the_account_and_resource_the_trust_policy_name
     for source in (None, f"{rule}-2", rule.replace(A, B)):
         with pytest.raises(AwsError, match="AccessDenied"):
             identity.assume_as_service(aws.world, arn, "x1", "events.amazonaws.com", source)
-
-
-def test_clients_of_services_are_kept_until_their_credentials_end(aws: LocalAws) -> None:
-    arn = make_role(aws, A, "Kept", allow("sqs:*"))
-    first = aws.world.client(arn, "sqs", service="lambda.amazonaws.com")
-    assert aws.world.client(arn, "sqs", service="lambda.amazonaws.com") is first
-    aws.world.advance(12 * 3600)
-    renewed = aws.world.client(arn, "sqs", service="lambda.amazonaws.com")
-    assert renewed is not first
-    renewed.list_queues()
 
 
 def queue_with_policy(aws: LocalAws, *statements: dict, **attributes: str) -> tuple[str, str]:
