@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import Loader
 
 NO_PROXY = Config(proxies={})
@@ -20,11 +22,19 @@ def _loader() -> Loader:
     return botocore.session.Session().get_component("data_loader")
 
 
+@cache
+def _handlers() -> HierarchicalEmitter:
+    """What botocore registers for each session: registering it anew takes most of a session's time."""
+    hooks = HierarchicalEmitter()
+    botocore.session.Session(event_hooks=hooks)
+    return hooks
+
+
 class LocalSession(boto3.Session):
     """A boto3 session whose clients and resources use `endpoint` unless told otherwise."""
 
     def __init__(self, endpoint: str, **credentials: Any) -> None:
-        core = botocore.session.Session()
+        core = botocore.session.Session(event_hooks=copy.copy(_handlers()), include_builtin_handlers=False)
         core.register_component("data_loader", _loader())
         super().__init__(botocore_session=core, **credentials)
         self.endpoint = endpoint

@@ -60,12 +60,12 @@ def assume(lab: Lab, who: Who, role: Role, session: str = "conformance", **more:
     return lab.client("sts", who).assume_role(RoleArn=role.arn, RoleSessionName=session, **more)
 
 
-def narrowed(lab: Lab, role: Role, service: str, *statements: Statement, version: str = "2012-10-17") -> Any:
+def narrowed(lab: Lab, role: Role, service: str, *statements: Statement) -> Any:
     """A client of a fresh session of a role, which its account's administrator assumes with a session policy.
 
     There is one client for each role and service, since making one takes long: it has the newest session.
     """
-    given = assume(lab, role.account, role, Policy=document(*statements, version=version))["Credentials"]
+    given = assume(lab, role.account, role, Policy=document(*statements))["Credentials"]
     if (lab, role, service) not in _narrowed:
         session = lab.session_of(given)
         _narrowed[lab, role, service] = session.get_credentials(), session.client(service)
