@@ -129,8 +129,11 @@ def _typed(value: Any, declared: Any, path: str, problems: list[str]) -> Any:
             return value
         if kind == "boolean" and isinstance(value, bool):
             return value
-        if kind in ("integer", "number") and isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if kind == "number" and number:
             return value
+        if kind == "integer" and number and float(value).is_integer():
+            return int(value)
     if not isinstance(value, (dict, list)):
         for kind in kinds:
             if kind == "string":
@@ -141,8 +144,6 @@ def _typed(value: Any, declared: Any, path: str, problems: list[str]) -> Any:
                 return float(value)
             if kind == "boolean" and str(value).lower() in ("true", "false"):
                 return str(value).lower() == "true"
-    elif isinstance(value, dict) and "string" in kinds:  # a JSON document may stand for its text
-        return json.dumps(value)
     found = {dict: "object", list: "array", bool: "boolean", str: "string", int: "integer"}.get(type(value), "number")
     problems.append(f"{path}: expected type: {'|'.join(kinds)}, found: {found}")
     return value

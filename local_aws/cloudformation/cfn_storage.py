@@ -8,6 +8,7 @@ from typing import Any
 
 from local_aws.cloudformation.cfn_resources import (
     Made,
+    NothingDone,
     Properties,
     ResourceFailed,
     ResourceType,
@@ -151,11 +152,6 @@ _TABLE_BASICS = (
 )  # fmt: skip
 
 
-def _stream(properties: Properties) -> dict[str, Any] | None:
-    stream = properties.get("StreamSpecification")
-    return {"StreamEnabled": True, **stream} if stream else None
-
-
 def _encryption(properties: Properties) -> dict[str, Any] | None:
     """The template says SSEEnabled, the API Enabled."""
     encryption = properties.get("SSESpecification")
@@ -166,7 +162,7 @@ def _encryption(properties: Properties) -> dict[str, Any] | None:
 
 def _table(site: Site, name: str) -> Made:
     table = site.client("dynamodb").describe_table(TableName=name)["Table"]
-    return Made(name, given(Arn=table["TableArn"], StreamArn=table.get("LatestStreamArn")))
+    return Made(name, {"Arn": table["TableArn"]})
 
 
 def _await_active(site: Site, name: str) -> None:
@@ -186,7 +182,6 @@ def _create_table(site: Site, properties: Properties) -> Made:
         TableName=name,
         **basics,
         **given(
-            StreamSpecification=_stream(properties),
             SSESpecification=_encryption(properties),
             Tags=properties.get("Tags"),
         ),
@@ -209,11 +204,10 @@ def _configure_table(site: Site, name: str, old: Properties, new: Properties) ->
 
 
 def _update_table(site: Site, name: str, old: Properties, new: Properties) -> Made:
+    _check_indexes(name, old, new)
     dynamodb = site.client("dynamodb")
     direct = ("BillingMode", "ProvisionedThroughput", "TableClass", "DeletionProtectionEnabled")
     settings = {key: new[key] for key in direct if changed(old, new, key) and key in new}
-    if changed(old, new, "StreamSpecification"):
-        settings["StreamSpecification"] = _stream(new) or {"StreamEnabled": False}
     if changed(old, new, "SSESpecification"):
         settings["SSESpecification"] = _encryption(new) or {"Enabled": False}
     if settings:
@@ -230,17 +224,28 @@ def _update_table(site: Site, name: str, old: Properties, new: Properties) -> Ma
     return _table(site, name)
 
 
-def _update_indexes(site: Site, name: str, old: Properties, new: Properties) -> None:
-    before = {index["IndexName"]: index for index in old.get("GlobalSecondaryIndexes", ())}
-    after = {index["IndexName"]: index for index in new.get("GlobalSecondaryIndexes", ())}
-    added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
-    if len(added) + len(removed) > 1:
-        raise ResourceFailed(
+def _indexes(properties: Properties) -> dict[str, Any]:
+    return {index["IndexName"]: index for index in properties.get("GlobalSecondaryIndexes", ())}
+
+
+def _check_indexes(name: str, old: Properties, new: Properties) -> None:
+    """Refuse what one update cannot do to a table's indexes."""
+    before, after = _indexes(old), _indexes(new)
+    if len(before.keys() ^ after.keys()) > 1:
+        raise NothingDone(
             "Cannot perform more than one GSI creation or deletion in a single update "
             "(HandlerErrorCode: InvalidRequest)"
         )
     if any(before[each] != after[each] for each in before.keys() & after.keys()):
-        raise ResourceFailed(f"Changing an index of table {name} is not supported locally ({__name__})")
+        raise NothingDone(f"Changing an index of table {name} is not supported locally ({__name__})")
+
+
+def _update_indexes(site: Site, name: str, old: Properties, new: Properties) -> None:
+    """Make and delete indexes. What is there is asked for: an update may have failed before it came to them."""
+    table = site.client("dynamodb").describe_table(TableName=name)["Table"]
+    present = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
+    after = _indexes(new)
+    added, removed = after.keys() - present, (_indexes(old).keys() & present) - after.keys()
     for each in removed:
         site.client("dynamodb").update_table(
             TableName=name, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": each}}]
@@ -312,7 +317,7 @@ TYPES = {
         _put_bucket_policy, lambda site, _id, _old, new: _put_bucket_policy(site, new), _delete_bucket_policy
     ),
     "AWS::DynamoDB::Table": ResourceType(
-        _create_table, _update_table, _delete_table, frozenset({"Arn", "StreamArn"}), named_by="TableName"
+        _create_table, _update_table, _delete_table, frozenset({"Arn"}), named_by="TableName"
     ),
     "AWS::Logs::LogGroup": ResourceType(
         _create_log_group, _update_log_group, _delete_log_group, frozenset({"Arn"}), named_by="LogGroupName"

@@ -1,0 +1,290 @@
+"""CloudFormation: values are held to AWS's schemas, and what single resource types do beyond their properties."""
+
+import json
+
+import pytest
+from stacks import group, make, queue
+
+
+def typed(kind, **properties):
+    return {"Resources": {"X": {"Type": kind, "Properties": properties}}}
+
+
+def dynamo(**properties):
+    needed = {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    return typed("AWS::DynamoDB::Table", **{**needed, **properties})
+
+
+def alarm(**properties):
+    needed = {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1, "Threshold": 1}
+    return typed("AWS::CloudWatch::Alarm", **{**needed, **properties})
+
+
+METRIC = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60}
+
+MISFITS = [
+    (typed("AWS::SQS::Queue", VisibilityTimeout="soon"), "VisibilityTimeout"),
+    (typed("AWS::SQS::Queue", VisibilityTimeout="1.5"), "VisibilityTimeout"),
+    (typed("AWS::SQS::Queue", VisibilityTimeout=True), "VisibilityTimeout"),
+    (typed("AWS::SQS::Queue", VisibilityTimeout=[1]), "VisibilityTimeout"),
+    (typed("AWS::SQS::Queue", DelaySeconds=1000), "DelaySeconds"),
+    (typed("AWS::SQS::Queue", SqsManagedSseEnabled="perhaps"), "SqsManagedSseEnabled"),
+    (typed("AWS::SQS::Queue", QueueName=["a"]), "QueueName"),
+    (typed("AWS::SQS::Queue", QueueName={"a": "b"}), "QueueName"),
+    (typed("AWS::SQS::Queue", Tags={"Key": "a", "Value": "b"}), "Tags"),
+    (typed("AWS::SQS::Queue", Tags=["a"]), "Tags"),
+    (typed("AWS::SQS::Queue", Tags=[{"Key": "a"}]), "Value"),
+    (typed("AWS::SQS::QueuePolicy", PolicyDocument={"Statement": []}), "Queues"),
+    (typed("AWS::Logs::LogGroup", LogGroupName="with space"), "LogGroupName"),
+    (typed("AWS::Logs::LogGroup", LogGroupName="x" * 513), "LogGroupName"),
+    (typed("AWS::Logs::LogGroup", RetentionInDays=2), "RetentionInDays"),
+    (typed("AWS::Logs::LogGroup", KmsKeyId=["a"]), "KmsKeyId"),
+    (typed("AWS::Events::EventBus", Description="no name"), "Name"),
+    (typed("AWS::Events::Rule", Description="neither pattern nor schedule"), "EventPattern"),
+    (alarm(**METRIC, Threshold="high"), "Threshold"),
+    (alarm(), "Metrics"),
+    (alarm(**METRIC, Metrics=[{"Id": "m", "Expression": "1"}]), "Metrics"),
+    (dynamo(AttributeDefinitions="pk"), "AttributeDefinitions"),
+    (dynamo(TableClass="CHEAP"), "TableClass"),
+    (typed("AWS::IAM::Role", AssumeRolePolicyDocument={}, MaxSessionDuration=1), "MaxSessionDuration"),
+]
+
+
+@pytest.mark.statement("cloudformation.schemas")
+@pytest.mark.parametrize(("template", "named"), MISFITS, ids=range(len(MISFITS)))
+def test_a_value_that_does_not_fit_its_property_fails_the_resource_and_nothing_is_made(lab, template, named):
+    stack = make(lab, template, Capabilities=["CAPABILITY_IAM"])
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert named in stack.reasons("CREATE_FAILED")
+    assert "Properties validation failed" in stack.reasons("CREATE_FAILED")
+    assert stack.physical() == {}
+
+
+@pytest.mark.statement("cloudformation.schemas")
+def test_text_numbers_and_booleans_stand_for_each_other(lab):
+    template = {
+        "Resources": {
+            "Q": queue(VisibilityTimeout="12", DelaySeconds=3.0, SqsManagedSseEnabled="True", Tags=[]),
+            "R": queue(Tags=[{"Key": "number", "Value": 7}, {"Key": "truth", "Value": True}], MaximumMessageSize=1024),
+            "Rule": {
+                "Type": "AWS::Events::Rule",
+                "Properties": {"EventPattern": {"source": ["s"]}, "State": "DISABLED", "Targets": []},
+            },
+            "Board": {
+                "Type": "AWS::CloudWatch::Dashboard",
+                "Properties": {"DashboardBody": json.dumps({"widgets": []})},
+            },
+            "Alarm": alarm(**METRIC, Threshold="1.5")["Resources"]["X"],
+            "Log": group(lab.name("/typed", "-"), RetentionInDays="3"),
+        }
+    }
+    stack = make(lab, template)
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    sqs, made = lab.client("sqs", "central"), stack.physical()
+    attributes = sqs.get_queue_attributes(QueueUrl=made["Q"], AttributeNames=["All"])["Attributes"]
+    assert (attributes["VisibilityTimeout"], attributes["DelaySeconds"]) == ("12", "3")
+    tags = sqs.list_queue_tags(QueueUrl=made["R"])["Tags"]
+    assert (tags["number"], tags["truth"]) == ("7", "true")
+    dashboard = lab.client("cloudwatch", "central").get_dashboard(DashboardName=made["Board"])
+    assert json.loads(dashboard["DashboardBody"]) == {"widgets": []}
+    (seen,) = lab.client("cloudwatch", "central").describe_alarms(AlarmNames=[made["Alarm"]])["MetricAlarms"]
+    assert seen["Threshold"] == 1.5
+
+
+# -- names that are taken
+
+
+@pytest.mark.statement("cloudformation.existing")
+@pytest.mark.parametrize(
+    ("kind", "named_by", "more"),
+    [
+        ("AWS::SQS::Queue", "QueueName", {}),
+        ("AWS::SNS::Topic", "TopicName", {}),
+        ("AWS::Events::Rule", "Name", {"EventPattern": {"source": ["s"]}}),
+        ("AWS::CloudWatch::Alarm", "AlarmName", alarm(**METRIC)["Resources"]["X"]["Properties"]),
+        ("AWS::CloudWatch::Dashboard", "DashboardName", {"DashboardBody": '{"widgets": []}'}),
+        ("AWS::Logs::LogGroup", "LogGroupName", {}),
+        ("AWS::Events::EventBus", "Name", {}),
+        ("AWS::DynamoDB::Table", "TableName", dynamo()["Resources"]["X"]["Properties"]),
+    ],
+)
+def test_what_exists_already_is_not_adopted(lab, kind, named_by, more):
+    name = lab.name("exists", "-")
+    template = typed(kind, **{named_by: name}, **more)
+    first = make(lab, template)
+    assert first.status == "CREATE_COMPLETE", first.reasons("CREATE_FAILED")
+    second = make(lab, template)
+    assert second.status == "ROLLBACK_COMPLETE"
+    assert "exist" in second.reasons("CREATE_FAILED")
+    assert first.delete() == "DELETE_COMPLETE", "the first one is still there"
+
+
+# -- single types
+
+
+@pytest.mark.statement("cloudformation.bus-policy")
+def test_statements_of_several_bus_policies_stand_side_by_side(lab):
+    events, bus = lab.client("events", "central"), lab.name("bus", "-")
+
+    def policy(sid, action="events:PutEvents"):
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+            "Action": action,
+            "Resource": {"Fn::GetAtt": ["Bus", "Arn"]},
+        }
+        properties = {"EventBusName": {"Ref": "Bus"}, "StatementId": sid, "Statement": statement}
+        return {"Type": "AWS::Events::EventBusPolicy", "Properties": properties}
+
+    resources = {
+        "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": bus}},
+        "One": policy("one"),
+        "Two": policy("two"),
+        "Open": {
+            "Type": "AWS::Events::EventBusPolicy",
+            "Properties": {
+                "EventBusName": {"Ref": "Bus"},
+                "StatementId": "open",
+                "Action": "events:PutEvents",
+                "Principal": lab.account("consumer"),
+            },
+        },
+    }
+
+    def sids():
+        policy = events.describe_event_bus(Name=bus).get("Policy", '{"Statement": []}')
+        return sorted(each["Sid"] for each in json.loads(policy)["Statement"])
+
+    stack = make(lab, {"Resources": resources})
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    assert sids() == ["one", "open", "two"]
+    resources["Two"] = policy("two", "events:PutRule")
+    del resources["One"]
+    assert stack.update({"Resources": resources}) == "UPDATE_COMPLETE"
+    assert sids() == ["open", "two"]
+
+
+@pytest.mark.statement("cloudformation.rule-targets")
+def test_a_rules_targets_follow_the_template_and_a_target_that_is_refused_fails_it(lab):
+    def template(*targets, name=None):
+        properties = {
+            "EventPattern": json.dumps({"source": ["s"], "detail": {"1": ["a"]}}) if not name else {"source": ["t"]},
+            "Targets": [{"Id": each, "Arn": {"Fn::GetAtt": ["Q", "Arn"]}} for each in targets],
+        }
+        return {"Resources": {"Q": queue(), "Rule": {"Type": "AWS::Events::Rule", "Properties": properties}}}
+
+    events = lab.client("events", "central")
+    stack = make(lab, template("a", "b"))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    rule = stack.physical()["Rule"]
+    assert json.loads(events.describe_rule(Name=rule)["EventPattern"])["source"] == ["s"]
+    assert stack.update(template("b", "c", name="other")) == "UPDATE_COMPLETE"
+    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+    assert sorted(each["Id"] for each in targets) == ["b", "c"]
+    assert json.loads(events.describe_rule(Name=rule)["EventPattern"]) == {"source": ["t"]}
+    broken = make(lab, template(*(f"t{n}" for n in range(6))))
+    assert broken.status == "ROLLBACK_COMPLETE", "five targets a rule"
+
+
+@pytest.mark.statement("cloudformation.table-indexes")
+def test_a_tables_indexes_change_one_at_a_time(lab):
+    def index(name, key="gk"):
+        keys = [{"AttributeName": key, "KeyType": "HASH"}]
+        return {"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
+
+    def template(*indexes, **more):
+        names = {"pk", *(each["KeySchema"][0]["AttributeName"] for each in indexes)}
+        definitions = [{"AttributeName": each, "AttributeType": "S"} for each in sorted(names)]
+        secondary = {"GlobalSecondaryIndexes": list(indexes)} if indexes else {}
+        return dynamo(AttributeDefinitions=definitions, **secondary, **more)
+
+    dynamodb = lab.client("dynamodb", "central")
+    stack = make(lab, template(index("first")))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    table = stack.physical()["X"]
+
+    def names():
+        described = dynamodb.describe_table(TableName=table)["Table"]
+        return sorted(each["IndexName"] for each in described.get("GlobalSecondaryIndexes", ()))
+
+    assert stack.update(template(index("first"), index("second"))) == "UPDATE_COMPLETE"
+    assert names() == ["first", "second"]
+    assert stack.update(template(index("third"), index("second"))) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "more than one GSI" in stack.reasons("UPDATE_FAILED")
+    assert names() == ["first", "second"]
+    assert stack.update(template(index("second"))) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    assert names() == ["second"]
+
+
+@pytest.mark.statement("cloudformation.index-change")
+@pytest.mark.local_only("what is not built is refused here only")
+def test_an_index_that_changes_is_refused(lab):
+    def template(kind):
+        keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+        index = {"IndexName": "idx", "KeySchema": keys, "Projection": {"ProjectionType": kind}}
+        return dynamo(GlobalSecondaryIndexes=[index])
+
+    stack = make(lab, template("ALL"))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    assert stack.update(template("KEYS_ONLY")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "is not supported locally" in stack.reasons("UPDATE_FAILED")
+
+
+@pytest.mark.statement("cloudformation.managed-policy-versions")
+def test_a_managed_policy_has_many_versions_over_time(lab):
+    def template(version):
+        statement = {"Sid": f"v{version}", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        return typed("AWS::IAM::ManagedPolicy", PolicyDocument={"Version": "2012-10-17", "Statement": [statement]})
+
+    capable = {"Capabilities": ["CAPABILITY_IAM"]}
+    stack = make(lab, template(1), **capable)
+    for version in range(2, 8):
+        assert stack.update(template(version), **capable) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    iam, arn = lab.client("iam", "central"), stack.physical()["X"]
+    default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]["Document"]
+    assert document["Statement"][0]["Sid"] == "v7"
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+@pytest.mark.statement("cloudformation.tags-change")
+def test_tags_that_go_are_taken_off_others_stay(lab):
+    def template(**tags):
+        return {"Resources": {"Q": queue(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])}}
+
+    stack = make(lab, template(stays="1", changes="1", goes="1"))
+    sqs, url = lab.client("sqs", "central"), stack.physical()["Q"]
+    sqs.tag_queue(QueueUrl=url, Tags={"by-hand": "1", "stays": "by hand"})
+    assert stack.update(template(stays="1", changes="2")) == "UPDATE_COMPLETE"
+    seen = {key: value for key, value in sqs.list_queue_tags(QueueUrl=url)["Tags"].items() if key[:4] != "aws:"}
+    assert seen == {"stays": "by hand", "changes": "2", "by-hand": "1"}
+
+
+@pytest.mark.statement("cloudformation.only-what-changed")
+def test_an_update_sets_what_changed_and_leaves_what_was_set_by_hand(lab):
+    stack = make(lab, {"Resources": {"Q": queue(VisibilityTimeout=10, DelaySeconds=1)}})
+    sqs, url = lab.client("sqs", "central"), stack.physical()["Q"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "9"})
+    assert stack.update({"Resources": {"Q": queue(VisibilityTimeout=20, DelaySeconds=1)}}) == "UPDATE_COMPLETE"
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (attributes["VisibilityTimeout"], attributes["DelaySeconds"]) == ("20", "9")
+    assert stack.update({"Resources": {"Q": queue(DelaySeconds=1)}}) == "UPDATE_COMPLETE"
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "30", "a property that goes has its default again"
+
+
+@pytest.mark.statement("cloudformation.deleted-by-hand")
+def test_what_was_deleted_by_hand_does_not_keep_a_stack(lab):
+    name = lab.name("/by-hand", "-")
+    resources = {"Q": queue(), "G": group(name), "T": {"Type": "AWS::SNS::Topic"}, **dynamo()["Resources"]}
+    stack = make(lab, {"Resources": resources})
+    made = stack.physical()
+    lab.client("sqs", "central").delete_queue(QueueUrl=made["Q"])
+    lab.client("logs", "central").delete_log_group(logGroupName=name)
+    lab.client("sns", "central").delete_topic(TopicArn=made["T"])
+    lab.client("dynamodb", "central").delete_table(TableName=made["X"])
+    assert stack.delete() == "DELETE_COMPLETE"
