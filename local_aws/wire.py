@@ -199,7 +199,8 @@ def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, 
 def check_constraints(call: Call) -> None:
     """Hold the parameters of a call to what the service's model says: required members, lengths, ranges, enums.
 
-    boto3 checks only some of it, and only its own callers. Raises AwsError ValidationException in AWS's words.
+    boto3 checks only some of it, and only its own callers. Raises AwsError ValidationException in AWS's words;
+    Athena's API has InvalidRequestException instead.
     """
     if call.model.input_shape is None:
         return
@@ -207,6 +208,8 @@ def check_constraints(call: Call) -> None:
     if faults:
         plural = "error" if len(faults) == 1 else "errors"
         code = "ValidationError" if call.protocol == "query" else "ValidationException"
+        if call.model.service_model.service_name == "athena":
+            code = "InvalidRequestException"
         raise AwsError(code, f"{len(faults)} validation {plural} detected: {'; '.join(faults)}")
 
 
