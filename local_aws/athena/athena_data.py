@@ -416,8 +416,15 @@ def _serde(descriptor: dict[str, Any], of_table: dict[str, str]) -> Serde:
     if not given.get("SerializationLibrary"):
         raise SqlError("HIVE_UNSUPPORTED_FORMAT", "Unable to create input format")
     parameters = {**of_table, **(descriptor.get("Parameters") or {}), **(given.get("Parameters") or {})}
+    for name, value in NOT_BUILT_PARAMETERS.items():
+        if parameters.get(name, "").lower() == value:
+            raise SqlError("NOT_SUPPORTED", f"{name} = {value} is not built in the local AWS")
     needed = sorted((key, value) for key, value in parameters.items() if not _is_statistic(key))
     return Serde(given["SerializationLibrary"], tuple(needed))
+
+
+NOT_BUILT_PARAMETERS = {"dots.in.keys": "true", "case.insensitive": "false"}
+"""Settings of the OpenX JSON SerDe that would read other values."""
 
 
 def _is_statistic(parameter: str) -> bool:

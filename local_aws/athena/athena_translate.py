@@ -26,6 +26,7 @@ from sqlglot.tokens import TokenType
 from local_aws.athena import athena_functions
 from local_aws.athena.athena_sql import Statement, TableName, check_listed, check_words, ctes, named
 from local_aws.athena.athena_types import KIND_OF_TYPE, Kind, SqlError, agree, kind_of, mismatch, trino_name
+from local_aws.files.hive_types import UnknownType, arrow_type
 
 HIDDEN = "hidden columns"
 """Stands for the columns of a table of which the caller may read none."""
@@ -111,8 +112,14 @@ TRINO_TYPES = {"string": "varchar", "int": "integer", "float": "real", "binary":
 
 
 def trino_type(hive: str) -> str:
-    """The Trino name of a Hive type: `array<struct<a:int>>` -> `array(row(a integer))`."""
+    """The Trino name of a Hive type: `array<struct<a:int>>` -> `array(row(a integer))`; of one that is not built
+    `unknown`, so that the table's other columns can be read.
+    """
     hive = hive.strip().lower()
+    try:
+        arrow_type(hive)
+    except UnknownType:
+        return "unknown"
     if hive.startswith("struct<"):
         fields = [part.partition(":") for part in _split_top(hive[7:-1])]
         return "row(" + ",".join(f'"{name.strip()}" {trino_type(kind)}' for name, _, kind in fields) + ")"

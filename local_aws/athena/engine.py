@@ -405,8 +405,6 @@ class Athena:
         A SELECT's first row has the column names.
         """
         query = self._query(caller, QueryExecutionId)
-        if MaxResults is not None and MaxResults > RESULTS_PAGE:
-            raise invalid(f"MaxResults is more than maximum allowed length {RESULTS_PAGE}")
         if query.state in ("QUEUED", "RUNNING"):
             message = f"Query has not yet finished. Current state: {query.state}"
             raise invalid(message, "INVALID_QUERY_EXECUTION_STATE")
