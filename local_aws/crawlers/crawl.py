@@ -1,16 +1,17 @@
 """One crawl: from the objects below an S3 target to tables in the Data Catalog.
 
-`detect` is pure; `read_target` and `Catalog` speak to S3 and Glue with the clients of the crawler's role, so that
-IAM, bucket policies and Lake Formation judge each call. Sources: AWS Glue developer guide, "How does a crawler
-determine when to create partitions?", "Creating a single schema for each Amazon S3 include path", "Specifying the
-table location and partitioning level", "Parameters set on Data Catalog tables by crawler".
+Pure: reading the files (crawl_read.py) and writing to the catalogue (crawl_catalog.py) speak to S3 and Glue with the
+clients of the crawler's role, so that IAM, bucket policies and Lake Formation judge each call. Sources: AWS Glue
+developer guide, "How does a crawler determine when to create partitions?", "Creating a single schema for each Amazon
+S3 include path", "Specifying the table location and partitioning level", "Parameters set on Data Catalog tables by
+crawler".
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,17 +21,15 @@ from local_aws.files.formats import (
     UNKNOWN,
     CsvClassifier,
     FileFormat,
-    Unreadable,
-    classify,
     table_name,
 )
 from local_aws.files.hive_types import hive_type, merge_fields
 
-SAMPLED_FILES = 1000
-"""At most so many files of a target are opened, evenly spread; of the rest only names and sizes are taken."""
-
 SIMILAR = 0.7
 """Share of columns that schemas must have in common to be one table, unless compatible ones are combined."""
+
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""The value of a partition whose folder names none: Glue takes no empty one, and Athena reads this as NULL."""
 
 TEXT_INPUT = "org.apache.hadoop.mapred.TextInputFormat"
 TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
@@ -57,6 +56,16 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
+class Target:
+    """An S3 target of a crawler."""
+
+    path: str
+    exclusions: tuple[str, ...] = ()
+    sample_size: int | None = None
+    """How many files of each leaf folder are opened; None: all."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a crawl needs to know of its crawler."""
 
@@ -71,6 +80,7 @@ class Settings:
     table_threshold: int | None = None
     merge_new_columns: bool = False
     partitions_inherit: bool = False
+    only_new_folders: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class DetectedTable:
     files: tuple[CrawledFile, ...]
     partition_keys: tuple[str, ...] = ()
     partitions: tuple[Partition, ...] = ()
+    exclusions: tuple[str, ...] = ()
+    """The exclude patterns of its target, which are kept with the table."""
 
 
 @dataclass
@@ -109,7 +121,7 @@ class Changes:
     warnings: list[str] = field(default_factory=list)
 
 
-# -- reading -------------------------------------------------------------------------------------
+# -- paths ---------------------------------------------------------------------------------------
 
 
 def split_s3(path: str) -> tuple[str, str]:
@@ -129,43 +141,10 @@ def holds_data(key: str, size: int, prefix: str) -> bool:
     return size > 0 and not key.endswith("/") and not is_hidden(key[len(prefix) :])
 
 
-def list_files(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """Key and size of each file below a prefix."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for each in page.get("Contents", ()):
-            if holds_data(each["Key"], each["Size"], prefix):
-                yield each["Key"], each["Size"]
-
-
-def read_target(s3: Any, path: str, settings: Settings, changes: Changes, stop: threading.Event) -> list[CrawledFile]:
-    """The files of one target, classified. A broken one is left out with a warning.
-
-    Raises what S3 refuses (ClientError), NotBuilt for formats this local AWS does not read, Stopped.
-    """
-    bucket, prefix = split_s3(path)
-    listed = list(list_files(s3, bucket, prefix))
-    step = max(1.0, len(listed) / SAMPLED_FILES)
-    opened = {int(number * step) for number in range(min(len(listed), SAMPLED_FILES))}
-    files = []
-    for number, (key, size) in enumerate(listed):
-        if stop.is_set():
-            raise Stopped
-        found = None
-        if number in opened:
-            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            try:
-                found = classify(body, settings.classifiers)
-            except Unreadable as error:
-                changes.warnings.append(f"s3://{bucket}/{key} was left out: {error}")
-                continue
-        files.append(CrawledFile(key, size, found))
-    return files
-
-
 # -- grouping ------------------------------------------------------------------------------------
 
 
-def detect(path: str, files: Sequence[CrawledFile], settings: Settings) -> list[DetectedTable]:
+def detect(target: Target, files: Sequence[CrawledFile], settings: Settings) -> list[DetectedTable]:
     """The tables of one target.
 
     The files of a folder are one table if they lie equally deep and are compatible (the same format, packing and way
@@ -173,8 +152,9 @@ def detect(path: str, files: Sequence[CrawledFile], settings: Settings) -> list[
     for itself, and each file that lies beside those folders becomes a table, as the guide describes. Files that no
     classifier knows are left out where others are known.
     """
-    bucket, prefix = split_s3(path)
-    return _detect_below(bucket, prefix, list(files), settings)
+    bucket, prefix = split_s3(target.path)
+    found = _detect_below(bucket, prefix, list(files), settings)
+    return [replace(each, exclusions=target.exclusions) for each in found]
 
 
 def _detect_below(bucket: str, prefix: str, files: list[CrawledFile], settings: Settings) -> list[DetectedTable]:
@@ -229,7 +209,7 @@ def _table(bucket: str, prefix: str, files: Sequence[CrawledFile]) -> DetectedTa
     partitions = tuple(
         Partition(
             tuple(
-                part if key == f"partition_{level}" else part.partition("=")[2]
+                part if key == f"partition_{level}" else part.partition("=")[2] or HIVE_NULL
                 for level, (key, part) in enumerate(zip(keys, path, strict=True))
             ),
             f"{location}{'/'.join(path)}/",
@@ -344,6 +324,7 @@ def _statistics(files: Sequence[CrawledFile]) -> dict[str, str]:
 def table_input(table: DetectedTable, name: str, crawler: str) -> dict[str, Any]:
     """The TableInput of a table as it was found."""
     descriptor = storage_descriptor(table.files, table.location, crawler, table.partition_keys)
+    excluded = {"exclusions": json.dumps(table.exclusions)} if table.exclusions else {}
     return {
         "Name": name,
         "Owner": "owner",
@@ -351,7 +332,7 @@ def table_input(table: DetectedTable, name: str, crawler: str) -> dict[str, Any]
         "StorageDescriptor": descriptor,
         "PartitionKeys": [{"Name": key, "Type": hive_type(pa.string())} for key in table.partition_keys],
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": dict(descriptor["Parameters"]),
+        "Parameters": {**descriptor["Parameters"], **excluded},
     }
 
 

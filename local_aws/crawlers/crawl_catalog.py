@@ -35,6 +35,29 @@ KEPT = (
 """The members of a Table that a TableInput has too."""
 
 DEPRECATED = "DEPRECATED_BY_CRAWLER"
+FUNDAMENTAL = ("classification", "compressionType", "delimiter")
+"""What must not change of a table whose crawler only adds columns."""
+
+CRAWLER_PARAMETERS = {
+    "CrawlerSchemaDeserializerVersion",
+    "CrawlerSchemaSerializerVersion",
+    DEPRECATED,
+    "UPDATED_BY_CRAWLER",
+    "areColumnsQuoted",
+    "averageRecordSize",
+    "avro.schema.literal",
+    "classification",
+    "columnsOrdered",
+    "compressionType",
+    "delimiter",
+    "exclusions",
+    "objectCount",
+    "recordCount",
+    "sizeKey",
+    "skip.header.line.count",
+    "typeOfData",
+}
+"""The table parameters that crawlers set."""
 
 
 def write(
@@ -65,7 +88,7 @@ def write(
             written = _create(glue, settings, table, taken, changes)
             taken.add(written["Name"])
         else:
-            written = _update(glue, settings, table, before, changes)
+            written = _update(glue, settings, table, before, now, changes)
         if table.partition_keys:
             _write_partitions(glue, settings, table, written, now, changes)
     for location, before in by_location.items():
@@ -110,40 +133,76 @@ def _create(glue: Any, settings: Settings, table: DetectedTable, taken: set[str]
 
 
 def _update(
-    glue: Any, settings: Settings, table: DetectedTable, before: dict[str, Any], changes: Changes
+    glue: Any, settings: Settings, table: DetectedTable, before: dict[str, Any], now: datetime, changes: Changes
 ) -> dict[str, Any]:
-    """Bring a table up to date: its columns replaced, or merged with MergeNewColumns; left alone with LOG.
+    """Bring a table up to date. Returns the TableInput that is now in force.
 
-    Returns the TableInput that is now in force.
+    UPDATE_IN_DATABASE replaces what changed and takes away what no crawler set; a table in which nothing changed that
+    crawlers set is left alone (a choice). MergeNewColumns counts more than the schema change policy.
     """
     old = {key: before[key] for key in KEPT if key in before}
-    fresh = table_input(table, before["Name"], settings.name)
-    columns = fresh["StorageDescriptor"]["Columns"]
-    same_format = old["Parameters"].get("classification") == fresh["Parameters"]["classification"]
-    if settings.merge_new_columns and same_format:
-        kept = before["StorageDescriptor"].get("Columns", [])
-        names = {column["Name"] for column in kept}
-        columns = kept + [column for column in columns if column["Name"] not in names]
-    after = {
-        **old,
-        "TableType": fresh["TableType"],
-        "PartitionKeys": fresh["PartitionKeys"],
-        "StorageDescriptor": {**fresh["StorageDescriptor"], "Columns": columns},
-        "Parameters": {
-            **{key: value for key, value in old["Parameters"].items() if key != DEPRECATED},
-            **fresh["Parameters"],
-        },
-    }
-    if "skip.header.line.count" not in fresh["Parameters"]:
-        after["Parameters"].pop("skip.header.line.count", None)
-    if _same(old, after):
+    after = table_input(table, before["Name"], settings.name)
+    if settings.merge_new_columns:
+        if differing := [name for name in FUNDAMENTAL if _differs(name, old["Parameters"], after["Parameters"])]:
+            changes.warnings.append(f"table {before['Name']} is deprecated: its {', '.join(differing)} changed")
+            _deprecate(glue, settings, before, now, changes)
+            return old
+        after = _merged(old, after)
+    if _same(_as_crawled(old), _as_crawled(after)):
         return old
-    if settings.update == "LOG":
+    if settings.update == "LOG" and not settings.merge_new_columns:
         changes.warnings.append(f"table {before['Name']} has changed and was left as it is (LOG)")
         return old
     glue.update_table(DatabaseName=settings.database, TableInput=after)
     changes.tables["UPDATE"].append(before["Name"])
     return after
+
+
+def _differs(name: str, old: dict[str, str], new: dict[str, str]) -> bool:
+    return old.get(name) != new.get(name)
+
+
+def _merged(old: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """A table with new columns added; what is there stays, but for the parameters that crawlers set."""
+    descriptor = _with_new_columns(old["StorageDescriptor"], fresh["StorageDescriptor"])
+    return {
+        **old,
+        "StorageDescriptor": descriptor,
+        "PartitionKeys": fresh["PartitionKeys"],
+        "Parameters": _without_mark(old["Parameters"]) | fresh["Parameters"],
+    }
+
+
+def _with_new_columns(old: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    kept = old.get("Columns", [])
+    names = {column["Name"] for column in kept}
+    serde = old.get("SerdeInfo", {})
+    parameters = {**serde.get("Parameters", {}), **fresh["SerdeInfo"].get("Parameters", {})}
+    return {
+        **old,
+        "Columns": kept + [column for column in fresh["Columns"] if column["Name"] not in names],
+        "SerdeInfo": {**serde, "Parameters": parameters},
+        "Parameters": {**old.get("Parameters", {}), **fresh["Parameters"]},
+    }
+
+
+def _without_mark(parameters: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in parameters.items() if key != DEPRECATED}
+
+
+def _as_crawled(table: dict[str, Any]) -> dict[str, Any]:
+    """What crawlers set of a TableInput."""
+    descriptor = table.get("StorageDescriptor", {})
+    return {
+        "Columns": _names_and_types(descriptor.get("Columns", [])),
+        "PartitionKeys": _names_and_types(table.get("PartitionKeys", [])),
+        "Parameters": {key: value for key, value in table.get("Parameters", {}).items() if key in CRAWLER_PARAMETERS},
+        **{key: descriptor.get(key) for key in ("Location", "InputFormat", "OutputFormat", "Compressed", "SerdeInfo")},
+    }
+
+
+def _names_and_types(columns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"Name": each["Name"], "Type": each.get("Type")} for each in columns]
 
 
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -163,13 +222,24 @@ def _remove(glue: Any, settings: Settings, table: dict[str, Any], now: datetime,
     if settings.delete == "DELETE_FROM_DATABASE":
         glue.delete_table(DatabaseName=settings.database, Name=name)
         changes.tables["DELETE"].append(name)
-    elif settings.delete == "DEPRECATE_IN_DATABASE" and DEPRECATED not in table["Parameters"]:
-        old = {key: table[key] for key in KEPT if key in table}
-        parameters = {**old["Parameters"], DEPRECATED: str(int(now.timestamp() * 1000))}
-        glue.update_table(DatabaseName=settings.database, TableInput={**old, "Parameters": parameters})
-        changes.tables["UPDATE"].append(name)
-    elif settings.delete == "LOG":
+    elif settings.delete == "DEPRECATE_IN_DATABASE":
+        _deprecate(glue, settings, table, now, changes)
+    else:
         changes.warnings.append(f"the objects of table {name} are gone (LOG)")
+
+
+def _deprecate(glue: Any, settings: Settings, table: dict[str, Any], now: datetime, changes: Changes) -> None:
+    """Mark a table as deprecated, once."""
+    if DEPRECATED in table["Parameters"]:
+        return
+    old = {key: table[key] for key in KEPT if key in table}
+    parameters = {**old["Parameters"], DEPRECATED: _milliseconds(now)}
+    glue.update_table(DatabaseName=settings.database, TableInput={**old, "Parameters": parameters})
+    changes.tables["UPDATE"].append(table["Name"])
+
+
+def _milliseconds(moment: datetime) -> str:
+    return str(int(moment.timestamp() * 1000))
 
 
 # -- partitions ----------------------------------------------------------------------------------
@@ -183,21 +253,33 @@ def _write_partitions(
     now: datetime,
     changes: Changes,
 ) -> None:
-    """Add new partitions, change those whose schema changed, and treat those gone by the delete policy."""
+    """Add new partitions (of several with the same values the first), change those whose schema changed, and treat
+    those gone by the delete policy.
+
+    New columns that are merged and what is inherited from the table reach partitions even where the policy is LOG.
+    """
     where = {"DatabaseName": settings.database, "TableName": written["Name"]}
     existing = {tuple(each["Values"]): each for each in _pages(glue, "get_partitions", "Partitions", **where)}
-    added, changed = [], []
+    updating = settings.update != "LOG" or settings.merge_new_columns or settings.partitions_inherit
+    updating = updating and not settings.only_new_folders
+    added, changed, seen = [], [], set()
     for partition in table.partitions:
+        if partition.values in seen:
+            changes.warnings.append(f"{partition.location} was left out: another folder has the same partition values")
+            continue
+        seen.add(partition.values)
+        before = existing.pop(partition.values, None)
         descriptor = _partition_descriptor(settings, table, partition, written["StorageDescriptor"])
+        if before and settings.merge_new_columns and not settings.partitions_inherit:
+            descriptor = _with_new_columns(before["StorageDescriptor"], descriptor)
         fresh = {
             "Values": list(partition.values),
             "StorageDescriptor": descriptor,
             "Parameters": dict(descriptor.get("Parameters", {})),
         }
-        before = existing.pop(partition.values, None)
         if before is None:
             added.append(fresh)
-        elif settings.update != "LOG" and not _same({key: before.get(key) for key in fresh}, fresh):
+        elif updating and not _same({key: before.get(key) for key in fresh}, fresh):
             changed.append(fresh)
     for batch in _batches(added, 100):
         _check(glue.batch_create_partition(**where, PartitionInputList=batch))
@@ -238,7 +320,7 @@ def _remove_partitions(
         for each in gone:
             if DEPRECATED in each.get("Parameters", {}):
                 continue
-            marked = {**each.get("Parameters", {}), DEPRECATED: str(int(now.timestamp() * 1000))}
+            marked = {**each.get("Parameters", {}), DEPRECATED: _milliseconds(now)}
             glue.update_partition(
                 **where,
                 PartitionValueList=each["Values"],

@@ -6,16 +6,26 @@ import json
 import statistics
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from local_aws.crawlers.crawl import Changes
+from local_aws.crawlers.crawl import Changes, Target
+from local_aws.crawlers.crawl_read import Memory
+from local_aws.crawlers.exclusions import BadPattern, excluded_by
+from local_aws.events import schedule_expressions
 from local_aws.files.formats import UNKNOWN, CsvClassifier
 from local_aws.wire import AwsError
+
+if TYPE_CHECKING:
+    from local_aws.access.identity import Caller
+    from local_aws.alarms import Alarm
 
 LOG_GROUP = "/aws-glue/crawlers"
 MEMBERS = ("Role", "DatabaseName", "Description", "Targets", "Classifiers", "TablePrefix", "Configuration")
 DEFAULT_POLICY = {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"}
+INCREMENTAL_POLICY = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
+SAMPLE_SIZES = range(1, 250)
+SHORTEST_SCHEDULE = timedelta(minutes=5)
 
 CONFIGURATION = {
     "Version": {1.0},
@@ -48,10 +58,16 @@ class Crawler:
     members: dict[str, Any]
     created: datetime
     updated: datetime
+    owner: Caller
+    """Who made it: its account and Region."""
     version: int = 1
     state: str = "READY"
     crawls: list[Crawl] = field(default_factory=list)
     """Oldest first."""
+    memory: Memory = field(default_factory=Memory)
+    schedule: str = ""
+    alarm: Alarm | None = None
+    """Of the next crawl by schedule; None while the schedule is stopped."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,70 @@ def _check_known(value: Any, known: Any, path: str) -> None:
         raise not_built(f"{path} {value!r}")
 
 
+def targets_of(members: dict[str, Any]) -> tuple[Target, ...]:
+    """The S3 targets of a crawler. Raises InvalidInputException for those that Glue refuses."""
+    targets = members["Targets"].get("S3Targets") or []
+    if not targets:
+        raise invalid("At least one S3 target is needed")
+    found = []
+    for given in targets:
+        path, size = given.get("Path", ""), given.get("SampleSize")
+        if not path.startswith("s3://") or not path.removeprefix("s3://").partition("/")[0]:
+            raise invalid(f"The S3 path is not valid: {path!r}; it must be s3://bucket/folder/")
+        if size is not None and size not in SAMPLE_SIZES:
+            raise invalid(f"SampleSize must be between {SAMPLE_SIZES[0]} and {SAMPLE_SIZES[-1]}, not {size}")
+        try:
+            for each in given.get("Exclusions") or ():
+                excluded_by(each)
+        except BadPattern as error:
+            raise invalid(f"Exclude pattern is not valid: {error}") from error
+        found.append(Target(path, tuple(given.get("Exclusions") or ()), size))
+    return tuple(found)
+
+
+def only_new_folders(members: dict[str, Any]) -> bool:
+    return _recrawl(members) == "CRAWL_NEW_FOLDERS_ONLY"
+
+
+def _recrawl(members: dict[str, Any]) -> str:
+    return (members.get("RecrawlPolicy") or {}).get("RecrawlBehavior") or "CRAWL_EVERYTHING"
+
+
+def schema_change_policy(members: dict[str, Any]) -> dict[str, str]:
+    """A crawler's schema change policy; what is not given is LOG for incremental crawls."""
+    default = INCREMENTAL_POLICY if only_new_folders(members) else DEFAULT_POLICY
+    return {**default, **(members.get("SchemaChangePolicy") or {})}
+
+
+def check_recrawl(members: dict[str, Any]) -> None:
+    """Incremental crawls only log what changed or is gone. Raises InvalidInputException; event mode is not built."""
+    if _recrawl(members) == "CRAWL_EVENT_MODE":
+        raise not_built("RecrawlBehavior CRAWL_EVENT_MODE")
+    if only_new_folders(members) and schema_change_policy(members) != INCREMENTAL_POLICY:
+        raise invalid(
+            'The SchemaChangePolicy for "Crawl new folders only" Amazon S3 target can have only LOG DeleteBehavior'
+            " value and LOG UpdateBehavior value."
+        )
+
+
+def next_start(schedule: str, now: datetime) -> datetime | None:
+    """When a schedule starts its next crawl: cron() in UTC, no more often than every five minutes.
+
+    Raises InvalidInputException. ["Time-based schedules for jobs and crawlers"]
+    """
+    try:
+        expression = schedule_expressions.parse(schedule)
+    except schedule_expressions.InvalidExpression as error:
+        raise invalid(f"Schedule is not valid: {error}") from error
+    if not isinstance(expression, schedule_expressions.Cron):
+        raise invalid(f"Schedule is not valid: {schedule} is no cron expression")
+    first = expression.after(now)
+    second = first and expression.after(first)
+    if first and second and second - first < SHORTEST_SCHEDULE:
+        raise invalid(f"Schedule is not valid: {schedule} is due more often than every five minutes")
+    return first
+
+
 def described_crawler(crawler: Crawler, now: datetime) -> dict[str, Any]:
     members = {name: crawler.members[name] for name in MEMBERS if crawler.members.get(name) is not None}
     described = {
@@ -107,16 +187,23 @@ def described_crawler(crawler: Crawler, now: datetime) -> dict[str, Any]:
         # Glue answers with the role's path and name, whatever it was given.
         "Role": crawler.role_arn.partition(":role/")[2],
         "Classifiers": members.get("Classifiers", []),
-        "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
-        "SchemaChangePolicy": {**DEFAULT_POLICY, **(crawler.members.get("SchemaChangePolicy") or {})},
+        "RecrawlPolicy": {"RecrawlBehavior": _recrawl(crawler.members)},
+        "SchemaChangePolicy": schema_change_policy(crawler.members),
         "LineageConfiguration": {"CrawlerLineageSettings": "DISABLE"},
         "State": crawler.state,
         "CrawlElapsedTime": 0,
         "CreationTime": crawler.created,
         "LastUpdated": crawler.updated,
         "Version": crawler.version,
-        "LakeFormationConfiguration": {"UseLakeFormationCredentials": False, "AccountId": ""},
+        "LakeFormationConfiguration": {
+            "UseLakeFormationCredentials": False,
+            "AccountId": "",
+            **(crawler.members.get("LakeFormationConfiguration") or {}),
+        },
     }
+    if crawler.schedule:
+        state = "SCHEDULED" if crawler.alarm else "NOT_SCHEDULED"
+        described["Schedule"] = {"ScheduleExpression": crawler.schedule, "State": state}
     if crawler.state != "READY":
         elapsed = now - crawler.crawls[-1].started
         described["CrawlElapsedTime"] = int(elapsed.total_seconds() * 1000)
@@ -240,7 +327,7 @@ def csv_classifier(members: dict[str, Any]) -> CsvClassifier:
         quote=members.get("QuoteSymbol"),
         contains_header=members.get("ContainsHeader") or UNKNOWN,
         header=tuple(members.get("Header") or ()),
-        disable_value_trimming=bool(members.get("DisableValueTrimming")),
+        disable_value_trimming=members.get("DisableValueTrimming", True),
         allow_single_column=bool(members.get("AllowSingleColumn")),
         serde=members.get("Serde") or "None",
     )

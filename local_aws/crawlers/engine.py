@@ -1,9 +1,9 @@
 """AWS Glue's crawlers and classifiers.
 
-A crawl runs in the background as the crawler's role, which must trust glue.amazonaws.com (`crawl.py`,
-`crawl_catalog.py`). It takes as long as the work does. Not built, and refused: schedules, other targets than S3,
-exclusions, incremental crawls, Lake Formation credentials, grok, XML and JSON classifiers. A crawl's DPUHour is not
-given: AWS does not say what a crawl uses.
+A crawl runs in the background as the crawler's role, which must trust glue.amazonaws.com (`crawl_read.py`,
+`crawl_catalog.py`), or reads with Lake Formation's credentials ["Configuring a crawler to use Lake Formation
+credentials"]. It takes as long as the work does. Not built, and refused: other targets than S3, crawls by S3 events,
+grok, XML and JSON classifiers. A crawl's DPUHour is not given: AWS does not say what a crawl uses.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.access import identity
+from local_aws.access import authorization, identity
+from local_aws.access.actions import Need
 from local_aws.access.role_clients import RoleClients
+from local_aws.alarms import Alarms
 from local_aws.crawlers import crawl_catalog
 from local_aws.crawlers.crawl import (
     CrawlFailed,
     Settings,
     Stopped,
+    Target,
     detect,
-    read_target,
+    split_s3,
 )
+from local_aws.crawlers.crawl_read import Memory, read_target
 from local_aws.crawlers.crawler_shapes import (
-    DEFAULT_POLICY,
     LOG_GROUP,
     Classifier,
     Crawl,
     Crawler,
+    check_recrawl,
     csv_classifier,
     csv_members,
     described_classifier,
@@ -38,9 +42,12 @@ from local_aws.crawlers.crawler_shapes import (
     history,
     invalid,
     metrics,
-    not_built,
+    next_start,
+    only_new_folders,
     parse_configuration,
     passes,
+    schema_change_policy,
+    targets_of,
 )
 from local_aws.files.formats import NotBuilt
 from local_aws.lakeformation.lf_paging import page, with_token
@@ -51,6 +58,12 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 GLUE = "glue.amazonaws.com"
+LAKE_FORMATION = "lakeformation.amazonaws.com"
+MOST_CRAWLERS = 1000
+"""The quota of an account and Region [AWS General Reference, "AWS Glue endpoints and quotas"]."""
+
+DEFAULT_DATABASE = "default"
+"""Where the tables of a crawler without a database go."""
 
 
 @dataclass
@@ -70,6 +83,8 @@ class Crawlers:
         self.world = world
         self._accounts: dict[tuple[str, str], Account] = {}
         self._clients = RoleClients(world, GLUE)
+        self._lake_clients = RoleClients(world, LAKE_FORMATION)
+        self._alarms = Alarms(world, "crawlers")
         world.busy_checks.append(self._running)
 
     def _account(self, caller: Caller) -> Account:
@@ -99,10 +114,11 @@ class Crawlers:
             crawlers = self._account(caller).crawlers
             if Name in crawlers:
                 raise AwsError("AlreadyExistsException", f"Crawler with name {Name} already exists")
-            if not given.get("DatabaseName"):
-                raise invalid("A crawler of S3 needs a DatabaseName")
+            if len(crawlers) >= MOST_CRAWLERS:
+                raise AwsError("ResourceNumberLimitExceededException", f"There are {MOST_CRAWLERS} crawlers already")
             now = self.world.now()
-            crawlers[Name] = Crawler(Name, role, given, now, now)
+            crawlers[Name] = Crawler(Name, role, given, now, now, caller)
+            self._schedule(crawlers[Name], members.get("Schedule"))
         return {}
 
     def UpdateCrawler(self, caller: Caller, Name: str, **members: Any) -> dict:
@@ -110,29 +126,28 @@ class Crawlers:
             crawler = self._crawler(caller, Name)
             if crawler.state != "READY":
                 raise AwsError("CrawlerRunningException", f"Cannot update crawler {Name}: it is {crawler.state}")
-            after = {**crawler.members, **members}
+            before = crawler.members
+            after = {**before, **members}
+        if only_new_folders(before) and only_new_folders(after) and before["Targets"] != after["Targets"]:
+            raise invalid("Amazon S3 target is immutable when Crawl new folders only is selected")
         role = self._checked(caller, Name, after)
         with self.world.lock:
             crawler.members, crawler.role_arn = after, role
             crawler.updated, crawler.version = self.world.now(), crawler.version + 1
+            if "Schedule" in members:
+                self._schedule(crawler, members["Schedule"])
         return {}
 
     def _checked(self, caller: Caller, name: str, members: dict[str, Any]) -> str:
         """The ARN of the crawler's role. Raises InvalidInputException for what CreateCrawler refuses."""
-        targets = members["Targets"].get("S3Targets") or []
-        if not targets:
-            raise invalid("At least one S3 target is needed")
-        for target in targets:
-            bucket = target.get("Path", "").removeprefix("s3://").partition("/")[0]
-            if not target.get("Path", "").startswith("s3://") or not bucket:
-                raise invalid(f"The S3 path is not valid: {target.get('Path')!r}; it must be s3://bucket/folder/")
+        targets_of(members)
         for classifier in members.get("Classifiers") or ():
             if classifier not in self._account(caller).classifiers:
                 raise AwsError("EntityNotFoundException", f"Classifier {classifier} not found.")
         parse_configuration(members.get("Configuration"))
-        behaviour = (members.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
-        if behaviour != "CRAWL_EVERYTHING":
-            raise not_built(f"RecrawlBehavior {behaviour}")
+        check_recrawl(members)
+        if members.get("Schedule"):
+            next_start(members["Schedule"], self.world.now())
         return self._role(caller, name, members["Role"])
 
     def _role(self, caller: Caller, crawler: str, role: str) -> str:
@@ -148,8 +163,10 @@ class Crawlers:
 
     def DeleteCrawler(self, caller: Caller, Name: str) -> dict:
         with self.world.lock:
-            if self._crawler(caller, Name).state != "READY":
+            crawler = self._crawler(caller, Name)
+            if crawler.state != "READY":
                 raise AwsError("CrawlerRunningException", f"Crawler {Name} is running")
+            self._silence(crawler)
             del self._account(caller).crawlers[Name]
         return {}
 
@@ -195,6 +212,64 @@ class Crawlers:
             found, following = page(crawlers, NextToken, MaxResults, 1000)
             return with_token({"CrawlerMetricsList": [metrics(each) for each in found]}, following)
 
+    # -- schedules -------------------------------------------------------------------------------
+
+    def UpdateCrawlerSchedule(self, caller: Caller, CrawlerName: str, Schedule: str = "") -> dict:
+        """A crawler with another schedule, or with none. What it does goes on, as it is stopped or not."""
+        with self.world.lock:
+            crawler = self._crawler(caller, CrawlerName)
+            if Schedule:
+                next_start(Schedule, self.world.now())
+            stopped = crawler.schedule and not crawler.alarm
+            self._schedule(crawler, Schedule)
+            if stopped:
+                self._silence(crawler)
+        return {}
+
+    def StartCrawlerSchedule(self, caller: Caller, CrawlerName: str) -> dict:
+        with self.world.lock:
+            crawler = self._crawler(caller, CrawlerName)
+            if not crawler.schedule:
+                raise AwsError("NoScheduleException", f"Crawler {CrawlerName} has no schedule")
+            if crawler.alarm:
+                raise AwsError("SchedulerRunningException", f"The schedule of crawler {CrawlerName} is running")
+            self._wind(crawler)
+        return {}
+
+    def StopCrawlerSchedule(self, caller: Caller, CrawlerName: str) -> dict:
+        with self.world.lock:
+            crawler = self._crawler(caller, CrawlerName)
+            if not crawler.alarm:
+                raise AwsError("SchedulerNotRunningException", f"The schedule of crawler {CrawlerName} is not running")
+            self._silence(crawler)
+        return {}
+
+    def _schedule(self, crawler: Crawler, expression: str | None) -> None:
+        self._silence(crawler)
+        crawler.schedule = expression or ""
+        if crawler.schedule:
+            self._wind(crawler)
+
+    def _wind(self, crawler: Crawler) -> None:
+        moment = next_start(crawler.schedule, self.world.now())
+        if moment is not None:
+            crawler.alarm = self._alarms.at(moment, lambda: self.world.submit(self._due, crawler))
+
+    def _silence(self, crawler: Crawler) -> None:
+        if crawler.alarm:
+            crawler.alarm.cancel()
+        crawler.alarm = None
+
+    def _due(self, crawler: Crawler) -> None:
+        """A crawl by schedule; left out while another one runs (a choice)."""
+        with self.world.lock:
+            if crawler.alarm is None or crawler.alarm.cancelled:
+                return
+            self._wind(crawler)
+            if crawler.state != "READY":
+                return
+        self.StartCrawler(crawler.owner, crawler.name)
+
     # -- crawls ----------------------------------------------------------------------------------
 
     def StartCrawler(self, caller: Caller, Name: str) -> dict:
@@ -209,7 +284,7 @@ class Crawlers:
             crawler.crawls.append(crawl)
             crawler.state = "RUNNING"
             settings = self._settings(caller, crawler)
-            targets = [target["Path"] for target in crawler.members["Targets"]["S3Targets"]]
+            targets = targets_of(crawler.members)
         self._emit(caller, crawler, "Started", startTime=_iso(crawl.started), message="Crawler Started")
         self.world.activity("crawl", Name, f"started on {len(targets)} folders")
         self.world.submit(self._run, caller, crawler, crawl, settings, targets)
@@ -231,11 +306,11 @@ class Crawlers:
         configuration = parse_configuration(members.get("Configuration"))
         grouping = configuration.get("Grouping", {})
         output = configuration.get("CrawlerOutput", {})
-        policy = {**DEFAULT_POLICY, **(members.get("SchemaChangePolicy") or {})}
+        policy = schema_change_policy(members)
         known = self._account(caller).classifiers
         return Settings(
             name=crawler.name,
-            database=members["DatabaseName"],
+            database=members.get("DatabaseName") or DEFAULT_DATABASE,
             table_prefix=members.get("TablePrefix") or "",
             classifiers=tuple(known[name].csv for name in members.get("Classifiers") or () if name in known),
             update=policy["UpdateBehavior"],
@@ -245,13 +320,16 @@ class Crawlers:
             table_threshold=output.get("Tables", {}).get("TableThreshold"),
             merge_new_columns="AddOrUpdateBehavior" in output.get("Tables", {}),
             partitions_inherit="AddOrUpdateBehavior" in output.get("Partitions", {}),
+            only_new_folders=only_new_folders(members),
         )
 
-    def _run(self, caller: Caller, crawler: Crawler, crawl: Crawl, settings: Settings, targets: list[str]) -> None:
+    def _run(
+        self, caller: Caller, crawler: Crawler, crawl: Crawl, settings: Settings, targets: tuple[Target, ...]
+    ) -> None:
         """One crawl from start to end. Whatever breaks, the crawler does not stay busy, and the end is told."""
         state, reason = "FAILED", "Internal Service Exception"
         try:
-            self._crawl(caller, crawler.role_arn, crawl, settings, targets)
+            self._crawl(caller, crawler, crawl, settings, targets)
             state, reason = "COMPLETED", None
         except Stopped:
             state, reason = "STOPPED", None
@@ -265,15 +343,42 @@ class Crawlers:
                 crawler.state = "READY"
             self._announce(caller, crawler, crawl)
 
-    def _crawl(self, caller: Caller, role_arn: str, crawl: Crawl, settings: Settings, targets: list[str]) -> None:
+    def _crawl(
+        self, caller: Caller, crawler: Crawler, crawl: Crawl, settings: Settings, targets: tuple[Target, ...]
+    ) -> None:
         def client(name: str) -> Any:
-            return self._clients.client(name, role_arn, _arn(caller, settings.name), caller.region)
+            return self._clients.client(name, crawler.role_arn, _arn(caller, settings.name), caller.region)
 
-        found = []
+        found, learnt = [], Memory()
+        lake = crawler.members.get("LakeFormationConfiguration") or {}
         for target in targets:
-            files = read_target(client("s3"), target, settings, crawl.changes, crawl.stop)
+            if lake.get("UseLakeFormationCredentials"):
+                s3 = self._lake_s3(caller, crawler, target.path, lake.get("AccountId") or caller.account)
+            else:
+                s3 = client("s3")
+            files = read_target(s3, target, settings, crawler.memory, learnt, crawl.changes, crawl.stop)
             found += detect(target, files, settings)
-        crawl_catalog.write(client("glue"), settings, targets, found, self.world.now(), crawl.changes)
+        paths = [target.path for target in targets]
+        crawl_catalog.write(client("glue"), settings, paths, found, self.world.now(), crawl.changes)
+        crawler.memory = learnt
+
+    def _lake_s3(self, caller: Caller, crawler: Crawler, path: str, catalog: str) -> Any:
+        """An S3 client with the credentials that Lake Formation vends for a location.
+
+        The location must be registered in `catalog`, and the crawler's role must have data location permissions on it
+        and be allowed lakeformation:GetDataAccess. Raises CrawlFailed, AwsError.
+        """
+        lake = self.world.engines["lakeformation"]
+        registered = lake.registration_for(path, catalog)
+        if registered is None:
+            raise CrawlFailed(f"The S3 location: {path} is not registered")
+        with self.world.lock:
+            held = lake.access.location(crawler.role_arn, catalog, "/".join(split_s3(path)).rstrip("/"))
+        if "DATA_LOCATION_ACCESS" not in held.permissions:
+            raise CrawlFailed(f"Insufficient Lake Formation permission(s) on {path}")
+        role = identity.assume_as_service(self.world, crawler.role_arn, "glue", GLUE, _arn(caller, crawler.name)).caller
+        authorization.authorize(self.world, role, "lakeformation", [Need("lakeformation:GetDataAccess", "*")])
+        return self._lake_clients.client("s3", registered, "", caller.region)
 
     def _announce(self, caller: Caller, crawler: Crawler, crawl: Crawl) -> None:
         """The event and the activity line of a crawl's end. AWS documents no event for a stopped one."""

@@ -1,6 +1,7 @@
 """What is in a file: its format and schema, as the classifiers of AWS Glue find them.
 
-Custom CSV classifiers are tried first, then Avro, ORC, Parquet, JSON, CSV; what none recognises is UNKNOWN.
+Custom CSV classifiers are tried first, then the built-in ones: Avro, ORC, Parquet, JSON, BSON, XML, Ion, logs, CSV;
+what none recognises is UNKNOWN. ORC, BSON, XML, Ion and logs are recognised and refused.
 Sources: AWS Glue developer guide, "Defining and managing classifiers" and "Writing custom classifiers". Where
 the guide is silent the choice made here is stated at the function that makes it. Pure: bytes in, values out.
 """
@@ -13,9 +14,7 @@ import io
 import json
 import math
 import re
-import struct
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from local_aws.files.json_types import (
     type_of_shape,
     type_of_started_array,
 )
+from local_aws.files.packing import NONE, Unreadable, packing_of, unpack
 
 csv.field_size_limit(sys.maxsize)
 
@@ -46,19 +46,25 @@ SNIFFED = 64 * 1024
 
 DELIMITERS = ",|\t;\x01"
 UNKNOWN = "UNKNOWN"
-GZIP = b"\x1f\x8b"
 INTEGER = re.compile(r"[+-]?\d{1,19}")
 DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 COLUMN_NAME = re.compile(r"[\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF\t]*")
 """The pattern of column names in Glue's API."""
 
+XML = re.compile(r"\s*<(\?xml|[A-Za-z_][\w.:-]*[\s/>])")
+LOGS = {
+    "Apache": re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (\d+|-)'),
+    "Linux kernel": re.compile(r"(\w{3} +\d+ [\d:]+ \S+ )?kernel: *\[ *\d+\.\d+\]"),
+    "Microsoft": re.compile(r"#Software: Microsoft"),
+    "Ruby": re.compile(r"[DIWEFA], \[\d{4}-\d\d-\d\dT[\d:.]+ #\d+\]"),
+    "Squid": re.compile(r"\d{9,10}\.\d{3} +\d+ \S+ \S+/\d{3} \d+ "),
+    "Redis": re.compile(r'\d+:[XCSM] \d+ \w{3} [\d: .]+ [.*#-] |\d+\.\d+ \[\d+ [^\]]+\] "'),
+}
+"""How the first line of a log looks that a built-in classifier would recognise."""
+
 
 class NotBuilt(ValueError):
     """A format that AWS Glue would classify and this local AWS does not read."""
-
-
-class Unreadable(ValueError):
-    """A file that claims a format and is not of it, or broken."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class CsvClassifier:
     quote: str | None = None
     contains_header: str = UNKNOWN
     header: tuple[str, ...] = ()
-    disable_value_trimming: bool = False
+    disable_value_trimming: bool = True
     allow_single_column: bool = False
     serde: str = "None"
 
@@ -95,7 +101,7 @@ class FileFormat:
     classification: str
     """`csv`, `json`, `parquet`, `avro`, or UNKNOWN."""
     compression: str
-    """`gzip` or `none`."""
+    """`gzip`, `bzip2`, `zip`, `lz4`, `snappy` or `none`."""
     fields: tuple[pa.Field, ...] = ()
     rows: int = 0
     """Records in the file; for a text file longer than the sample, estimated."""
@@ -112,25 +118,41 @@ class FileFormat:
 
 
 def classify(body: bytes, classifiers: Sequence[CsvClassifier] = ()) -> FileFormat:
-    """The format and schema of a whole file. An empty one is UNKNOWN.
+    """The format and schema of a whole file. An empty one is UNKNOWN, and so is a ZIP archive of several files.
 
-    Raises NotBuilt for ORC, Unreadable for a broken Avro, Parquet or gzip file.
+    Raises NotBuilt for what AWS would classify and this module does not, Unreadable for a broken file.
     """
     if body[:4] == b"Obj\x01":
         return _classify_avro(body)
-    if body[:3] == b"ORC":
-        raise NotBuilt("an ORC file: the local AWS reads CSV, JSON, Parquet and Avro (local_aws/files/formats.py)")
     if body[:4] == b"PAR1":
         return _classify_parquet(body)
-    compression = "gzip" if body[:2] == GZIP else "none"
-    text, whole = _sample(body)
+    compression = packing_of(body)
+    if (name := _other_binary(body)) is not None:
+        raise not_read(name)
+    text, whole = _sample(body, compression)
     if text is None or not text.strip():
         return FileFormat(UNKNOWN, compression)
     found = _classify_text(text, whole, classifiers)
     if found is None:
         return FileFormat(UNKNOWN, compression)
-    rows = found.rows if whole else round(found.rows * _unpacked_size(body) / len(text.encode()))
+    rows = found.rows if whole else round(found.rows * len(unpack(body, compression) or b"") / len(text.encode()))
     return replace(found, compression=compression, rows=rows)
+
+
+def not_read(name: str) -> NotBuilt:
+    return NotBuilt(f"{name}: the local AWS reads CSV, JSON, Parquet and Avro (local_aws/files/formats.py)")
+
+
+def _other_binary(body: bytes) -> str | None:
+    """The binary format that a file begins as, if it is one that AWS recognises and we do not read."""
+    if body[:3] == b"ORC":
+        return "an ORC file"
+    if body[:4] == b"\xe0\x01\x00\xea":
+        return "an Ion file"
+    size = int.from_bytes(body[:4], "little")
+    if 5 <= size <= len(body) and body[size - 1] == 0 and body[4] <= 0x13:
+        return "a BSON file"
+    return None
 
 
 def _classify_text(text: str, whole: bool, classifiers: Sequence[CsvClassifier]) -> FileFormat | None:
@@ -140,42 +162,31 @@ def _classify_text(text: str, whole: bool, classifiers: Sequence[CsvClassifier])
     parse as CSV, and AWS does not say what becomes of them; taking them for CSV would be of use to nobody.
     """
     found_json = _classify_json(text, whole)
-    if found_json is None:
-        for classifier in classifiers:
-            if found := _classify_custom_csv(text, whole, classifier):
-                return found
-    return found_json or _classify_built_in_csv(text, whole)
+    if found_json is not None:
+        return found_json
+    for classifier in classifiers:
+        if found := _classify_custom_csv(text, whole, classifier):
+            return found
+    if XML.match(text):
+        raise not_read("an XML file")
+    for name, first_line in LOGS.items():
+        if first_line.match(text):
+            raise not_read(f"a log ({name})")
+    return _classify_built_in_csv(text, whole)
 
 
 # -- bytes and text --------------------------------------------------------------------------------
 
 
-def unpack(body: bytes, limit: int | None = None) -> bytes:
-    """The content of a file, un-gzipped if it is gzipped (several members too). Raises Unreadable."""
-    if body[:2] != GZIP:
-        return body if limit is None else body[:limit]
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while body[:2] == GZIP and (limit is None or size < limit):
-            member = zlib.decompressobj(wbits=31)
-            parts.append(member.decompress(body, 0 if limit is None else limit - size))
-            size += len(parts[-1])
-            if not member.eof and not member.unconsumed_tail:
-                raise Unreadable("the gzip file ends too early")
-            body = member.unused_data
-    except zlib.error as error:
-        raise Unreadable(f"not a gzip file: {error}") from error
-    return b"".join(parts)
-
-
-def _sample(body: bytes) -> tuple[str | None, bool]:
+def _sample(body: bytes, packing: str) -> tuple[str | None, bool]:
     """The first SAMPLE_BYTES of text and whether that is all; None if it is not UTF-8 text.
 
     A byte order mark is dropped. Other encodings, UTF-16 among them, are not classified: Glue reads UTF-8
     only.
     """
-    content = unpack(body, SAMPLE_BYTES + 1)
+    content = unpack(body, packing, SAMPLE_BYTES + 1)
+    if content is None:
+        return None, True
     whole = len(content) <= SAMPLE_BYTES
     content = content[:SAMPLE_BYTES]
     if not whole:
@@ -186,11 +197,6 @@ def _sample(body: bytes) -> tuple[str | None, bool]:
     except UnicodeDecodeError:
         return None, whole
     return (None if "\0" in text else text), whole
-
-
-def _unpacked_size(body: bytes) -> int:
-    """The size of a file's content; of a gzip file what its last four bytes say."""
-    return struct.unpack("<I", body[-4:])[0] if body[:2] == GZIP else len(body)
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -289,7 +295,7 @@ def _csv_format(
     kinds = _column_types(data, width, trim)
     names = column_names(header, width)
     fields = tuple(pa.field(name, kind) for name, kind in zip(names, kinds, strict=True))
-    return FileFormat("csv", "none", fields, len(data), shape)
+    return FileFormat("csv", NONE, fields, len(data), shape)
 
 
 def _classify_custom_csv(text: str, whole: bool, classifier: CsvClassifier) -> FileFormat | None:
@@ -375,7 +381,7 @@ def _classify_json(text: str, whole: bool) -> FileFormat | None:
             kind = json_type(json.loads(text)) if whole else type_of_started_array(text)
         except (json.JSONDecodeError, RecursionError):
             return None
-        return FileFormat("json", "none", (pa.field("array", kind),), 1)
+        return FileFormat("json", NONE, (pa.field("array", kind),), 1)
     if start != "{":
         return None
     shapes: dict[Shape, None] = {}
@@ -389,7 +395,7 @@ def _classify_json(text: str, whole: bool) -> FileFormat | None:
         return None
     fields = merge_fields([[pa.field(key.lower(), type_of_shape(each))] for key, each in members(shapes)])
     keys = tuple(sorted({key for key, _ in members(shapes)}))
-    return FileFormat("json", "none", tuple(fields), rows, json_keys=keys)
+    return FileFormat("json", NONE, tuple(fields), rows, json_keys=keys)
 
 
 # -- Parquet and Avro ------------------------------------------------------------------------------
@@ -402,7 +408,7 @@ def _classify_parquet(body: bytes) -> FileFormat:
     except (pa.ArrowException, OSError) as error:
         raise Unreadable(f"not a Parquet file: {error}") from error
     fields = tuple(pa.field(field.name.lower(), simplify(field.type)) for field in schema)
-    return FileFormat("parquet", "none", fields, file.metadata.num_rows)
+    return FileFormat("parquet", NONE, fields, file.metadata.num_rows)
 
 
 def _classify_avro(body: bytes) -> FileFormat:
@@ -417,7 +423,7 @@ def _classify_avro(body: bytes) -> FileFormat:
     kind = avro_type(schema, {})
     fields = tuple(pa.field(field.name.lower(), field.type) for field in kind)
     literal = {key: value for key, value in schema.items() if not key.startswith("__")}
-    return FileFormat("avro", "none", fields, rows, avro_schema=json.dumps(literal))
+    return FileFormat("avro", NONE, fields, rows, avro_schema=json.dumps(literal))
 
 
 AVRO_PRIMITIVES = {

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from local_aws.conform import converter, scalar_of_text
-from local_aws.files.formats import Unreadable, csv_rows, unpack
+from local_aws.files.formats import csv_rows
 from local_aws.files.hive_types import simplify
+from local_aws.files.packing import Unreadable, packing_by_name, unpack
 
 OPEN_CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 LAZY_SIMPLE = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"
@@ -104,8 +105,9 @@ def _read_lazy_simple(body: bytes, serde: Serde, names: Sequence[str], wanted: p
 
 
 def _decode(body: bytes, path: str) -> str:
+    """The text of a file. It is packed as its name says: without an extension that says so it is taken as it is."""
     try:
-        return unpack(body).decode("utf-8-sig")
+        return (unpack(body, packing_by_name(path)) or b"").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadData(f"not UTF-8 at byte {error.start} ({path})") from error
 

@@ -1,0 +1,329 @@
+"""CSV files, as Glue's classifiers see them."""
+
+import pytest
+from crawling import ACTIONS, LAZY_SIMPLE, OPEN_CSV, glue_role, place
+from lab import refused
+
+STRINGS = {"col1": "string", "col2": "string"}
+ALL_STRING = "first,last\nann,lee\nbob,ray\n"
+
+
+@pytest.fixture(scope="module")
+def role(lab):
+    return glue_role(lab, "producer", *ACTIONS)
+
+
+@pytest.fixture
+def here(lab, role):
+    return place(lab, role)
+
+
+def crawled(here, body, **classifier):
+    """Crawl one file, with a custom classifier if one is given: the table that it is."""
+    here.put("t/a.csv", body)
+    names = [here.classifier(**classifier)] if classifier else []
+    here.crawl("t/", Classifiers=names)
+    return here.table()
+
+
+def columns(table):
+    return {each["Name"]: each["Type"] for each in table["StorageDescriptor"]["Columns"]}
+
+
+def serde(table):
+    return table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"]
+
+
+# -- the built-in classifier ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.statement("files.csv-delimiters", "files.csv-lazy-simple", "files.csv-parameters")
+@pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", "\x01"])
+def test_five_delimiters_are_found(here, delimiter):
+    table = crawled(here, "\n".join(delimiter.join(row) for row in (["id", "x"], ["1", "ann"], ["2", "bob"])))
+    assert columns(table) == {"id": "bigint", "x": "string"}
+    assert serde(table) == LAZY_SIMPLE
+    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"field.delim": delimiter}
+    shown = {"classification": "csv", "delimiter": delimiter, "skip.header.line.count": "1"}
+    assert shown.items() <= table["Parameters"].items()
+
+
+@pytest.mark.statement("files.csv-delimiters")
+def test_another_delimiter_is_not_found(here):
+    assert crawled(here, "id:x\n1:2\n3:4\n")["Parameters"]["classification"] == "UNKNOWN"
+
+
+@pytest.mark.statement("files.csv-delimiter-chosen")
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("a;b\n1,5;2\n3;4,5\n6;7\n", ";"),  # the commas part fewer rows alike
+        ("1,2;3\n4,5;6\n7,8;9\n", ","),  # alike, and as many columns: the first
+        ("1,2,3;4\n5,6,7;8\n", ","),  # more columns
+        ("1;2,3,4\n5;6,7,8\n", ","),
+        ("a,b\nonly words\nmore words\n", "UNKNOWN"),  # one row of three
+    ],
+)
+def test_the_delimiter_that_most_rows_agree_on_is_taken(here, body, found):
+    parameters = crawled(here, body)["Parameters"]
+    assert parameters.get("delimiter", parameters["classification"]) == found
+
+
+@pytest.mark.statement("files.csv-two-columns")
+@pytest.mark.parametrize(
+    ("body", "classification"),
+    [
+        ("1,2\n3,4\n", "csv"),
+        ("1,2\n", "UNKNOWN"),
+        ("id,x\n1,2\n", "UNKNOWN"),
+        ("id,x\n1,2\n3,4\n", "csv"),
+        ("1\n2\n3\n", "UNKNOWN"),
+    ],
+)
+def test_two_columns_and_two_rows_of_data_are_needed(here, body, classification):
+    assert crawled(here, body)["Parameters"]["classification"] == classification
+
+
+@pytest.mark.statement("files.csv-header-inferred")
+@pytest.mark.parametrize(
+    ("header", "is_header"),
+    [
+        ("id,name", True),
+        ("id,2024", False),
+        ("id,2.5", False),
+        (f"id,{'n' * 150}", True),  # only the last cell may be so long
+        (f"{'n' * 150},name", False),
+        (f"{'n' * 149},name", True),
+        (",name", False),
+        ("id,", True),
+        ("i\vd,name", False),  # no legal name
+    ],
+)
+def test_a_header_is_inferred_by_the_documented_rules(here, header, is_header):
+    table = crawled(here, f"{header}\n1,ann\n2,bob\n")
+    assert ("skip.header.line.count" in table["Parameters"]) is is_header
+    assert (list(columns(table))[0] == "col1") is not is_header
+
+
+@pytest.mark.statement("files.csv-header-inferred", "files.csv-ragged")
+def test_a_first_row_longer_than_the_others_is_no_header(here):
+    assert list(columns(crawled(here, "a,b,c\n1,2\n3,4\n5,6\n7,8\n9,10\n"))) == ["col1", "col2"]
+
+
+@pytest.mark.statement("files.csv-all-strings")
+def test_a_file_of_strings_alone_has_no_header(here):
+    table = crawled(here, ALL_STRING)
+    assert columns(table) == STRINGS
+    assert "skip.header.line.count" not in table["Parameters"]
+    assert table["Parameters"]["recordCount"] == "3"
+
+
+@pytest.mark.statement("files.csv-lazy-simple", "files.csv-quoted")
+def test_quoted_values_do_not_make_the_built_in_classifier_choose_another_serde(here):
+    table = crawled(here, 'id,note\n1,"a, b"\n2,"c, d"\n')
+    assert columns(table) == {"id": "bigint", "note": "string"}
+    assert (serde(table), table["Parameters"]["areColumnsQuoted"]) == (LAZY_SIMPLE, "true")
+
+
+# -- custom classifiers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.statement("files.csv-contains-header", "files.custom-first")
+@pytest.mark.parametrize(
+    ("header", "body", "expected"),
+    [
+        ("PRESENT", ALL_STRING, {"first": "string", "last": "string"}),
+        ("PRESENT", "1,2\n3,4\n", {"1": "bigint", "2": "bigint"}),
+        ("ABSENT", "id,x\n1,2\n3,4\n", STRINGS),
+        ("UNKNOWN", ALL_STRING, STRINGS),
+        ("UNKNOWN", "id,x\n1,2\n", {"id": "bigint", "x": "bigint"}),
+    ],
+)
+def test_a_custom_classifier_says_whether_there_is_a_header(here, header, body, expected):
+    table = crawled(here, body, Delimiter=",", ContainsHeader=header)
+    assert columns(table) == expected
+    assert ("skip.header.line.count" in table["Parameters"]) is (header != "ABSENT" and expected != STRINGS)
+
+
+@pytest.mark.statement("files.csv-header-list")
+def test_a_custom_classifier_names_the_columns(here):
+    table = crawled(here, "1|ann\n2|bob\n", Delimiter="|", ContainsHeader="ABSENT", Header=["Id", "Name"])
+    assert columns(table) == {"id": "bigint", "name": "string"}
+
+
+@pytest.mark.statement("files.csv-custom-delimiter", "files.custom-first", "files.unknown")
+def test_classifiers_are_asked_in_their_order_and_only_one_that_fits_counts(here):
+    pipes = here.classifier(Delimiter="|", ContainsHeader="PRESENT")
+    colons = here.classifier(Delimiter=":", ContainsHeader="PRESENT")
+    absent = here.classifier(Delimiter=":", ContainsHeader="ABSENT")
+    expected = {
+        "one": ([pipes], {}),
+        "two": ([pipes, colons, absent], {"id": "bigint", "x": "bigint"}),
+        "three": ([absent, colons], STRINGS),
+    }
+    for folder, (classifiers, _) in expected.items():
+        here.put(f"{folder}/a.csv", "id:x\n1:2\n")
+        here.crawl(f"{folder}/", Classifiers=classifiers)
+    assert {folder: here.columns(folder) for folder in expected} == {f: found for f, (_, found) in expected.items()}
+
+
+@pytest.mark.statement("files.csv-custom-delimiter")
+def test_without_a_delimiter_of_its_own_a_custom_classifier_finds_it(here):
+    assert list(columns(crawled(here, "id;x\nann;2\n", ContainsHeader="PRESENT"))) == ["id", "x"]
+
+
+@pytest.mark.statement("files.csv-custom-delimiter")
+def test_a_custom_quote_symbol_holds_values_together(here):
+    table = crawled(here, "id,note\n1,'a, b'\n", Delimiter=",", QuoteSymbol="'", ContainsHeader="PRESENT")
+    assert columns(table) == {"id": "bigint", "note": "string"}
+    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"separatorChar": ",", "quoteChar": "'"}
+
+
+@pytest.mark.statement("files.csv-custom-delimiter")
+def test_delimiter_and_quote_symbol_must_differ(here):
+    with refused("InvalidInputException", message="differ"):
+        here.classifier(Delimiter=",", QuoteSymbol=",")
+
+
+@pytest.mark.statement("files.csv-single-column", "files.csv-only-header", "files.unknown")
+@pytest.mark.parametrize(
+    ("body", "single", "classification"),
+    [
+        ("email\na@x.org\n", True, "csv"),
+        ("email\na@x.org\n", False, "UNKNOWN"),
+        ("email\n", True, "UNKNOWN"),
+        ("id,x\n", False, "UNKNOWN"),
+    ],
+)
+def test_one_column_must_be_allowed_and_a_header_is_not_enough(here, body, single, classification):
+    table = crawled(here, body, Delimiter=",", ContainsHeader="PRESENT", AllowSingleColumn=single)
+    assert table["Parameters"]["classification"] == classification
+
+
+@pytest.mark.statement("files.csv-serde", "files.csv-serde-none")
+@pytest.mark.parametrize(
+    ("settings", "body", "expected"),
+    [
+        ({"Serde": "OpenCSVSerDe"}, "id,x\n1,2\n", OPEN_CSV),
+        ({"Serde": "LazySimpleSerDe", "QuoteSymbol": '"'}, 'id,x\n1,"2"\n', LAZY_SIMPLE),
+        ({"Serde": "None"}, "id,x\n1,2\n", LAZY_SIMPLE),
+        ({"Serde": "None"}, 'id,x\n1,"2"\n', OPEN_CSV),
+        ({"QuoteSymbol": '"'}, "id,x\n1,2\n", OPEN_CSV),
+    ],
+)
+def test_the_serde_is_the_classifiers_or_found(here, settings, body, expected):
+    assert serde(crawled(here, body, Delimiter=",", ContainsHeader="PRESENT", **settings)) == expected
+
+
+@pytest.mark.statement("files.csv-trimming")
+@pytest.mark.parametrize(("settings", "kind"), [({}, "string"), ({"DisableValueTrimming": False}, "bigint")])
+def test_values_are_trimmed_only_on_request(here, settings, kind):
+    table = crawled(here, "id,x\n 5 ,a\n", Delimiter=",", ContainsHeader="PRESENT", **settings)
+    assert columns(table)["id"] == kind
+
+
+# -- awkward files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.statement("files.csv-types", "files.csv-widening")
+def test_types_of_columns(here):
+    expected = {
+        "bigint": [["1", "-2", ""], ["007", "+1"], ["9223372036854775807"]],
+        "double": [["1", "2.5", "1e3"], [".5"], ["9", "-0.5"]],
+        "string": [
+            ["1", "x"],
+            ["2024-01-01"],
+            ["true"],
+            ["9223372036854775808"],
+            ["-9223372036854775809"],
+            ["12345678901234567890123"],
+            ["NaN"],
+            ["1e999"],
+            ["", ""],
+            ["2.5", "99999999999999999999"],
+        ],
+    }
+    columns_ = [(kind, values) for kind, each in expected.items() for values in each]
+    height = max(len(values) for _, values in columns_)
+    padded = [values + [""] * (height - len(values)) for _, values in columns_]
+    header = ",".join(f"c{n}" for n in range(len(columns_)))
+    table = crawled(
+        here,
+        "\n".join([header, *(",".join(row) for row in zip(*padded, strict=True))]),
+        Delimiter=",",
+        ContainsHeader="PRESENT",
+    )
+    assert list(columns(table).values()) == [kind for kind, _ in columns_]
+
+
+@pytest.mark.statement("files.csv-quoted", "files.csv-parameters")
+def test_quoted_values_hold_delimiters_quotes_and_line_breaks(here):
+    body = 'id,note\r\n1,"a, ""b""\r\nc"\r\n2,plain\r\n'
+    table = crawled(here, body, Delimiter=",", QuoteSymbol='"', ContainsHeader="PRESENT")
+    assert columns(table) == {"id": "bigint", "note": "string"}
+    assert table["Parameters"]["recordCount"] == "2"
+
+
+@pytest.mark.statement("files.csv-ragged")
+@pytest.mark.parametrize(
+    ("header", "body", "names"),
+    [
+        ("PRESENT", "a,b,c\n1,2\n1,2,3,4\n", ["a", "b", "c"]),
+        ("ABSENT", "1,2\n1,2,3,4\n", ["col1", "col2", "col3", "col4"]),
+        ("PRESENT", "a,b,\n1,2,\n", ["a", "b", "col3"]),
+    ],
+)
+def test_ragged_rows_do_not_spoil_a_table(here, header, body, names):
+    table = crawled(here, body, Delimiter=",", ContainsHeader=header)
+    assert list(columns(table)) == names
+
+
+@pytest.mark.statement("files.csv-ragged")
+def test_most_rows_say_how_many_columns_the_built_in_classifier_sees(here):
+    body = "id,x\n" + "1,2\n" * 8 + "1,2,3\n"
+    assert list(columns(crawled(here, body))) == ["id", "x"]
+
+
+@pytest.mark.statement("files.csv-names")
+def test_names_of_columns_are_folded_and_told_apart(here):
+    body = "Id, Näme ,,ID,id_2,价格\n1,2,3,4,5,6\n"
+    table = crawled(here, body, Delimiter=",", ContainsHeader="PRESENT")
+    assert list(columns(table)) == ["id", "näme", "col3", "id_2", "id_2_2", "价格"]
+
+
+@pytest.mark.statement("files.encoding", "files.unknown")
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8", {"id": "bigint", "näme": "string"}),
+        ("utf-8-sig", {"id": "bigint", "näme": "string"}),
+        ("latin-1", {}),
+        ("utf-16", {}),
+        ("utf-16-le", {}),
+    ],
+)
+def test_text_is_utf_8(here, encoding, expected):
+    table = crawled(here, "id,näme\n1,ü\n2,ö\n".encode(encoding))
+    assert columns(table) == expected
+    assert table["Parameters"]["classification"] == ("csv" if expected else "UNKNOWN")
+
+
+@pytest.mark.statement("files.unknown")
+@pytest.mark.parametrize("body", [b"\n\n", b"   ", b"a,\0b\n1,2\n3,4\n"])
+def test_blank_files_and_those_with_zero_bytes_are_unknown(here, body):
+    assert crawled(here, body)["Parameters"]["classification"] == "UNKNOWN"
+
+
+@pytest.mark.statement("files.long")
+def test_a_long_file_is_sampled_and_its_records_estimated(here):
+    rows = 190_000
+    table = crawled(here, "id,näme\n" + '1,"é\nü"\n' * rows)
+    assert columns(table) == {"id": "bigint", "näme": "string"}
+    assert int(table["Parameters"]["recordCount"]) == pytest.approx(rows, rel=0.01)
+
+
+@pytest.mark.statement("files.wide")
+def test_a_thousand_columns_are_a_thousand_columns(here):
+    names = [f"c{n}" for n in range(1000)]
+    table = crawled(here, "\n".join([",".join(names), ",".join("1" * 1000), ",".join("2" * 1000)]))
+    assert columns(table) == dict.fromkeys(names, "bigint")
