@@ -334,12 +334,13 @@ class Schedules:
     # -- time
 
     def _first(self, schedule: Schedule) -> datetime | None:
-        """The first invocation: of a rate at once, or at its StartDate (user guide, "Rate-based schedules")."""
+        """The first invocation: of a rate at once, or at its StartDate (user guide, "Rate-based schedules"); of a cron
+        on its StartDate or after it."""
         expression, now = _expression(schedule.settings), self.world.now()
         if isinstance(expression, At):
             return expression.moment if expression.moment >= now else None
         start = max(now, schedule.settings.get("StartDate", now))
-        return start if isinstance(expression, Rate) else expression.after(start)
+        return start if isinstance(expression, Rate) else expression.after(start - timedelta(microseconds=1))
 
     def _following(self, schedule: Schedule, moment: datetime) -> datetime | None:
         """The invocation after that of `moment`. Those that the clock has passed over are not made up for."""
