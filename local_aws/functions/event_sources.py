@@ -221,23 +221,17 @@ class EventSources:
         return described
 
     def _check(self, mapping: Mapping) -> None:
-        """Raise AwsError for what Lambda refuses, or what is not built here."""
+        """Raise AwsError for what Lambda refuses beyond the ranges of its model, or what is not built here."""
         queue = QUEUE.fullmatch(mapping.queue_arn)
         if queue is None or queue[4]:
             raise AwsError(
                 "LocalAwsNotSupported",
                 f"event source {mapping.queue_arn}: only standard SQS queues (local_aws/functions/event_sources.py)",
             )
-        if not 1 <= mapping.batch_size <= 10_000:
-            raise invalid("1 validation error detected: 'batchSize' must be between 1 and 10000")
-        if not 0 <= mapping.window <= 300:
-            raise invalid("1 validation error detected: 'maximumBatchingWindowInSeconds' must be between 0 and 300")
         if mapping.batch_size > RECEIVE_AT_MOST and mapping.window < 1:
             raise invalid(
                 "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
             )
-        if mapping.maximum_concurrency is not None and not 2 <= mapping.maximum_concurrency <= 1000:
-            raise invalid("'scalingConfig.maximumConcurrency' must be between 2 and 1000")
         if mapping.function_arn.split(":")[3] != mapping.region:
             raise invalid(f"The queue {mapping.queue_arn} must be in the function's Region")
         function, settings = self._lambda.function(mapping.function_arn)

@@ -182,10 +182,16 @@ def check_settings(settings: Settings, state_dir: Path) -> None:
             f"This machine has no Python {settings.python} that can run functions (with awslambdaric and boto3). "
             "Deploy with Runtime set to that of the interpreter which runs the local AWS."
         )
-    if not 1 <= settings.timeout <= 900:
-        raise invalid(f"Value '{settings.timeout}' at 'timeout' failed to satisfy constraint: 1 to 900")
-    if not 128 <= settings.memory <= 10240:
-        raise invalid(f"'MemorySize' value failed to satisfy constraint: 128 to 10240, not {settings.memory}")
+    for name, value, most in (
+        ("timeout", settings.timeout, 900),
+        ("memorySize", settings.memory, 10240),
+        ("ephemeralStorage.size", settings.storage, 10240),
+    ):  # the API's model has the least values; its most are those of Lambda's managed instances
+        if value > most:
+            raise invalid(
+                f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: "
+                f"Member must have value less than or equal to {most}"
+            )
     if used := sorted(RESERVED_VARIABLES & set(settings.variables)):
         raise invalid(
             "Lambda was unable to configure your environment variables because the environment variables you have "

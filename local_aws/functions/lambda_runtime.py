@@ -538,6 +538,8 @@ def _checked_payload(payload: Any, limit: int) -> bytes:
 
 
 def _page(member: str, items: list[Any], marker: str | None, limit: int) -> dict[str, Any]:
+    if marker is not None and not marker.isdigit():
+        raise invalid("The provided marker is not valid.")
     start = int(marker or 0)
     following = {"NextMarker": str(start + limit)} if len(items) > start + limit else {}
     return {member: items[start : start + limit], **following}
