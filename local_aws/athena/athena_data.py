@@ -290,7 +290,8 @@ class Tables:
         try:
             authorization.authorize(self.world, who, "s3", needs)
         except AwsError as error:
-            raise NotPermitted(f"{error.code}: {error.message}") from error
+            where = f"s3://{params['Bucket']}/{params.get('Key') or params.get('Prefix', '')}"
+            raise NotPermitted(f"Access denied when reading {where}: {error.message}") from error
 
     def _file(
         self,
