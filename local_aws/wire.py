@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 import moto.core.errors
 from botocore.utils import parse_timestamp
-from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
+from moto.core.parse import PROTOCOL_PARSERS, BaseJSONParser, RequestParserError
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import SerializationContext, get_serializer_class
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 # Errors that a service's model does not list (AccessDenied of S3, say) are no reason to warn.
 moto.core.errors.warn = lambda *_args, **_kwargs: None
+
+# moto's parser would take a body that is no JSON for an empty one. A ValueError is answered: see parse().
+BaseJSONParser._parse_body_as_json = lambda _self, body: json.loads(body) if body else {}
 
 SERVICE_OF_SIGNING_NAME = {
     "states": "stepfunctions",

@@ -1,4 +1,4 @@
-"""What moto's KMS lacks: a key's policy must let whoever sets it set it again."""
+"""What moto's KMS lacks: a key's policy must let whoever sets it set it again; and kinds of keys that are not built."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 
+BUILT = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+
+
 def before(world: World, call: Call) -> None:
-    """Refuse a key policy that locks its author out (KMS developer guide, "Default key policy", lockout check)."""
+    """Refuse other keys than symmetric ones, and a key policy that locks its author out.
+
+    Source: AWS KMS API reference, PutKeyPolicy, `BypassPolicyLockoutSafetyCheck`.
+    """
+    for name, built in BUILT.items():
+        if call.params.get(name, built) != built and call.operation == "CreateKey":
+            raise AwsError("LocalAwsNotSupported", f"the local AWS has no keys of {name} {call.params[name]}")
     text = call.params.get("Policy")
     if call.operation not in ("CreateKey", "PutKeyPolicy") or not text:
         return

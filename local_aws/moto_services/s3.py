@@ -164,8 +164,7 @@ def before(_world: World, call: Call) -> Any:
         raise AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
     if len(call.params.get("Key", "").encode()) > LONGEST_KEY:
         raise AwsError("KeyTooLongError", "Your key is too long")
-    if "Body" in call.params:
-        _check_digests(call)
+    _check_digests(call)
     if call.operation == "PutBucketPolicy":
         _check_policy(call.params["Policy"], lookup.bucket(name))
     if call.operation == "CompleteMultipartUpload":
@@ -196,12 +195,14 @@ def _is_bucket_name(name: str) -> bool:
 
 
 def _check_digests(call: Call) -> None:
-    """What is said of a body must be true of it (S3 API reference, PutObject). Not looked at: bodies sent in chunks,
-    whose checksum follows them."""
+    """What is said of a body must be true of it (S3 API reference, PutObject).
+
+    Not looked at: bodies sent in chunks, whose checksum follows them, and the checksum of a whole multipart upload.
+    """
     if call.request.headers.get("X-Amz-Content-Sha256", "").startswith("STREAMING-"):
         return
     for parameter, digest in DIGESTS.items():
-        said = call.params.get(parameter)
+        said = call.params.get(parameter) if "Body" in call.params or parameter == "ContentMD5" else None
         if said and base64.b64encode(digest(call.body)).decode() != said:
             name = parameter.removeprefix("Checksum").removeprefix("Content")
             raise AwsError("BadDigest", f"The {name} you specified did not match the calculated checksum.")

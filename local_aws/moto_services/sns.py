@@ -13,6 +13,14 @@ DELIVERED = ("sqs",)
 KEPT = ("email", "email-json")
 """Protocols whose subscriptions are kept and shown. There is no mail here."""
 
+ATTRIBUTES = {
+    "CreateTopic": {"DisplayName", "KmsMasterKeyId", "Policy"},
+    "SetTopicAttributes": {"DisplayName", "KmsMasterKeyId", "Policy"},
+    "Subscribe": {"FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy"},
+    "SetSubscriptionAttributes": {"FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy"},
+}
+"""Operation -> the attributes that are known here."""
+
 _moto_publish: Any = None
 
 
@@ -57,8 +65,11 @@ class Sns:
 
 
 def before(world: World, call: Call) -> None:
-    """Refuse a subscription that would have to deliver where nothing here delivers to."""
+    """Refuse attributes that are not known, and a subscription to where nothing here delivers to."""
     world.engines["sns"].watch()
+    given = call.params.get("Attributes") or {call.params.get("AttributeName")} - {None}
+    if unknown := sorted(set(given) - ATTRIBUTES.get(call.operation, set(given))):
+        raise AwsError("LocalAwsNotSupported", f"the local AWS does not know the attribute {unknown[0]} of SNS")
     protocol = call.params.get("Protocol")
     if call.operation == "Subscribe" and protocol not in (*DELIVERED, *KEPT):
         message = f"the local AWS does not deliver to {protocol} subscriptions of SNS topics"
