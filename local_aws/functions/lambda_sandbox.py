@@ -366,11 +366,13 @@ class Sandbox:
 
     def _watch(self) -> None:
         """Read the process's output until it ends, then say how it ended."""
-        descriptor = self._process.stdout.fileno()
+        output = select.poll()  # select.select takes no descriptor above 1023
+        output.register(self._process.stdout.fileno(), select.POLLIN)
         while True:
-            select.select([descriptor], [], [])
+            output.poll()
             with self._reading:
                 if not self._read():
+                    self._process.stdout.close()
                     break
         code = self._process.wait()
         how = f"with error: signal: {signal.Signals(-code).name}" if code < 0 else f"with error: exit status {code}"

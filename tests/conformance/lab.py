@@ -96,7 +96,13 @@ class Lab:
         self._ending.callback(_let_pass, undo, *args, **kwargs)
 
     def close(self) -> None:
+        """Take away what was made, and end the clients' connections."""
         self._ending.close()
+        self.end_connections()
+
+    def end_connections(self) -> None:
+        for client in self._clients.values():
+            client.close()
 
     def role(self, part: str, hint: str = "role", *, allow: list[str] | None = None, path: str = "/") -> Role:
         """A role of an account that its administrator may assume, allowed the IAM actions `allow` on everything."""
@@ -242,6 +248,7 @@ class LocalLab(Lab):
     def close(self) -> None:
         """Nothing need be taken away: the whole world goes."""
         failures = list(self.aws.world.failures)
+        self.end_connections()
         self.aws.stop()
         assert failures == [], "the local AWS broke: " + "\n".join(failures)
 
