@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 # Byte code is written whatever the machine says: without it every process compiles hundreds of modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-slow conformance mutants bench lint sam-local clean
+.PHONY: help setup demo test test-slow conformance allowed mutants bench lint sam-local clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test-slow: $(STAMP) ## the slow tests: the demo on other data, and what starts s
 conformance: $(STAMP) ## what is documented of AWS, shown on the local AWS (ARGS="--profiles central=A,consumer=B": and on real accounts)
 	@python -m pytest -rs -n 2 --dist loadfile tests/conformance $(ARGS)
 
+allowed: $(STAMP) ## is there an entry of the allow-list that no test used? (after tests with LOCAL_AWS_SEEN=.local/seen)
+	@python scripts/check_allowed.py .local/seen
+
 mutants: $(STAMP) ## loosen rules of local_aws/ one by one: does the conformance suite notice? (ARGS="--only athena")
 	@python scripts/mutants.py $(ARGS)
 
@@ -61,12 +64,14 @@ bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	  PythonRuntime=$$(python -c 'import sys; print("python%d.%d" % sys.version_info[:2])') \
 	  Architecture=$$(uname -m | sed 's/aarch64/arm64/') >/dev/null
 	@python benchmarks/cold_starts.py
+	@python benchmarks/local_aws_speed.py
 
-lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint
+lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint, docs/conformance.md
 	@ruff check .
 	@ruff format --check -q . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
 	@cfn-lint template.yaml accounts/*.yaml
 	@sam validate --lint --region eu-west-1 --template template.yaml
+	@python scripts/conformance_table.py --check
 
 sam-local: $(STAMP) ## run every function with `sam local invoke` in a container (needs Docker, or root to install it)
 	@scripts/sam-local.sh

@@ -7,8 +7,8 @@ A mutant is the tree with one rule loosened in memory (no file is changed):
     condition  one of several alternatives before a `raise`, or of several requirements for anything else, is dropped
     filter     a condition of a comprehension is dropped
 
-Conformance tests that run the function which holds the rule are run, eight files at most; a mutant is caught when one of
-them fails or hangs. Exit code 1 if fewer than 90 % are caught, or if a run over everything has fewer than 100.
+Conformance tests that run the function which holds the rule are run, eight files at most; a mutant is caught when one
+of them fails or hangs. Exit code 1 if fewer than 90 % are caught, or if a run over everything has fewer than 100.
 
     python scripts/mutants.py                       # two of each module
     python scripts/mutants.py --only athena --each 0    # every rule of a package or file
