@@ -25,6 +25,9 @@ from local_aws.files.formats import (
 )
 from local_aws.files.hive_types import hive_type, merge_fields
 
+LONGEST_NAME = 255
+"""Characters of a column's name."""
+
 SIMILAR = 0.7
 """Share of columns that schemas must have in common to be one table, unless compatible ones are combined."""
 
@@ -232,13 +235,15 @@ def columns_of(files: Sequence[CrawledFile], partition_keys: Sequence[str]) -> l
 
     Such a column of a CSV file gets a number (it must keep its place); of another format it is left out, for the
     folder says its value. (AWS's crawlers keep both, and Athena then refuses the table: "Table descriptor contains
-    duplicate columns".)
+    duplicate columns".) Names are cut to what Glue takes; a column without one is left out.
     """
     formats = [each.format for each in files if each.format]
     merged = merge_fields(each.fields for each in formats)
     columns = []
     for column in merged:
-        name = column.name
+        name = column.name[:LONGEST_NAME]
+        if not name:
+            continue
         if name in partition_keys:
             if formats[0].classification != "csv":
                 continue

@@ -50,6 +50,7 @@ from local_aws.crawlers.crawler_shapes import (
     targets_of,
 )
 from local_aws.files.formats import NotBuilt
+from local_aws.files.hive_types import UnknownType
 from local_aws.lakeformation.lf_paging import page, with_token
 from local_aws.wire import AwsError
 
@@ -333,7 +334,7 @@ class Crawlers:
             state, reason = "COMPLETED", None
         except Stopped:
             state, reason = "STOPPED", None
-        except (AwsError, CrawlFailed, NotBuilt) as error:
+        except (AwsError, CrawlFailed, NotBuilt, UnknownType) as error:
             reason = str(error)
         except ClientError as error:
             reason = crawl_catalog.reason(error)

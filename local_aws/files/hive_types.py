@@ -49,7 +49,7 @@ def hive_type(kind: pa.DataType) -> str:
     """The Hive name of an Arrow type.
 
     Columns of which nothing but nulls was seen are strings; types that Hive lacks take the nearest that holds
-    them (time of day: its number, as Parquet and Avro store it).
+    them (time of day, duration: its number, as Parquet and Avro store it).
     """
     kind = simplify(kind)
     if pa.types.is_struct(kind):
@@ -78,6 +78,8 @@ def simplify(kind: pa.DataType) -> pa.DataType:
         return pa.date32() if pa.types.is_date64(kind) else pa.timestamp("us")
     if pa.types.is_time(kind):
         return pa.int32() if pa.types.is_time32(kind) else pa.int64()
+    if pa.types.is_duration(kind):
+        return pa.int64()
     if pa.types.is_float16(kind):
         return pa.float32()
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):

@@ -37,6 +37,9 @@ def type_of_started_array(text: str) -> pa.DataType:
     return type_of_shape((list, tuple({shape_of(item): None for item in items})))
 
 
+DEEPEST = 50
+"""Levels of nesting that become structs and arrays."""
+
 Shape = Any
 """The type of a JSON value, hashable: a Python type; (list, shapes of items); (dict, (key, shape) pairs).
 
@@ -44,11 +47,14 @@ A file has many records and few shapes: Arrow types are made of the shapes alone
 """
 
 
-def shape_of(value: Any) -> Shape:
+def shape_of(value: Any, depth: int = 0) -> Shape:
+    """The shape of a value; what is nested deeper than DEEPEST is taken for a string."""
+    if depth >= DEEPEST and isinstance(value, dict | list):
+        return str
     if isinstance(value, dict):
-        return dict, tuple([(key, shape_of(item)) for key, item in value.items()])
+        return dict, tuple([(key, shape_of(item, depth + 1)) for key, item in value.items()])
     if isinstance(value, list):
-        return list, tuple({shape_of(item): None for item in value})
+        return list, tuple({shape_of(item, depth + 1): None for item in value})
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**31) <= value < 2**31:
         return "bigint" if -(2**63) <= value < 2**63 else str
     return type(value)

@@ -11,7 +11,9 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import time
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import pyarrow as pa
@@ -29,6 +31,9 @@ JSON_OPENX = "org.openx.data.jsonserde.JsonSerDe"
 JSON_HIVE = "org.apache.hive.hcatalog.data.JsonSerDe"
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 AVRO = "org.apache.hadoop.hive.serde2.avro.AvroSerDe"
+
+LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape that may be half a character. One without its other half is read as `?`, as Java encodes it."""
 
 
 class BadData(ValueError):
@@ -96,7 +101,7 @@ def _read_lazy_simple(body: bytes, serde: Serde, names: Sequence[str], wanted: p
     delimiter = serde.get("field.delim") or serde.get("serialization.format") or "\x01"
     if serde.get("escape.delim"):
         raise NotImplementedError("LazySimpleSerDe with escape.delim (local_aws/files/serdes.py)")
-    lines = re.split(r"\r?\n", _decode(body, path))[serde.skipped_lines :]
+    lines = re.split(r"\r\n|\r|\n", _decode(body, path))[serde.skipped_lines :]
     if lines and not lines[-1]:
         lines.pop()
     null = serde.get("serialization.null.format", "\\N")
@@ -185,8 +190,10 @@ def _read_json(body: bytes, serde: Serde, _names: Sequence[str], columns: pa.Sch
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             record = None
+        if LONE_SURROGATE.search(line):
+            record = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
         if not isinstance(record, dict):
             if not lenient:
                 what = f"Row is not a valid JSON Object: line {number} of {path}"
@@ -263,10 +270,22 @@ def _read_avro(body: bytes, _serde: Serde, _names: Sequence[str], columns: pa.Sc
     for field in columns:
         try:
             convert = converter(field.type)
-            arrays.append(pa.array([convert(record.get(field.name)) for record in lowered], field.type))
+            values = [_as_stored(record.get(field.name), field.type) for record in lowered]
+            arrays.append(pa.array([convert(value) for value in values], field.type))
         except ValueError as error:
             raise BadData(f"Error parsing field '{field.name}' of {path}: {error}") from error
     return pa.Table.from_arrays(arrays, schema=columns)
+
+
+def _as_stored(value: Any, kind: pa.DataType) -> Any:
+    """A time of day as Avro stores it (milliseconds in an int, microseconds in a long), and a UUID as its text."""
+    if isinstance(value, UUID):
+        return str(value)
+    if not isinstance(value, time):
+        return value
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    microseconds = seconds * 1_000_000 + value.microsecond
+    return microseconds // 1000 if kind == pa.int32() else microseconds
 
 
 def rows_without_columns(count: int) -> pa.Table:
