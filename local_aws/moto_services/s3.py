@@ -165,9 +165,12 @@ def before(_world: World, call: Call) -> Any:
     if len(call.params.get("Key", "").encode()) > LONGEST_KEY:
         raise AwsError("KeyTooLongError", "Your key is too long")
     _check_digests(call)
+    if call.params.get("VersioningConfiguration", {}).get("Status") == "Suspended" and _is_versioned(name):
+        # moto would lose the versions that there are
+        raise AwsError("LocalAwsNotSupported", "the local AWS does not suspend the versioning of a bucket")
     if call.operation == "PutBucketPolicy":
         _check_policy(call.params["Policy"], lookup.bucket(name))
-    if call.operation == "CompleteMultipartUpload":
+    if "UploadId" in call.params:
         _check_upload(call, lookup.bucket(name))
     if call.operation == "DeleteObject" and (bucket := lookup.bucket(name)) is not None:
         return _exists(bucket, call.params["Key"], call.params.get("VersionId"))
@@ -219,6 +222,11 @@ def _check_upload(call: Call, bucket: Any) -> None:
         raise AwsError("InvalidPartOrder", "The list of parts was not in ascending order.")
 
 
+def _is_versioned(name: str) -> bool:
+    bucket = lookup.bucket(name)
+    return bucket is not None and bucket.is_versioned
+
+
 def _source(call: Call) -> tuple[str | None, str]:
     bucket, _, key = unquote(call.params.get("CopySource", "")).lstrip("/").partition("/")
     return bucket or None, key
@@ -233,7 +241,7 @@ def _check_policy(text: str, bucket: Any) -> None:
             if action != "*" and not action.lower().startswith("s3:"):
                 raise AwsError("MalformedPolicy", "Policy has invalid action")
         for resource in _texts(statement.get("Resource", statement.get("NotResource", []))):
-            if bucket and not fnmatchcase(f"arn:aws:s3:::{bucket.name}", resource.partition("/")[0]):
+            if bucket and not _is_of(bucket, resource):
                 raise AwsError("MalformedPolicy", "Policy has invalid resource")
         if "Principal" not in statement and "NotPrincipal" not in statement:
             raise AwsError("MalformedPolicy", "Missing required field Principal")
@@ -241,6 +249,12 @@ def _check_policy(text: str, bucket: Any) -> None:
     if block and block.block_public_policy and is_public(document):
         message = "public policies are blocked by the BlockPublicPolicy block public access setting."
         raise AwsError("AccessDenied", f"s3:PutBucketPolicy on {bucket.name} is denied because {message}", 403)
+
+
+def _is_of(bucket: Any, resource: str) -> bool:
+    """Whether a policy's resource is a bucket or of its objects."""
+    named = resource.partition("/")[0]
+    return named.startswith("arn:aws:s3:::") and fnmatchcase(bucket.name, named.removeprefix("arn:aws:s3:::"))
 
 
 def _texts(value: str | list[str]) -> list[str]:
