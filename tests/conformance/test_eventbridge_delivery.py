@@ -186,6 +186,15 @@ def test_a_queue_must_admit_eventbridge_for_the_rule(lab, events):
     came(lab, other[0], 0)
 
 
+@pytest.mark.statement("eventbridge.managed-key")
+def test_nothing_is_delivered_under_the_managed_key_of_queues(lab):
+    (url, arn), (dead_url, dead) = queue(lab), queue(lab)
+    lab.client("sqs", "central").set_queue_attributes(QueueUrl=url, Attributes={"KmsMasterKeyId": "alias/aws/sqs"})
+    put(lab, rule(lab, {"Arn": arn, "DeadLetterConfig": {"Arn": dead}}))
+    assert came(lab, dead_url)[0]["attributes"]["ERROR_CODE"] == "NO_PERMISSIONS"
+    came(lab, url, 0)
+
+
 @pytest.mark.statement("eventbridge.target-role", "eventbridge.permission-no-retry")
 def test_a_target_with_a_role_is_reached_as_that_role(lab):
     (url, closed), (dead_url, dead) = queue(lab, admit=None), queue(lab)

@@ -190,6 +190,26 @@ def test_rules_are_put_described_listed_and_deleted(lab, events):
         events.put_targets(Rule=name, Targets=[{"Id": "a", "Arn": target}])
 
 
+@pytest.mark.statement("eventbridge.rules", "eventbridge.buses")
+def test_a_rule_and_a_bus_of_one_name_have_tags_of_their_own(lab, events):
+    name = lab.name("same", "-")
+    of_rule = events.put_rule(Name=name, EventPattern='{"source": ["a"]}', Tags=[{"Key": "k", "Value": "rule"}])[
+        "RuleArn"
+    ]
+    lab.at_end(events.delete_rule, Name=name)
+    of_bus = arn(lab, "events", f"event-bus/{name}")
+    with refused("ResourceNotFoundException"):
+        tags_of(events, of_bus)
+    events.create_event_bus(Name=name, Tags=[{"Key": "k", "Value": "bus"}])
+    lab.at_end(events.delete_event_bus, Name=name)
+    assert (tags_of(events, of_rule), tags_of(events, of_bus)) == ({"k": "rule"}, {"k": "bus"})
+    for resource in (f"rule/nowhere-{name}/r", f"archive/{name}"):
+        with refused("ResourceNotFoundException", "ValidationException"):
+            tags_of(events, arn(lab, "events", resource))
+    with refused("ResourceNotFoundException", "AccessDeniedException"):
+        tags_of(lab.client("events", "consumer"), of_bus)
+
+
 @pytest.mark.statement("eventbridge.put-rule-replaces")
 def test_a_rule_is_replaced_whole_but_keeps_its_targets_and_tags(lab, events):
     name, tags = lab.name("replaced", "-"), [{"Key": "k", "Value": "v"}]

@@ -148,7 +148,7 @@ RETRIES = {
 }
 
 
-@pytest.mark.statement("stepfunctions.retry", "stepfunctions.retry-transitions")
+@pytest.mark.statement("stepfunctions.retry")
 @pytest.mark.parametrize("name", RETRIES)
 def test_an_error_is_retried_at_its_intervals(machines, name):
     rules, errors, expected = RETRIES[name]
