@@ -123,6 +123,8 @@ class Front:
             raise AwsError("AccessDenied", "Request has expired", 403)
         judgement.verdict = "refused"
         allowed.check(service, call.operation, params)
+        if service == "sqs":
+            sqs.check_required(call)
         if service != "s3":  # which has errors of its own for each parameter
             wire.check_constraints(call)
         judgement.verdict = "deny"

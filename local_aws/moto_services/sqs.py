@@ -39,6 +39,16 @@ LONGEST_WAIT = 20
 _moto_set_attributes: Any = None
 
 
+def check_required(call: Call) -> None:
+    """SQS has errors of its own for what is missing. Raises AwsError."""
+    for name in call.model.input_shape.required_members:
+        if name not in call.params and name == "Entries":
+            message = f"There should be at least one {call.operation}RequestEntry in the request."
+            raise AwsError("AWS.SimpleQueueService.EmptyBatchRequest", message)
+        if name not in call.params:
+            raise AwsError("MissingParameter", f"The request must contain the parameter {name}.")
+
+
 def before(_world: World, call: Call) -> None:
     """Refuse what AWS refuses and moto lets pass. Raises AwsError."""
     _keep_policies()
