@@ -92,6 +92,8 @@ class Input:
     """The columns that the query uses."""
     alias: str = ""
     prunes: list[str] = field(default_factory=list)
+    unnested: str = ""
+    """Of rows that UNNEST makes of a column: DuckDB's query for them. Nothing is registered for such."""
     """DuckDB conditions on partition keys alone, of columns of `alias`, that each row must meet."""
 
 
@@ -181,6 +183,7 @@ def _translate(statement: Statement, relations: Mapping[TableName, Relation], no
     check_words(statement.sql)
     check_listed(tree)
     inputs = _bind(tree, relations)
+    _bind_rows(tree, inputs)
     _label(tree)
     schema = MappingSchema(dialect="trino", normalize=False)
     for each in inputs.values():
@@ -195,10 +198,12 @@ def _translate(statement: Statement, relations: Mapping[TableName, Relation], no
     check_types(tree)
     _note_prunes(tree, inputs, now)
     labels = tuple(_output_labels(tree))
+    _write_rows(tree, inputs)
     _rewrite(tree, now)
     limit = tree.args.get("limit")
     nothing = isinstance(limit, exp.Limit) and limit.expression.name == "0"
-    return Translation(tree.sql(dialect="duckdb"), tuple(inputs.values()), labels, nothing)
+    loaded = tuple(each for each in inputs.values() if not each.unnested)
+    return Translation(tree.sql(dialect="duckdb"), loaded, labels, nothing)
 
 
 def _bind(tree: exp.Query, relations: Mapping[TableName, Relation]) -> dict[str, Input]:
@@ -218,6 +223,72 @@ def _bind(tree: exp.Query, relations: Mapping[TableName, Relation]) -> dict[str,
             table.set("db", None)
             table.set("catalog", None)
     return inputs
+
+
+def _bind_rows(tree: exp.Query, inputs: dict[str, Input]) -> None:
+    """UNNEST of a table's map, or of its array of rows, has a column for each field. Until DuckDB's query is written it
+    stands as one more table, so that its columns resolve and have types.
+    """
+    for scope in traverse_scope(tree):
+        if not isinstance(scope.expression, exp.Select):
+            continue
+        tables = {table.alias_or_name: table for table in scope.tables if table.name in inputs}
+        joined = [join.this for join in scope.expression.args.get("joins") or ()]
+        for unnest in (each for each in joined if isinstance(each, exp.Unnest)):
+            column = unnest.expressions[0]
+            if not isinstance(column, exp.Column) or column.args.get("db"):
+                continue
+            for alias, table in tables.items():
+                kinds = dict(inputs[table.name].relation.columns)
+                fields = _fields(kinds.get(column.name.lower(), ""))
+                if fields and column.table.lower() in ("", alias.lower()):
+                    inputs[table.name].columns.add(column.name.lower())
+                    _stand_in(unnest, f'"{alias.lower()}"."{column.name.lower()}"', fields, inputs)
+                    break
+
+
+def _fields(hive: str) -> list[tuple[str, str, str]]:
+    """What UNNEST makes of a column: name, Hive type and DuckDB's expression of each column; none for other types."""
+    hive = hive.strip().lower()
+    if hive.startswith("map<"):
+        key, value = _split_top(hive[4:-1])
+        return [("key", key, "_row.key"), ("value", value, "_row.value")]
+    if hive.startswith("array<struct<"):
+        parts = [part.partition(":") for part in _split_top(hive[len("array<struct<") : -2])]
+        return [(name.strip(), kind, f'_row."{name.strip()}"') for name, _, kind in parts]
+    return []
+
+
+def _stand_in(
+    unnest: exp.Unnest, collection: str, fields: list[tuple[str, str, str]], inputs: dict[str, Input]
+) -> None:
+    alias = unnest.args.get("alias")
+    names = [each.name.lower() for each in alias.columns] if alias else []
+    ordinality = unnest.args.get("offset")
+    if isinstance(ordinality, exp.Identifier):
+        names.append(ordinality.name.lower())
+    wanted = len(fields) + bool(ordinality)
+    if len(names) != wanted:
+        name = alias.name if alias else "unnest"
+        what = f"Column alias list has {len(names)} entries but '{name}' has {wanted} columns available"
+        raise SqlError("MISMATCHED_COLUMN_ALIASES", what, unnest.expressions[0])
+    columns = [*fields, ("n", "bigint", "_place")] if ordinality else fields
+    shown = ", ".join(f'{made} AS "{name}"' for name, (_, _, made) in zip(names, columns, strict=True))
+    entries = f"map_entries({collection})" if fields[0][2] == "_row.key" else collection
+    places = " WITH ORDINALITY AS _rows(_row, _place)" if ordinality else " AS _rows(_row)"
+    kinds = tuple((name, kind) for name, (_, kind, _) in zip(names, columns, strict=True))
+    stand_in = f"_unnested_{len(inputs)}"
+    query = f"SELECT {shown} FROM UNNEST({entries}){places}"
+    inputs[stand_in] = Input(stand_in, Relation("", "", stand_in, kinds), unnested=query)
+    unnest.replace(exp.Table(this=exp.to_identifier(stand_in), alias=exp.TableAlias(this=alias.this.copy())))
+
+
+def _write_rows(tree: exp.Query, inputs: dict[str, Input]) -> None:
+    """DuckDB's query instead of each table that stands for rows of UNNEST."""
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in inputs and inputs[table.name].unnested:
+            query = sqlglot.parse_one(inputs[table.name].unnested, read="duckdb")
+            table.replace(exp.Lateral(this=exp.Subquery(this=query), alias=table.args["alias"].copy()))
 
 
 def _shorten(scope: Scope, table: exp.Table) -> None:
