@@ -30,7 +30,7 @@ from local_aws import allowed, wire
 from local_aws.access import actions, authorization, iam, identity, principals
 from local_aws.access.need import Need
 from local_aws.admin import answer_admin
-from local_aws.moto_services import kms, s3, sns, sqs
+from local_aws.moto_services import dynamodb, kms, s3, sns, sqs
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
 
@@ -69,7 +69,7 @@ UNLOCKED = frozenset({"lambda", "events", "stepfunctions"})
 """Services whose calls in moto may call back into the server: a lock held around them could wait for itself."""
 
 
-HOOKS = {"s3": s3, "iam": iam, "kms": kms, "sns": sns, "sqs": sqs}
+HOOKS = {"dynamodb": dynamodb, "iam": iam, "kms": kms, "s3": s3, "sns": sns, "sqs": sqs}
 """What is done around moto for a service: `before(world, call)`, and `after(world, call, response, before)`."""
 
 OWNED = frozenset({"s3", "sqs", "sns", "kms", "logs"})
@@ -177,7 +177,7 @@ class Front:
         if handler is not None:
             return wire.result_response(call, handler(call.caller, **call.params))
         hooks = HOOKS.get(call.service)
-        known = hooks.before(self.world, call) if hooks else None
+        known = hooks.before(self.world, call) if hasattr(hooks, "before") else None
         account = call.caller.account
         if call.service in OWNED and needs:
             account = needs[0].owner(call.caller)

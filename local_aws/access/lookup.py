@@ -84,6 +84,15 @@ def key_arn(account: str, region: str, name: str) -> str:
     return f"arn:aws:kms:{region}:{account}:key/{plain}"
 
 
+def key_state(arn: str) -> str | None:
+    """The state of a key, or None where there is none."""
+    from moto.kms.models import kms_backends
+
+    _, _, _, region, account, resource = arn.split(":", 5)
+    key = kms_backends[account][region].keys.get(resource.removeprefix("key/"))
+    return key.key_state if key is not None else None
+
+
 def key_of_ciphertext(blob: bytes) -> str:
     """The id of the key that a ciphertext names: moto puts it first."""
     return blob[:36].decode("ascii", "replace")

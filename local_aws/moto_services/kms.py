@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 
+USES = ("Encrypt", "Decrypt", "GenerateDataKey")
 BUILT = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
 
 
@@ -23,6 +24,8 @@ def before(world: World, call: Call) -> None:
     for name, built in BUILT.items():
         if call.params.get(name, built) != built and call.operation == "CreateKey":
             raise AwsError("LocalAwsNotSupported", f"the local AWS has no keys of {name} {call.params[name]}")
+    if call.operation in USES:
+        _check_usable(call)
     text = call.params.get("Policy")
     if call.operation not in ("CreateKey", "PutKeyPolicy") or not text:
         return
@@ -42,3 +45,14 @@ def before(world: World, call: Call) -> None:
     if verdict != "allow":
         message = "The new key policy will not allow you to update the key policy in the future."
         raise AwsError("MalformedPolicyDocumentException", message)
+
+
+def _check_usable(call: Call) -> None:
+    """A key is used while it is enabled (KMS developer guide, "Key states of AWS KMS keys")."""
+    named = call.params.get("KeyId") or lookup.key_of_ciphertext(call.params["CiphertextBlob"])
+    arn = lookup.key_arn(call.caller.account, call.caller.region, named)
+    state = lookup.key_state(arn)
+    if state == "Disabled":
+        raise AwsError("DisabledException", f"{arn} is disabled.")
+    if state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{arn} is pending deletion.")
