@@ -108,8 +108,7 @@ class Tables:
         except AwsError as error:
             raise NotPermitted(error.message) from error
         handler = self.world.handler("glue", operation)
-        if handler is None:
-            raise AwsError("LocalAwsNotSupported", f"no engine answers glue:{operation}")
+        assert handler is not None
         return handler(caller, **params)
 
     def find(self, caller: Caller, name: TableName, default_database: str) -> Found:
@@ -337,7 +336,8 @@ class S3Clients:
     def of_role(self, role_arn: str, region: str) -> tuple[Any, Caller]:
         """A client of the role of a registered location, as Lake Formation assumes it. Raises AwsError."""
         role = lookup.iam_entity(role_arn)
-        key = (role_arn, region, role and role.id, role and str(role.assume_role_policy_document))
+        # Another role of the same name, or other trust, is another thing to assume.
+        key = (role_arn, region, (role.id, str(role.assume_role_policy_document)) if role else None)
         with self._guard:
             kept = self._kept.get(key)
         if kept and self.world.credentials[kept[1].access_key].expires > self.world.now():

@@ -247,8 +247,7 @@ def _average(node: exp.Avg) -> exp.Expression:
 def _as_real(node: exp.Expression) -> exp.Expression:
     """Of reals Trino's sum and average are reals, DuckDB's doubles."""
     argument = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
-    real = isinstance(argument.type, exp.DataType) and argument.type.this is exp.DataType.Type.FLOAT
-    return as_type(node.copy(), "FLOAT") if real else node
+    return as_type(node.copy(), "FLOAT") if argument.is_type(exp.DataType.Type.FLOAT) else node
 
 
 def _sign(node: exp.Sign) -> exp.Expression:
@@ -294,7 +293,7 @@ DATE_FORMATS = {
 def _date_format(name: str) -> Callable[[exp.Expression], exp.Expression]:
     def rewrite(node: exp.Expression) -> exp.Expression:
         written = node.args["format"]
-        if not isinstance(written, exp.Literal) or not written.is_string:
+        if not written.is_string:
             raise _refuse(node, "a date format that is not a literal")
         return call(name, node.this, exp.Literal.string(re.sub("%(.)", partial(_specifier, node), written.this)))
 
@@ -324,7 +323,7 @@ def _regexp_extract(node: exp.RegexpExtract) -> exp.Expression:
     group = node.args.get("group")
     if group is not None:
         pattern = node.expression
-        if not isinstance(pattern, exp.Literal) or not isinstance(group, exp.Literal):
+        if not pattern.is_string or not group.is_int:
             raise _refuse(node, "REGEXP_EXTRACT of a group with a pattern that is not a literal")
         count = len(re.findall(r"(?<!\\)\((?!\?)", pattern.this))
         if int(group.name) > count:
@@ -338,7 +337,7 @@ def _regexp_extract(node: exp.RegexpExtract) -> exp.Expression:
 def _regexp_replace(node: exp.RegexpReplace) -> exp.Expression:
     """Trino writes the groups of a replacement $1, DuckDB \\1."""
     replacement = node.args.get("replacement") or exp.Literal.string("")
-    if not isinstance(replacement, exp.Literal) or not replacement.is_string:
+    if not replacement.is_string:
         raise _refuse(node, "REGEXP_REPLACE with a replacement that is not a literal")
     text = replacement.this
     if "\\" in text or "${" in text:

@@ -206,7 +206,7 @@ def check_result_configuration(result: dict[str, Any]) -> None:
 
 def _updated(configuration: dict[str, Any], updates: dict[str, Any]) -> dict[str, Any]:
     """A configuration after WorkGroupConfigurationUpdates, whose `Remove...` members take settings away."""
-    after = {key: value for key, value in configuration.items() if key != "ResultConfiguration"}
+    after = dict(configuration)
     result = dict(configuration["ResultConfiguration"])
     given = updates.get("ResultConfigurationUpdates") or {}
     for member in RESULT_MEMBERS:

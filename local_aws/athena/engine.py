@@ -93,8 +93,9 @@ class Athena:
         there.
         """
         query = self._queries.get(query_id)
-        same = query and (query.caller.account, query.caller.region) == (account, region)
-        return query.workgroup.name if query and same else "primary"
+        if query is None or (query.caller.account, query.caller.region) != (account, region):
+            return "primary"
+        return query.workgroup.name
 
     # -- workgroups and the catalogue ------------------------------------------------------------
 

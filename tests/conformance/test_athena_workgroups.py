@@ -18,7 +18,9 @@ def here(lab):
 @pytest.mark.statement("athena-workgroups.life")
 def test_a_workgroup_is_made_shown_changed_and_deleted(here, lab):
     athena, name = here.client(), lab.name("group", "-")
-    athena.create_work_group(Name=name, Description="first", Tags=[{"Key": "team", "Value": "x"}, {"Key": "a"}])
+    configuration = {"EngineVersion": {"SelectedEngineVersion": "AUTO"}, "PublishCloudWatchMetricsEnabled": False}
+    tags = [{"Key": "team", "Value": "x"}, {"Key": "a"}]
+    athena.create_work_group(Name=name, Description="first", Tags=tags, Configuration=configuration)
     shown = athena.get_work_group(WorkGroup=name)["WorkGroup"]
     assert (shown["Name"], shown["State"], shown["Description"]) == (name, "ENABLED", "first")
     assert shown["Configuration"]["EnforceWorkGroupConfiguration"] is True
@@ -147,8 +149,9 @@ def test_an_enforced_workgroup_says_where_results_go_and_another_lets_the_client
     key = f"group/{execution['QueryExecutionId']}.csv"
     assert execution["ResultConfiguration"] == {**result, "OutputLocation": f"s3://{here.bucket}/{key}"}
     assert here.client("s3").head_object(Bucket=here.bucket, Key=key)["ServerSideEncryption"] == "AES256"
-    updates = {"EnforceWorkGroupConfiguration": False}
+    updates = {"EnforceWorkGroupConfiguration": False, "BytesScannedCutoffPerQuery": 20_000_000}
     here.client().update_work_group(WorkGroup=group, ConfigurationUpdates=updates)
+    mine |= {name: result[name] for name in ("EncryptionConfiguration", "ExpectedBucketOwner")}
     for given, folder in ((mine, "mine"), ({}, "group")):
         execution = here.run("SELECT 1", WorkGroup=group, ResultConfiguration=given)
         location = execution["ResultConfiguration"]["OutputLocation"]
@@ -305,6 +308,10 @@ def test_the_catalogue_is_listed_through_athena(shelf):
     assert table["Parameters"]["location"] == f"s3://{shelf.bucket}/orders_1/"
     assert table["Parameters"]["inputformat"] == "org.apache.hadoop.mapred.TextInputFormat"
     assert table["Parameters"]["serde.serialization.lib"].endswith("LazySimpleSerDe")
+    page = athena.list_table_metadata(**where, DatabaseName=shelf.database, MaxResults=1)
+    more = athena.list_table_metadata(**where, DatabaseName=shelf.database, NextToken=page["NextToken"])
+    names = [each["Name"] for each in page["TableMetadataList"] + more["TableMetadataList"]]
+    assert names == ["orders_1", "people"]
     found = athena.list_table_metadata(**where, DatabaseName=shelf.database, Expression="p.*")
     assert [each["Name"] for each in found["TableMetadataList"]] == ["people"]
     assert len(athena.list_table_metadata(**where, DatabaseName=shelf.database)["TableMetadataList"]) == 2
@@ -362,4 +369,8 @@ def test_iam_allows_queries_by_workgroup(here, lab):
             getattr(theirs.client(), call)(QueryExecutionId=elsewhere)
     with refused("AccessDeniedException"):
         theirs.client().batch_get_query_execution(QueryExecutionIds=[query_id, elsewhere])
+    stranger = lab.role("outsider")
+    lab.allow(stranger, "athena:*", resource=f"arn:aws:athena:{lab.region}:{lab.account('outsider')}:workgroup/primary")
+    with refused(INVALID, message="was not found"):
+        lab.client("athena", stranger).get_query_execution(QueryExecutionId=elsewhere)
     assert query_id in theirs.client().list_query_executions(WorkGroup=here.workgroup)["QueryExecutionIds"]
