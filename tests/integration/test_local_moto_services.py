@@ -329,28 +329,6 @@ def use_sns(aws: LocalAws) -> None:
     assert sns.list_topics()["Topics"] == []
 
 
-def test_a_topic_delivers_to_queues_that_admit_it(aws: LocalAws) -> None:
-    sns, sqs = aws.session(A).client("sns"), aws.session(A).client("sqs")
-    topic = sns.create_topic(Name="alarms")["TopicArn"]
-    admits = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": "*",
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": admits})
-    urls = {}
-    for name, attributes in (("open", {"Policy": policy}), ("closed", {})):
-        urls[name] = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{A}:{name}")
-    sns.publish(TopicArn=topic, Message="down")
-    (message,) = sqs.receive_message(QueueUrl=urls["open"])["Messages"]
-    assert json.loads(message["Body"])["Message"] == "down"
-    assert "Messages" not in sqs.receive_message(QueueUrl=urls["closed"])
-    assert [line["stage"] for line in aws.world.activity_after(0)] == ["error"]
-
-
 def use_kms(aws: LocalAws) -> None:
     kms = aws.session(A).client("kms")
     metadata = kms.create_key(Description="lake", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
