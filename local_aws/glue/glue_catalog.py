@@ -154,14 +154,12 @@ class Glue:
         return self.lookup.holder(caller.principal, catalog, name)
 
     def _is_link(self, caller: Any, params: dict) -> bool:
-        """Whether DatabaseName names a database link."""
-        catalog = catalog_of(caller, params.get("CatalogId"))
-        database = self.lookup.find(catalog, params["DatabaseName"].lower())
-        return database is not None and database.is_link
+        """Whether DatabaseName, of a database that is there, names a database link."""
+        return self.lookup.find(catalog_of(caller, params.get("CatalogId")), params["DatabaseName"].lower()).is_link
 
     def _foreign_databases(self, own: str) -> list[Database]:
         others = [catalog for catalog in self.lookup.catalogs() if catalog != own]
-        return [database for other in others for database in self.lookup.databases(other) if not database.is_link]
+        return [database for other in others for database in self.lookup.databases(other)]
 
     def _shown_database(self, caller: Any, database: Database) -> dict:
         target = self.lookup.target_of(caller.principal, database) if database.is_link else None
@@ -306,7 +304,7 @@ class Glue:
         own, kind = catalog_of(caller, params.get("CatalogId")), params.get("ResourceShareType")
         if kind not in (None, "FOREIGN", "ALL"):
             raise refused(f"ResourceShareType {kind} is not built here")
-        databases = [] if kind == "FOREIGN" else [d for d in self.lookup.databases(own) if not d.is_link]
+        databases = [] if kind == "FOREIGN" else self.lookup.databases(own)
         if kind:
             databases += self._foreign_databases(own)
         shapes = []

@@ -93,9 +93,9 @@ class _Reader:
         return self._condition()
 
     def _condition(self) -> bool:
-        kind, name = self._next()
+        _, name = self._next()
         key = name.strip('`"').lower()
-        if kind != "name" or key not in self._types:
+        if key not in self._types:
             raise invalid(f"Expression: {name!r} is no partition key; the keys are {', '.join(self._types)}")
         convert = CONVERSIONS.get(self._types[key].lower().split("(")[0])
         if convert is None:
@@ -164,7 +164,7 @@ def _tokens(expression: str) -> list[tuple[str, str]]:
         if not found:
             raise invalid(f"Expression is not understood at {text[at:].strip()!r}")
         kind, token = found.lastgroup, found[found.lastgroup]
-        if kind == "name" and token.upper() in WORDS:
+        if token.upper() in WORDS:
             kind, token = "word", token.upper()
         tokens.append((kind, token))
         at = found.end()

@@ -1,8 +1,8 @@
 """What SearchTables looks for in tables.
 
 Sources: the Glue service model, SearchTablesRequest: text is a case-insensitive part of any name, description, column
-or parameter, quoted text a whole value; filters are ANDed, and compare their value with each part of the field's between
-punctuation characters, or with all of it.
+or parameter, quoted text a whole value; filters are ANDed, and compare their value with all of a field, or with one of
+its parts between punctuation characters.
 
 Choice where it is silent: an underscore is part of a word, no punctuation.
 """

@@ -156,12 +156,10 @@ def link_target(shape: dict[str, Any] | None, own: str, region: str, of_table: b
 
 
 def checked_table_shape(shape: dict[str, Any]) -> dict[str, Any]:
-    """The members of a TableInput that are kept. InvalidInputException for nameless or repeated columns."""
+    """The members of a TableInput that are kept. InvalidInputException for repeated columns."""
     kept = {name: shape[name] for name in KEPT_OF_TABLE if shape.get(name) is not None}
     columns = [*(kept.get("StorageDescriptor", {}).get("Columns") or []), *(kept.get("PartitionKeys") or [])]
-    names = [column.get("Name", "").lower() for column in columns]
-    if not all(names):
-        raise invalid("a column has no name")
+    names = [column["Name"].lower() for column in columns]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise invalid(f"Duplicate column names: {', '.join(repeated)}")
     return kept

@@ -1,6 +1,7 @@
 """Tables of the Data Catalog: what they show, versions, batches, locations, who may do what."""
 
 import pytest
+from botocore.config import Config
 from lab import refused
 from lake_calls import (
     LAKE_ACTIONS,
@@ -78,6 +79,18 @@ def test_a_table_is_there_once_or_not_at_all(lab, glue, sales, orders):
             call()
     with refused("InvalidInputException", "ValidationException"):
         glue.create_table(DatabaseName=sales, TableInput={"Name": "new\nline"})
+    glue.create_table(DatabaseName=sales, TableInput={"Name": f"{missing}\ttab"})
+    glue.delete_table(DatabaseName=sales, Name=f"{missing}\ttab")
+
+
+@pytest.mark.statement("glue.columns-named")
+def test_columns_have_names(lab, sales):
+    config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+    glue = lab.session("central").client("glue", config=config)
+    for column in ({"Name": "", "Type": "string"}, {"Type": "string"}):
+        with refused("ValidationException"):
+            given = {"Name": "wrong", "StorageDescriptor": {"Columns": [column]}}
+            glue.create_table(DatabaseName=sales, TableInput=given)
 
 
 @pytest.mark.statement("glue.columns-named")
@@ -291,6 +304,16 @@ def test_below_the_databases_own_registered_location_create_table_is_enough(lab,
     glue.update_database(Name=database, DatabaseInput=unmoved)
     with refused("AccessDeniedException", message="Data Location Access"):
         glue.create_database(DatabaseInput={"Name": lab.name("mine"), "LocationUri": lake_path})
+
+
+@pytest.mark.statement("glue.location")
+def test_below_a_location_of_the_database_that_is_not_registered_the_permission_is_needed(lab, lake_path, somebody):
+    database = lab.database("central", "wide", LocationUri=lake_path.removesuffix("/lake"))
+    grant(lab, "central", somebody, on_database(database), "CREATE_TABLE")
+    with refused("AccessDeniedException", message="Data Location Access"):
+        lab.client("glue", somebody).create_table(
+            DatabaseName=database, TableInput=_table("below", "id", Location=f"{lake_path}/orders")
+        )
 
 
 @pytest.mark.statement("glue.not-built")

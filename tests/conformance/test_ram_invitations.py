@@ -266,6 +266,9 @@ def test_sharing_is_enabled_by_the_management_account_and_for_new_shares(lab, pr
     assert len(pending(lab, consumer)) == 2
     assert _seen(product, consumer) is None
     lab.lake(later)
+    lab.aws.world.organization.pop("management")
+    with refused("OperationNotPermittedException"):
+        lab.client("ram", lab.fresh()).enable_sharing_with_aws_organization()
     _share(product, later)
     assert _invitations(lab, later) == []
     assert _seen(product, later) == ["id", "email", "total"]

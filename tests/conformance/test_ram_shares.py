@@ -101,6 +101,7 @@ def test_a_database_is_shared_with_all_its_tables_and_all_tables_with_their_data
     expected = [f"database/{product.database}", f"table/{product.database}/*"]
     assert shared_resources(lab, owner, "SELF") == expected
     revoke(lab, owner, consumer, on_database(product.database), "DESCRIBE")
+    assert shared_resources(lab, owner, "SELF") == []
     grant(lab, owner, consumer, on_table(product.database, None), "SELECT")
     assert shared_resources(lab, owner, "SELF") == expected
 
