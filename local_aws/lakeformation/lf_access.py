@@ -3,6 +3,7 @@
 The rules, with their source in the Lake Formation developer guide:
 
 - Named and LF-Tag grants add up ("Metadata permissions"). Any permission implies DESCRIBE ("permissions reference").
+- A grant on all tables of a database gives DESCRIBE on the database ("Granting permissions on Data Catalog resources").
 - A DATABASE policy gives nothing on tables; a TABLE policy matches tables and columns by their effective tags.
 - A policy that matches some columns only gives DESCRIBE and, where it gives SELECT or ALL, SELECT on those columns
   ("LF-TBAC considerations"). Partition keys cannot be restricted: who reads one column reads them.
@@ -243,7 +244,9 @@ class Access:
             return True
 
         grants = self._grants.of(database.catalog, grantees, grantor, topic(named), ("policy", "DATABASE"))
-        return held_by((grant for grant in grants if applies(grant)), DATABASE_PERMISSIONS)
+        held = held_by((grant for grant in grants if applies(grant)), DATABASE_PERMISSIONS)
+        all_tables = self._grants.of(database.catalog, grantees, grantor, ("table", database.name, None))
+        return held | Held(DESCRIBE) if any(True for _ in all_tables) else held
 
     # -- tables -------------------------------------------------------------------------------------------------
 

@@ -132,6 +132,17 @@ def test_a_database_is_invisible_without_permission_and_not_changed_without_the_
             call()
 
 
+@pytest.mark.statement("glue.all-tables-describe")
+def test_a_grant_on_all_tables_shows_the_database_and_one_on_a_table_does_not(lab, sales, somebody):
+    table = lab.table("central", sales, "orders")
+    grant(lab, "central", somebody, on_table(sales, table), "SELECT")
+    assert shown_database(lab, somebody, sales) is None
+    grant(lab, "central", somebody, on_table(sales, None), "SELECT")
+    assert shown_database(lab, somebody, sales)
+    with refused("AccessDeniedException", message="Required Alter"):
+        lab.client("glue", somebody).update_database(Name=sales, DatabaseInput={"Name": sales})
+
+
 @pytest.mark.statement("glue.update-database", "glue.no-rename")
 def test_an_update_replaces_the_properties_and_keeps_the_name(lab, glue):
     name = lab.database("central", "sales", Description="before", CreateTableDefaultPermissions=IAM_ONLY)
