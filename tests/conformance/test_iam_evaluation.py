@@ -56,6 +56,15 @@ def test_an_explicit_deny_wins_wherever_it_stands(lab, role, bucket, first):
     assert not may_list(lab, role, bucket, *(both if first == "allow" else reversed(both)))
 
 
+@pytest.mark.statement("iam.explicit-deny", "iam.condition-all")
+def test_a_deny_whose_condition_does_not_hold_denies_nothing(lab, role, bucket):
+    def denied(prefix):
+        return deny("s3:ListBucket", Condition={"StringEquals": {"s3:prefix": prefix}})
+
+    assert may_list(lab, role, bucket, allow("s3:*"), denied("hr/"))
+    assert not may_list(lab, role, bucket, allow("s3:*"), denied("sales/"))
+
+
 @pytest.mark.statement("iam.default-deny", "iam.actions-match")
 @pytest.mark.parametrize(
     ("action", "allowed"),

@@ -4,6 +4,8 @@ import pytest
 from lab import Role, refused
 from policies import DENIED, allow, assume, deny, document, let, narrowed, root, trust, trusting
 
+from local_aws.wire import AwsError
+
 
 def not_trusted(lab, who, role, **more):
     with refused("AccessDenied", message=f"is not authorized to perform: sts:AssumeRole on resource: {role.arn}"):
@@ -189,6 +191,16 @@ def test_the_sessions_of_a_deleted_role_are_nobodys_even_if_it_is_made_again(lab
     iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=document(trust(root(lab, "central"))))
     with refused("InvalidClientTokenId"):
         sts.get_caller_identity()
+
+
+@pytest.mark.statement("iam.conflicts")
+@pytest.mark.local_only("sessions are given out without AssumeRole")
+def test_there_are_no_sessions_of_roles_that_do_not_exist_or_of_users(lab):
+    account, name = lab.account("central"), lab.name("user", "-")
+    lab.client("iam", "central").create_user(UserName=name)
+    for who in ("Nobody", f"arn:aws:iam::{account}:role/Nobody", f"arn:aws:iam::{account}:user/{name}"):
+        with pytest.raises(AwsError, match="NoSuchEntity"):
+            lab.aws.session(account, who)
 
 
 @pytest.mark.statement("iam.session-duration")
