@@ -196,7 +196,11 @@ def parse(request: Request, body: bytes, service: str) -> tuple[OperationModel, 
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         message = f"{operation.name}: a parameter has the wrong type: {error}"
         raise AwsError("SerializationException", message) from error
-    return operation, {name: value for name, value in params.items() if value not in (None, [])}, protocol
+    required = operation.input_shape.required_members if operation.input_shape and "json" in protocol else ()
+    given = {
+        name: value for name, value in params.items() if value not in (None, []) or value == [] and name in required
+    }
+    return operation, given, protocol
 
 
 def check_constraints(call: Call) -> None:

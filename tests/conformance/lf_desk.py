@@ -24,9 +24,17 @@ def lake_formation(lab: Lab, who: Who = CENTRAL) -> Any:
     return lab.client("lakeformation", who)
 
 
+def me(lab: Lab, part: str = CENTRAL) -> str:
+    """The ARN of an account's administrator."""
+    return lab.client("sts", part).get_caller_identity()["Arn"]
+
+
 def readable(lab: Lab, who: Who, database: str, table: str) -> list[str]:
     """The columns that a principal may SELECT, as the service computes it for the principal itself."""
-    asked = {"Principal": principal(lab, who), "Resource": on_table(database, table)}
+    asked = {
+        "Principal": principal(lab, who if isinstance(who, Role) else me(lab, who)),
+        "Resource": on_table(database, table),
+    }
     columns: set[str] = set()
     for each in lake_formation(lab, who).list_permissions(**asked)["PrincipalResourcePermissions"]:
         if "SELECT" in each["Permissions"]:
