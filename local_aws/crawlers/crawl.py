@@ -200,9 +200,9 @@ def _table(bucket: str, prefix: str, files: Sequence[CrawledFile]) -> DetectedTa
     folders = [tuple(each.key[len(prefix) :].split("/")[:-1]) for each in files]
     keys = []
     for level in range(len(folders[0])):
-        parts = {path[level] for path in folders}
-        named = {part.partition("=")[0].lower() for part in parts if part.partition("=")[1]}
-        is_named = len(named) == 1 and all("=" in part for part in parts) and named != {""}
+        pairs = [path[level].partition("=") for path in folders]
+        named = {key.lower() if equals else "" for key, equals, _ in pairs}
+        is_named = len(named) == 1 and named != {""}
         keys.append(named.pop() if is_named else f"partition_{level}")
     if not keys:
         return DetectedTable(location, name, tuple(files))

@@ -213,7 +213,7 @@ def csv_rows(text: str, delimiter: str, quote: str) -> Iterator[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote, escapechar=escape)
     try:
         for row in reader:
-            if row and row != [""]:
+            if row:
                 yield row
     except csv.Error as error:
         raise Unreadable(f"not CSV: {error}") from error
@@ -259,7 +259,7 @@ def _looks_like_header(first: Sequence[str], types: Sequence[pa.DataType]) -> bo
     name; and some column of the data is not a string, else the first row does not differ from the rest.
     """
     cells = [cell.strip() for cell in first]
-    body = cells[:-1] if cells and not cells[-1] else cells
+    body = cells if cells[-1] else cells[:-1]
     return (
         bool(body)
         and all(value_type(cell) == pa.string() for cell in body)
@@ -308,7 +308,7 @@ def _classify_custom_csv(text: str, whole: bool, classifier: CsvClassifier) -> F
     quoted.
     """
     quote = classifier.quote or '"'
-    delimiter = classifier.delimiter or _find_delimiter(text, whole, quote)
+    delimiter = classifier.delimiter or _find_delimiter(text, quote)
     if delimiter is None:
         return None
     rows = _sampled_rows(text, whole, delimiter, quote)
@@ -333,7 +333,7 @@ def _classify_built_in_csv(text: str, whole: bool) -> FileFormat | None:
     """What the built-in classifier makes of a file: two columns and two rows of data at least, always
     LazySimpleSerDe.
     """
-    delimiter = _find_delimiter(text, whole, '"')
+    delimiter = _find_delimiter(text, '"')
     if delimiter is None:
         return None
     rows = _sampled_rows(text, whole, delimiter, '"')
@@ -345,14 +345,14 @@ def _classify_built_in_csv(text: str, whole: bool) -> FileFormat | None:
     return _csv_format(rows, shape, rows[0] if header else [], width)
 
 
-def _find_delimiter(text: str, whole: bool, quote: str) -> str | None:
+def _find_delimiter(text: str, quote: str) -> str | None:
     """The delimiter that parts four of five rows, or more, into the same number of columns, two at least.
 
     Of several the one with which most rows agree, then the one that gives more columns. (AWS names the
     delimiters, not how it chooses.)
     """
     best: tuple[float, int, str] | None = None
-    text, whole = text[:SNIFFED], whole and len(text) <= SNIFFED
+    text, whole = text[:SNIFFED], len(text) <= SNIFFED
     for delimiter in DELIMITERS:
         if delimiter not in text or delimiter == quote:
             continue

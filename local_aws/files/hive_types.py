@@ -162,7 +162,7 @@ def widen(first: pa.DataType, second: pa.DataType) -> pa.DataType:
         return second
     if first in NUMBERS and second in NUMBERS:
         wider = max(first, second, key=NUMBERS.index)
-        return pa.float64() if pa.types.is_floating(wider) and not _both_floating(first, second) else wider
+        return pa.float64() if pa.types.is_floating(wider) else wider
     if pa.types.is_struct(first) and pa.types.is_struct(second):
         return pa.struct(merge_fields([list(first), list(second)]))
     if pa.types.is_list(first) and pa.types.is_list(second):
@@ -174,10 +174,6 @@ def widen(first: pa.DataType, second: pa.DataType) -> pa.DataType:
         whole = max(first.precision - first.scale, second.precision - second.scale)
         return pa.decimal128(whole + scale, scale) if whole + scale <= 38 else pa.string()
     return pa.string()
-
-
-def _both_floating(first: pa.DataType, second: pa.DataType) -> bool:
-    return pa.types.is_floating(first) and pa.types.is_floating(second)
 
 
 def merge_fields(schemas: Iterable[Iterable[pa.Field]]) -> list[pa.Field]:

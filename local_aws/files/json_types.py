@@ -55,7 +55,7 @@ def shape_of(value: Any, depth: int = 0) -> Shape:
         return dict, tuple([(key, shape_of(item, depth + 1)) for key, item in value.items()])
     if isinstance(value, list):
         return list, tuple({shape_of(item, depth + 1): None for item in value})
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**31) <= value < 2**31:
+    if isinstance(value, int) and not -(2**31) <= value < 2**31:
         return "bigint" if -(2**63) <= value < 2**63 else str
     return type(value)
 

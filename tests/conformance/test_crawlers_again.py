@@ -153,9 +153,11 @@ def test_merged_columns_reach_partitions_that_inherit(here):
     here.put("t/p=1/a.json", '{"a": 1}')
     both = {"CrawlerOutput": {**MERGE["CrawlerOutput"], **INHERIT["CrawlerOutput"]}, **COMBINE}
     crawler = here.crawl("t/", Configuration=both)
+    edited(here, columns=[{"Name": "mine", "Type": "string"}, {"Name": "a", "Type": "int"}])
     here.put("t/p=2/a.json", '{"b": 1}')
     here.run(crawler)
-    assert {key: names(each) for key, each in here.partitions().items()} == {("1",): ["a", "b"], ("2",): ["a", "b"]}
+    expected = ["mine", "a", "b"]
+    assert {key: names(each) for key, each in here.partitions().items()} == {("1",): expected, ("2",): expected}
 
 
 @pytest.mark.statement("crawlers.merge-fundamental")

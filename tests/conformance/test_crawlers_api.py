@@ -103,6 +103,7 @@ def test_crawlers_are_listed_in_pages(lab, glue, here):
         ({"Targets": {"S3Targets": []}}, "target"),
         ({"Targets": {}}, "target"),
         ({"Targets": {"S3Targets": [{"Path": "/local/folder"}]}}, "path"),
+        ({"Targets": {"S3Targets": [{"Path": "bucket/folder"}]}}, "path"),
         ({"Targets": {"S3Targets": [{"Path": "s3://"}]}}, "path"),
         ({"Targets": {"S3Targets": [{}]}}, "path"),
         ({"Configuration": "not json"}, "JSON"),
@@ -286,6 +287,8 @@ def test_a_schedule_is_set_stopped_started_and_taken_away(here, glue):
     ("expression", "fine"),
     [
         ("cron(0/5 * * * ? *)", True),
+        ("cron(0 1 1 1 ? 2020)", True),  # never again
+        ("cron(0 1 1 1 ? 2150)", True),  # once
         ("cron(0/4 * * * ? *)", False),
         ("cron(* * * * ? *)", False),
         ("rate(1 hour)", False),
@@ -295,7 +298,7 @@ def test_a_schedule_is_set_stopped_started_and_taken_away(here, glue):
 )
 def test_a_schedule_is_a_cron_expression_due_every_five_minutes_at_most(here, glue, expression, fine):
     if fine:
-        assert schedule(glue, here.crawler("t/", Schedule=expression))["State"] == "SCHEDULED"
+        assert schedule(glue, here.crawler("t/", Schedule=expression))["ScheduleExpression"] == expression
         return
     with refused("InvalidInputException", message="schedule"):
         here.crawler("t/", Schedule=expression)

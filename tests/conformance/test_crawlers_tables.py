@@ -263,7 +263,7 @@ def test_hidden_and_empty_files_do_not_count(here):
     for key in ("t/_SUCCESS", "t/.tmp/b.csv", "t/_tmp/b.csv", "t/.c.csv"):
         here.put(key, '{"other": 1}')
     here.put("t/empty.csv", "")
-    here.put("t/folder/", "")
+    here.put("t/folder/", '{"other": 1}')
     here.put("nothing/empty.csv", "")
     here.crawl("t/", "nothing/")
     assert (set(here.tables()), here.columns()) == ({"t"}, {"id": "bigint", "x": "bigint"})
@@ -288,6 +288,7 @@ TREE = [
     "file-1.txt",
     "file-5.txt",
     "{x}.txt",
+    "a,b.txt",
 ]
 
 
@@ -312,6 +313,8 @@ TREE = [
         ("file[-x][51].txt", {"file-1.txt", "file-5.txt"}),
         ("a\\[b\\].x", {"a[b].x"}),
         ("\\{x\\}.txt", {"{x}.txt"}),
+        ("?x}.txt", {"{x}.txt"}),
+        ("a,b.txt", {"a,b.txt"}),
         ("a[b].x", set()),
         ("TOP.csv", set()),
         ("top", set()),

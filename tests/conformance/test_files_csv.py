@@ -62,6 +62,8 @@ def test_another_delimiter_is_not_found(here):
         ("1,2,3;4\n5,6,7;8\n", ","),  # more columns
         ("1;2,3,4\n5;6,7,8\n", ","),
         ("a,b\nonly words\nmore words\n", "UNKNOWN"),  # one row of three
+        ("words\n" * 9 + "a,b\n", "UNKNOWN"),  # one of ten
+        ("1,2\n" * 3 + "words\n" * 2, "UNKNOWN"),  # three of five
     ],
 )
 def test_the_delimiter_that_most_rows_agree_on_is_taken(here, body, found):
@@ -278,6 +280,18 @@ def test_ragged_rows_do_not_spoil_a_table(here, header, body, names):
     assert list(columns(table)) == names
 
 
+@pytest.mark.statement("files.csv-header-inferred", "files.csv-single-column")
+def test_a_first_row_with_nothing_in_it_is_no_header(here):
+    table = crawled(here, '""\n1\n2\n', Delimiter=",", ContainsHeader="UNKNOWN", AllowSingleColumn=True)
+    assert columns(table) == {"col1": "bigint"}
+    assert "skip.header.line.count" not in table["Parameters"]
+
+
+@pytest.mark.statement("files.csv-blank")
+def test_blank_lines_are_no_rows(here):
+    assert crawled(here, "id,x\n\n1,2\n\n\n3,4\n\n")["Parameters"]["recordCount"] == "2"
+
+
 @pytest.mark.statement("files.csv-ragged")
 def test_most_rows_say_how_many_columns_the_built_in_classifier_sees(here):
     body = "id,x\n" + "1,2\n" * 8 + "1,2,3\n"
@@ -316,9 +330,9 @@ def test_blank_files_and_those_with_zero_bytes_are_unknown(here, body):
 
 @pytest.mark.statement("files.long")
 def test_a_long_file_is_sampled_and_its_records_estimated(here):
-    rows = 190_000
-    table = crawled(here, "id,näme\n" + '1,"é\nü"\n' * rows)
-    assert columns(table) == {"id": "bigint", "näme": "string"}
+    rows = 200_000
+    table = crawled(here, "id,text\n" + '1,"价\nü"\n' * rows)  # two megabytes end within a character
+    assert columns(table) == {"id": "bigint", "text": "string"}
     assert int(table["Parameters"]["recordCount"]) == pytest.approx(rows, rel=0.01)
 
 

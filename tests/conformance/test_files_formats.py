@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import cramjam
+import fastavro
 import pyarrow as pa
 import pytest
 from crawling import ACTIONS, NUMBERS, avro, glue_role, parquet, place
@@ -195,6 +196,11 @@ def test_types_that_differ_between_files_widen(here):
         "lists": (pa.list_(pa.int32()), pa.list_(pa.int64()), "array<bigint>"),
         "maps": (pa.map_(pa.string(), pa.int32()), pa.map_(pa.string(), pa.int64()), "map<string,bigint>"),
         "struct_list": (pa.struct([("a", pa.int32())]), pa.list_(pa.int32()), "string"),
+        "list_struct": (pa.list_(pa.int32()), pa.struct([("a", pa.int32())]), "string"),
+        "map_number": (pa.map_(pa.string(), pa.int32()), pa.int64(), "string"),
+        "number_map": (pa.int64(), pa.map_(pa.string(), pa.int32()), "string"),
+        "decimal_number": (pa.decimal128(10, 2), pa.int64(), "string"),
+        "number_decimal": (pa.int64(), pa.decimal128(10, 2), "string"),
         "date_number": (pa.date32(), pa.int64(), "string"),
         "text_bool": (pa.string(), pa.bool_(), "string"),
     }
@@ -245,7 +251,8 @@ def test_avro_schemas_are_read_from_the_file(here, codec):
     }
     parameters = table["Parameters"]
     assert (parameters["classification"], parameters["recordCount"]) == ("avro", "1")
-    assert json.loads(parameters["avro.schema.literal"])["name"] == "Row"
+    literal = json.loads(parameters["avro.schema.literal"])
+    assert (literal["name"], set(literal)) == ("Row", {"type", "name", "fields"})
     assert "AvroSerDe" in table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"]
 
 
@@ -281,11 +288,10 @@ def test_a_broken_file_is_left_out_of_its_table(here, name, body):
 
 
 @pytest.mark.statement("files.broken")
-def test_an_avro_file_that_is_no_record_is_left_out(here):
+@pytest.mark.parametrize(("schema", "value"), [("int", 1), ({"type": "array", "items": "int"}, [1])])
+def test_an_avro_file_that_is_no_record_is_left_out(here, schema, value):
     sink = io.BytesIO()
-    import fastavro
-
-    fastavro.writer(sink, "int", [1])
+    fastavro.writer(sink, schema, [value])
     here.put("t/a.avro", sink.getvalue())
     here.put("t/b.csv", NUMBERS)
     here.crawl("t/")
@@ -316,7 +322,7 @@ PACKED = {
 @pytest.mark.statement("files.packed")
 @pytest.mark.parametrize("packing", PACKED)
 def test_packed_files_are_looked_into(here, packing):
-    table = crawled(here, PACKED[packing])
+    table = crawled(here, PACKED[packing], f"a.{packing}")
     assert columns(table) == {"id": "bigint", "x": "bigint"}
     assert (classification(table), table["Parameters"]["compressionType"]) == ("csv", packing)
     assert table["StorageDescriptor"]["Compressed"] is True

@@ -91,6 +91,7 @@ def test_lazy_simple_takes_quotes_for_data_and_what_does_not_parse_for_null(here
         ({"serialization.format": ","}, "1,a\n", [("1", "a")]),
         ({"field.delim": ",", "serialization.null.format": "-"}, "1,-\n2,\\N\n", [("1", None), ("2", "\\N")]),
         ({"field.delim": ",", "skip.header.line.count": "2"}, "x,y\nx,y\n1,a", [("1", "a")]),
+        ({"field.delim": ",", "skip.header.line.count": "5"}, "x,y\n", []),
     ],
 )
 def test_lazy_simple_parameters_count(here, parameters, body, expected):
@@ -146,6 +147,30 @@ def test_empty_and_hidden_files_are_not_read(here):
     assert here.table()["Parameters"]["objectCount"] == "1"
 
 
+@pytest.mark.statement("files.types-unknown")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("uniontype<int>", "uniontype"),
+        ("uniontype<int,string>", "uniontype"),
+        ("union<a:int>", "union"),
+        ("int int", "from 'int' on"),
+        ("array<", "ends too early"),
+        ("array<int", "lacks a >"),
+        ("map<int,int", "lacks a >"),
+        ("array", "not known"),
+        ("array x int>", "not known"),
+        ("map x int,int>", "not known"),
+        ("struct x a:int>", "not known"),
+        ("struct<a:int", "cannot read"),
+        ("decimal(x,y)", "cannot read"),
+    ],
+)
+def test_a_type_that_cannot_be_read_fails_the_query_by_name(here, kind, told):
+    here.described("1\n", {"id": kind}, LAZY_SIMPLE)
+    refused(here, kind, told)
+
+
 # -- packed text ---------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +179,7 @@ def test_empty_and_hidden_files_are_not_read(here):
     ("name", "pack"),
     [
         ("a.csv.gz", gzip.compress),
-        ("a.CSV.GZ", gzip.compress),
+        ("a.CSV.GZ", lambda body: gzip.compress(body[:4]) + gzip.compress(body[4:]) + bytes(8)),
         ("a.bz2", bz2.compress),
         ("a.lz4", lambda body: bytes(cramjam.lz4.compress(body))),
         ("a.snappy", lambda body: bytes(cramjam.snappy.compress(body))),
@@ -238,6 +263,13 @@ def test_parquet_is_read_by_name_widened_and_filled(here):
     [
         (pa.array(["x"]), "bigint"),
         (pa.array([1], pa.int64()), "int"),
+        (pa.array([1], pa.int64()), "timestamp"),
+        (pa.array([1], pa.int64()), "array<bigint>"),
+        (pa.array([1], pa.int32()), "decimal(9,2)"),
+        (pa.array([1.0], pa.float64()), "bigint"),
+        (pa.array([1.0], pa.float32()), "bigint"),
+        (pa.array([b"1"]), "bigint"),
+        (pa.array([Decimal("1.0")]), "bigint"),
         (pa.array([1.5], pa.float64()), "float"),
         (pa.array([1], pa.int32()), "double"),
         (pa.array([1], pa.int32()), "string"),
