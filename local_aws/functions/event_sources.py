@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.sqs.models import sqs_backends
 
 from local_aws.access import authorization, identity
@@ -325,7 +325,7 @@ class EventSources:
                     self.world.submit(self._deliver_all, mapping, parts, slots)
                 else:
                     slots.release()
-            except (ClientError, AwsError) as error:
+            except (ClientError, BotoCoreError, AwsError) as error:
                 slots.release()
                 self._problem(mapping, f"PROBLEM: {error}")
             finally:
@@ -387,7 +387,7 @@ class EventSources:
             failed = _failed(mapping, outcome.payload, {message["MessageId"] for message in batch})
             self._delete(mapping, [each for each in batch if each["MessageId"] not in failed])
             mapping.result = f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK"
-        except (ClientError, AwsError) as error:
+        except (ClientError, BotoCoreError, AwsError) as error:
             self._problem(mapping, f"PROBLEM: {error}")
 
     def _delete(self, mapping: Mapping, messages: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.alarms import Alarms
 from local_aws.wire import AwsError
@@ -130,7 +130,7 @@ def _tell(
         if destination:
             record = _record(runner, event, settings, outcome, condition)
             _send_record(runner, event.function, settings, destination, record, failed)
-    except (ClientError, AwsError) as error:  # as on AWS: the event is lost, a metric says so
+    except (ClientError, BotoCoreError, AwsError) as error:  # as on AWS: the event is lost, a metric says so
         runner.world.activity("error", event.function.name, f"no record of an asynchronous invocation: {error}")
 
 
