@@ -427,7 +427,7 @@ def _divide(node: exp.Div) -> exp.Expression:
         return exp.Paren(this=exp.IntDiv(this=_grouped(node.this), expression=_grouped(node.expression)))
     if Kind.UNKNOWN in kinds:
         raise _refuse(node, "dividing a value whose type is not known (CAST it)")
-    if Kind.DECIMAL in kinds and Kind.DOUBLE not in kinds:
+    if Kind.DOUBLE not in kinds:
         raise _refuse(node, "dividing decimals (CAST one side to double)")
     # Neither typed nor safe: sqlglot then writes the plain operator, without NULLIF or TRUNC around it.
     return exp.Div(this=_grouped(node.this), expression=_grouped(node.expression), typed=False, safe=False)
@@ -495,6 +495,8 @@ REWRITTEN_NAMES: dict[str, Callable[[exp.Anonymous], exp.Expression]] = {
 }
 
 
+CLOCKS = (exp.CurrentDate, exp.CurrentTimestamp)
+
 DROPPED = {exp.StrPosition: ("occurrence", "position"), exp.Split: ("limit",), exp.Round: ("truncate",)}
 """Arguments that sqlglot reads and would not write for DuckDB."""
 
@@ -514,9 +516,7 @@ def check(node: exp.Expression) -> None:
     if isinstance(node, exp.Anonymous):
         if node.name.lower() not in NAMES:
             raise _unknown(node, node.name)
-    elif isinstance(node, exp.Func) and type(node) not in AS_WRITTEN and type(node) not in REWRITTEN:
-        if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp):
-            return
+    elif not (type(node) in AS_WRITTEN or type(node) in REWRITTEN or type(node) in CLOCKS):
         raise _unknown(node, node.sql_name())
 
 
@@ -566,7 +566,7 @@ def _cast(node: exp.Cast) -> exp.Expression:
     """CAST and TRY_CAST between the types of CAST_TO, with Trino's rounding and its strictness on text."""
     to = node.args["to"]
     target = CAST_TO.get(to.this)
-    if target is None or to.args.get("nested"):
+    if target is None:
         raise _refuse(node, f"CAST to {to.sql(dialect='trino').lower()}")
     source = kind_of(node.this)
     if source is Kind.UNKNOWN:

@@ -221,7 +221,7 @@ def read_csv_file(text: str, start: int = 0, most: int | None = None) -> tuple[l
     rows: list[list[str | None]] = []
     row: list[str | None] = []
     for found in FIELD.finditer(text, start):
-        if most is not None and len(rows) == most:
+        if len(rows) == most:
             break
         value = found[1]
         row.append(None if value is None else value.replace('""', '"'))

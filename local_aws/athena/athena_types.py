@@ -50,8 +50,8 @@ class SqlError(Exception):
         return self.at_offset(sql, start_of(self.node))
 
     def at_offset(self, sql: str, start: int | None) -> SqlError:
-        """Say that it is at an offset in the query, unless it has its place already."""
-        if self.place is None and start is not None:
+        """Say that it is at an offset in the query, if there is one."""
+        if start is not None:
             before = sql[:start]
             self.place = (before.count("\n") + 1, start - before.rfind("\n"))
         return self
@@ -123,8 +123,8 @@ def kind_of(node: exp.Expression) -> Kind:
         return kind_of(node.this)
     if isinstance(node, exp.Interval):
         return Kind.INTERVAL
-    if isinstance(node, exp.Bracket) and isinstance(node.this.type, exp.DataType):
-        inner = node.this.type.expressions
+    if isinstance(node, exp.Bracket):
+        inner = getattr(node.this.type, "expressions", None)
         value = inner[-1] if inner else None
         return KIND_OF_TYPE.get(value.this, Kind.UNKNOWN) if isinstance(value, exp.DataType) else Kind.UNKNOWN
     return Kind.UNKNOWN
@@ -139,7 +139,7 @@ def agree(one: Kind, other: Kind) -> bool:
 
 def trino_name(node: exp.Expression) -> str:
     """The name of an expression's type in Trino's words; of a text literal with its length."""
-    if isinstance(node, exp.Literal) and node.is_string:
+    if node.is_string:
         return f"varchar({len(node.this)})"
     kind = node.type
     if not isinstance(kind, exp.DataType):

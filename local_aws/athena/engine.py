@@ -157,7 +157,7 @@ class Athena:
         request = (QueryString, context.get("Catalog"), context.get("Database"), given.get("OutputLocation"))
         with self.world.lock:
             known = self._tokens.get((caller.account, ClientRequestToken or ""))
-            if known and ClientRequestToken:
+            if known:
                 if self._queries[known].request != request:
                     raise invalid("Idempotent parameters do not match", "IDEMPOTENT_PARAMETER_MISMATCH")
                 return {"QueryExecutionId": known}

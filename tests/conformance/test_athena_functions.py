@@ -210,6 +210,8 @@ CASTS = [
     ("cast(1.5 as real)", "1.5"),
     ("cast('1.25' as decimal(5, 1))", "1.3"),
     ("cast(1 as boolean)", "true"),
+    ("cast(true as integer)", "1"),
+    ("cast(cast('2.5' as decimal(3, 1)) as integer)", "3"),
     ("try_cast('x' as integer)", NULL),
     ("try_cast('1.5' as integer)", NULL),
     ("try_cast('x' as double)", NULL),

@@ -187,7 +187,7 @@ def test_a_failed_query_has_no_results(here):
 
 @pytest.fixture
 def halted(here, monkeypatch):
-    """A function that starts a query which waits before it reads its table's files, and lets it go on."""
+    """A function that starts a query which waits before it reads its table's files; it gives what lets it go on."""
     reading, go_on = threading.Event(), threading.Event()
     real = athena_data.Tables._listed
 
@@ -199,6 +199,8 @@ def halted(here, monkeypatch):
     monkeypatch.setattr(athena_data.Tables, "_listed", slow)
 
     def start(sql):
+        reading.clear()
+        go_on.clear()
         query_id = here.start(sql)
         assert reading.wait(20)
         return query_id, go_on
@@ -208,23 +210,27 @@ def halted(here, monkeypatch):
 
 @pytest.mark.statement("athena.stop", "athena.unfinished-results")
 @pytest.mark.local_only("the query is held while it runs")
-def test_a_running_query_has_no_results_and_can_be_stopped(here, people, halted):
-    query_id, go_on = halted(f"SELECT * FROM {people}")
-    athena = here.client()
-    assert athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "RUNNING"
-    with refused("InvalidRequestException", message="Current state: RUNNING"):
-        athena.get_query_results(QueryExecutionId=query_id)
-    athena.stop_query_execution(QueryExecutionId=query_id)
-    status = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
-    assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
-    go_on.set()
-    here.lab.aws.world.wait_idle(20)
-    execution = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-    assert execution["Status"]["State"] == "CANCELLED"
-    with refused("InvalidRequestException", message="Could not find results"):
-        athena.get_query_results(QueryExecutionId=query_id)
-    with refused("NoSuchKey"):
-        stored(here, execution)
+def test_a_running_query_has_no_results_and_can_be_stopped(here, halted):
+    columns = {"id": "bigint"}
+    full = here.table(columns, files={"1.csv": "1\n", "2.csv": "2\n", "3.csv": "3\n"})
+    for table, scanned in ((full, 2), (here.table(columns), 0)):
+        query_id, go_on = halted(f"SELECT * FROM {table}")
+        athena = here.client()
+        assert athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "RUNNING"
+        with refused("InvalidRequestException", message="Current state: RUNNING"):
+            athena.get_query_results(QueryExecutionId=query_id)
+        athena.stop_query_execution(QueryExecutionId=query_id)
+        status = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+        go_on.set()
+        here.lab.aws.world.wait_idle(20)
+        execution = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+        assert execution["Status"]["State"] == "CANCELLED"
+        assert execution["Statistics"]["DataScannedInBytes"] == scanned
+        with refused("InvalidRequestException", message="Could not find results"):
+            athena.get_query_results(QueryExecutionId=query_id)
+        with refused("NoSuchKey"):
+            stored(here, execution)
 
 
 @pytest.mark.statement("athena.stop")

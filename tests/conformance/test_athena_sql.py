@@ -117,7 +117,7 @@ QUERIES = {
         ("SELECT id FROM t ORDER BY id FETCH FIRST 1 ROW ONLY", [("1",)]),
         ("SELECT id AS k FROM t ORDER BY k DESC", [("2",), ("1",)]),
         ("SELECT id FROM t ORDER BY amt DESC", [("2",), ("1",)]),
-        ("SELECT 1 -- comment\n; ", [("1",)]),
+        ("SELECT 1 x -- comment\n; ", [("1",)]),
     ],
 }  # fmt: skip
 
@@ -260,6 +260,7 @@ NOT_BUILT = [
     ("SELECT len('a')", "function len"),
     ("SELECT to_char(d, 'yyyy') FROM t", "function to_char"),
     ("SELECT group_concat(name) FROM t", "function group_concat"),
+    ("SELECT current_user", "function current_user"),
     ("SELECT convert(1, varchar)", "function convert"),
     ("SELECT transform(arr, x -> x + 1) FROM t", "function transform"),
     ("SELECT approx_percentile(amt, 0.5) FROM t", "function approx_"),
@@ -326,6 +327,7 @@ MALFORMED = [
     ("SELECT `id` FROM t", "line 1"),
     ("SELECT 1; SELECT 2", "Only one sql statement is allowed"),
     ("-- nothing", "Query is empty"),
+    ("1 + 1", "Queries of this type are not supported"),
     ("SELECT 1 == 1", "line 1:10: mismatched input '=='"),
     ("SELECT 'a' 'b'", "line 1:12: mismatched input"),
     ("SELECT 1, FROM t", "line 1:11: mismatched input 'FROM'"),
