@@ -109,6 +109,15 @@ class Place:
         assert crawl["State"] == "COMPLETED", crawl
         return name
 
+    def each(self, bodies: dict[str, bytes | str], name: str = "a", **classifier: Any) -> dict[str, dict]:
+        """Crawl one folder for each file, with a custom classifier if one is given: the table of each."""
+        for folder, body in bodies.items():
+            self.put(f"{folder}/{name}", body)
+        classifiers = [self.classifier(**classifier)] if classifier else []
+        self.crawl(*(f"{folder}/" for folder in bodies), Classifiers=classifiers)
+        tables = self.tables()
+        return {folder: tables[folder] for folder in bodies}
+
     def classifier(self, **settings: Any) -> str:
         """A new CSV classifier's name."""
         name = self.lab.name("classifier")

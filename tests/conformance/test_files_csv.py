@@ -38,73 +38,71 @@ def serde(table):
 
 
 @pytest.mark.statement("files.csv-delimiters", "files.csv-lazy-simple", "files.csv-parameters")
-@pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", "\x01"])
-def test_five_delimiters_are_found(here, delimiter):
-    table = crawled(here, "\n".join(delimiter.join(row) for row in (["id", "x"], ["1", "ann"], ["2", "bob"])))
-    assert columns(table) == {"id": "bigint", "x": "string"}
-    assert serde(table) == LAZY_SIMPLE
-    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"field.delim": delimiter}
-    shown = {"classification": "csv", "delimiter": delimiter, "skip.header.line.count": "1"}
-    assert shown.items() <= table["Parameters"].items()
-
-
-@pytest.mark.statement("files.csv-delimiters")
-def test_another_delimiter_is_not_found(here):
-    assert crawled(here, "id:x\n1:2\n3:4\n")["Parameters"]["classification"] == "UNKNOWN"
+def test_five_delimiters_are_found_and_no_other(here):
+    delimiters = {f"d{n}": delimiter for n, delimiter in enumerate(",|\t;\x01:")}
+    rows = (["id", "x"], ["1", "ann"], ["2", "bob"])
+    found = here.each({name: "\n".join(each.join(row) for row in rows) for name, each in delimiters.items()})
+    assert found.pop("d5")["Parameters"]["classification"] == "UNKNOWN"
+    for name, table in found.items():
+        assert columns(table) == {"id": "bigint", "x": "string"}
+        assert serde(table) == LAZY_SIMPLE
+        assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"field.delim": delimiters[name]}
+        shown = {"classification": "csv", "delimiter": delimiters[name], "skip.header.line.count": "1"}
+        assert shown.items() <= table["Parameters"].items()
 
 
 @pytest.mark.statement("files.csv-delimiter-chosen")
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        ("a;b\n1,5;2\n3;4,5\n6;7\n", ";"),  # the commas part fewer rows alike
-        ("1,2;3\n4,5;6\n7,8;9\n", ","),  # alike, and as many columns: the first
-        ("1,2,3;4\n5,6,7;8\n", ","),  # more columns
-        ("1;2,3,4\n5;6,7,8\n", ","),
-        ("a,b\nonly words\nmore words\n", "UNKNOWN"),  # one row of three
-        ("words\n" * 9 + "a,b\n", "UNKNOWN"),  # one of ten
-        ("1,2\n" * 3 + "words\n" * 2, "UNKNOWN"),  # three of five
-    ],
-)
-def test_the_delimiter_that_most_rows_agree_on_is_taken(here, body, found):
-    parameters = crawled(here, body)["Parameters"]
-    assert parameters.get("delimiter", parameters["classification"]) == found
+def test_the_delimiter_that_most_rows_agree_on_is_taken(here):
+    expected = {
+        "commas_part_fewer_rows_alike": ("a;b\n1,5;2\n3;4,5\n6;7\n", ";"),
+        "alike_and_as_many_columns": ("1,2;3\n4,5;6\n7,8;9\n", ","),
+        "more_columns": ("1,2,3;4\n5,6,7;8\n", ","),
+        "more_columns_again": ("1;2,3,4\n5;6,7,8\n", ","),
+        "one_row_of_three": ("a,b\nonly words\nmore words\n", None),
+        "one_of_ten": ("words\n" * 9 + "a,b\n", None),
+        "three_of_five": ("1,2\n" * 3 + "words\n" * 2, None),
+    }
+    found = here.each({name: body for name, (body, _) in expected.items()})
+    assert {name: table["Parameters"].get("delimiter") for name, table in found.items()} == {
+        name: delimiter for name, (_, delimiter) in expected.items()
+    }
 
 
 @pytest.mark.statement("files.csv-two-columns")
-@pytest.mark.parametrize(
-    ("body", "classification"),
-    [
-        ("1,2\n3,4\n", "csv"),
-        ("1,2\n", "UNKNOWN"),
-        ("id,x\n1,2\n", "UNKNOWN"),
-        ("id,x\n1,2\n3,4\n", "csv"),
-        ("1\n2\n3\n", "UNKNOWN"),
-    ],
-)
-def test_two_columns_and_two_rows_of_data_are_needed(here, body, classification):
-    assert crawled(here, body)["Parameters"]["classification"] == classification
+def test_two_columns_and_two_rows_of_data_are_needed(here):
+    expected = {
+        "two_rows": ("1,2\n3,4\n", "csv"),
+        "one_row": ("1,2\n", "UNKNOWN"),
+        "header_and_row": ("id,x\n1,2\n", "UNKNOWN"),
+        "header_and_two": ("id,x\n1,2\n3,4\n", "csv"),
+        "one_column": ("1\n2\n3\n", "UNKNOWN"),
+    }
+    found = here.each({name: body for name, (body, _) in expected.items()})
+    assert {name: (table["Parameters"]["classification"]) for name, table in found.items()} == {
+        name: classification for name, (_, classification) in expected.items()
+    }
 
 
 @pytest.mark.statement("files.csv-header-inferred")
-@pytest.mark.parametrize(
-    ("header", "is_header"),
-    [
-        ("id,name", True),
-        ("id,2024", False),
-        ("id,2.5", False),
-        (f"id,{'n' * 150}", True),  # only the last cell may be so long
-        (f"{'n' * 150},name", False),
-        (f"{'n' * 149},name", True),
-        (",name", False),
-        ("id,", True),
-        ("i\vd,name", False),  # no legal name
-    ],
-)
-def test_a_header_is_inferred_by_the_documented_rules(here, header, is_header):
-    table = crawled(here, f"{header}\n1,ann\n2,bob\n")
-    assert ("skip.header.line.count" in table["Parameters"]) is is_header
-    assert (list(columns(table))[0] == "col1") is not is_header
+def test_a_header_is_inferred_by_the_documented_rules(here):
+    expected = {
+        "strings": ("id,name", True),
+        "a_number": ("id,2024", False),
+        "a_double": ("id,2.5", False),
+        "last_is_long": (f"id,{'n' * 150}", True),
+        "first_is_long": (f"{'n' * 150},name", False),
+        "just_short_enough": (f"{'n' * 149},name", True),
+        "first_is_empty": (",name", False),
+        "last_is_empty": ("id,", True),
+        "no_legal_name": ("i\vd,name", False),
+    }
+    found = here.each({name: f"{header}\n1,ann\n2,bob\n" for name, (header, _) in expected.items()})
+    assert {name: "skip.header.line.count" in table["Parameters"] for name, table in found.items()} == {
+        name: is_header for name, (_, is_header) in expected.items()
+    }
+    assert {name for name, table in found.items() if list(columns(table))[0] == "col1"} == {
+        name for name, (_, is_header) in expected.items() if not is_header
+    }
 
 
 @pytest.mark.statement("files.csv-header-inferred", "files.csv-ragged")
@@ -132,19 +130,19 @@ def test_quoted_values_do_not_make_the_built_in_classifier_choose_another_serde(
 
 @pytest.mark.statement("files.csv-contains-header", "files.custom-first")
 @pytest.mark.parametrize(
-    ("header", "body", "expected"),
+    ("header", "expected"),
     [
-        ("PRESENT", ALL_STRING, {"first": "string", "last": "string"}),
-        ("PRESENT", "1,2\n3,4\n", {"1": "bigint", "2": "bigint"}),
-        ("ABSENT", "id,x\n1,2\n3,4\n", STRINGS),
-        ("UNKNOWN", ALL_STRING, STRINGS),
-        ("UNKNOWN", "id,x\n1,2\n", {"id": "bigint", "x": "bigint"}),
+        ("PRESENT", {"strings": {"first": "string", "last": "string"}, "numbers": {"1": "bigint", "2": "bigint"}}),
+        ("ABSENT", {"strings": STRINGS, "numbers": {"col1": "bigint", "col2": "bigint"}, "named": STRINGS}),
+        ("UNKNOWN", {"strings": STRINGS, "named": {"id": "bigint", "x": "bigint"}}),
     ],
 )
-def test_a_custom_classifier_says_whether_there_is_a_header(here, header, body, expected):
-    table = crawled(here, body, Delimiter=",", ContainsHeader=header)
-    assert columns(table) == expected
-    assert ("skip.header.line.count" in table["Parameters"]) is (header != "ABSENT" and expected != STRINGS)
+def test_a_custom_classifier_says_whether_there_is_a_header(here, header, expected):
+    bodies = {"strings": ALL_STRING, "numbers": "1,2\n3,4\n", "named": "id,x\n1,2\n"}
+    found = here.each({name: bodies[name] for name in expected}, Delimiter=",", ContainsHeader=header)
+    assert {name: columns(table) for name, table in found.items()} == expected
+    skipping = {name for name, table in found.items() if "skip.header.line.count" in table["Parameters"]}
+    assert skipping == {name for name, kinds in expected.items() if "col1" not in kinds}
 
 
 @pytest.mark.statement("files.csv-header-list")
@@ -188,18 +186,15 @@ def test_delimiter_and_quote_symbol_must_differ(here):
 
 
 @pytest.mark.statement("files.csv-single-column", "files.csv-only-header", "files.unknown")
-@pytest.mark.parametrize(
-    ("body", "single", "classification"),
-    [
-        ("email\na@x.org\n", True, "csv"),
-        ("email\na@x.org\n", False, "UNKNOWN"),
-        ("email\n", True, "UNKNOWN"),
-        ("id,x\n", False, "UNKNOWN"),
-    ],
-)
-def test_one_column_must_be_allowed_and_a_header_is_not_enough(here, body, single, classification):
-    table = crawled(here, body, Delimiter=",", ContainsHeader="PRESENT", AllowSingleColumn=single)
-    assert table["Parameters"]["classification"] == classification
+@pytest.mark.parametrize(("single", "classification"), [(True, "csv"), (False, "UNKNOWN")])
+def test_one_column_must_be_allowed_and_a_header_is_not_enough(here, single, classification):
+    bodies = {"one": "email\na@x.org\n", "header": "email\n", "two": "id,x\n"}
+    found = here.each(bodies, Delimiter=",", ContainsHeader="PRESENT", AllowSingleColumn=single)
+    assert {name: table["Parameters"]["classification"] for name, table in found.items()} == {
+        "one": classification,
+        "header": "UNKNOWN",
+        "two": "UNKNOWN",
+    }
 
 
 @pytest.mark.statement("files.csv-serde", "files.csv-serde-none")
@@ -306,26 +301,15 @@ def test_names_of_columns_are_folded_and_told_apart(here):
 
 
 @pytest.mark.statement("files.encoding", "files.unknown")
-@pytest.mark.parametrize(
-    ("encoding", "expected"),
-    [
-        ("utf-8", {"id": "bigint", "näme": "string"}),
-        ("utf-8-sig", {"id": "bigint", "näme": "string"}),
-        ("latin-1", {}),
-        ("utf-16", {}),
-        ("utf-16-le", {}),
-    ],
-)
-def test_text_is_utf_8(here, encoding, expected):
-    table = crawled(here, "id,näme\n1,ü\n2,ö\n".encode(encoding))
-    assert columns(table) == expected
-    assert table["Parameters"]["classification"] == ("csv" if expected else "UNKNOWN")
-
-
-@pytest.mark.statement("files.unknown")
-@pytest.mark.parametrize("body", [b"\n\n", b"   ", b"a,\0b\n1,2\n3,4\n"])
-def test_blank_files_and_those_with_zero_bytes_are_unknown(here, body):
-    assert crawled(here, body)["Parameters"]["classification"] == "UNKNOWN"
+def test_text_is_utf_8_and_has_no_zero_bytes(here):
+    text = "id,näme\n1,ü\n2,ö\n"
+    known = {"utf_8": text.encode(), "utf_8_sig": text.encode("utf-8-sig")}
+    unknown = {name.replace("-", "_"): text.encode(name) for name in ("latin-1", "utf-16", "utf-16-le")}
+    unknown |= {"lines": b"\n\n", "blanks": b"   ", "zero": b"a,\0b\n1,2\n3,4\n"}
+    found = here.each(known | unknown)
+    assert {name for name, table in found.items() if table["Parameters"]["classification"] == "UNKNOWN"} == set(unknown)
+    for name in known:
+        assert columns(found[name]) == {"id": "bigint", "näme": "string"}
 
 
 @pytest.mark.statement("files.long")

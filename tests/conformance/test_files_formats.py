@@ -102,9 +102,10 @@ def test_a_long_json_file_is_sampled(here):
 
 
 @pytest.mark.statement("files.json-broken", "files.unknown")
-@pytest.mark.parametrize("body", ['{"a": 1}\n{"a": \n', '{"a": 1} oops', "[1, 2", '{"a": 1}\n[1]\n', "{}x", '"words"'])
-def test_broken_json_is_unknown(here, body):
-    assert classification(crawled(here, body)) == "UNKNOWN"
+def test_broken_json_is_unknown(here):
+    bodies = ['{"a": 1}\n{"a": \n', '{"a": 1} oops', "[1, 2", '{"a": 1}\n[1]\n', "{}x", '"words"']
+    found = here.each({f"b{n}": body for n, body in enumerate(bodies)})
+    assert {classification(table) for table in found.values()} == {"UNKNOWN"}
 
 
 @pytest.mark.statement("files.custom-not-for-json")
@@ -265,26 +266,21 @@ def test_an_avro_record_that_contains_itself_fails_the_crawl(here):
 
 
 @pytest.mark.statement("files.broken")
-@pytest.mark.parametrize(
-    ("name", "body"),
-    [
-        ("cut.parquet", parquet(a=pa.array([1]))[:-20]),
-        ("cut.avro", avro([{"name": "a", "type": "int"}], {"a": 1})[:-3]),
-        ("cut.gz", gzip.compress(b"id,x\n" * 100)[:20]),
-        ("wrong.gz", b"\x1f\x8b" + bytes(50)),
-        ("cut.bz2", bz2.compress(b"id,x\n")[:-5]),
-        ("cut.zip", b"PK\x03\x04" + bytes(20)),
-        ("cut.lz4", bytes(cramjam.lz4.compress(b"id,x\n"))[:10]),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_broken_file_is_left_out_of_its_table(here, name, body):
-    here.put("t/a.csv", NUMBERS)
-    here.put(f"t/{name}", body)
-    here.crawl("t/")
-    assert set(here.tables()) == {"t"}
-    assert here.table()["Parameters"]["objectCount"] == "1"
-    assert here.columns() == {"id": "bigint", "x": "bigint"}
+def test_a_broken_file_is_left_out_of_its_table(here):
+    broken = {
+        "parquet": parquet(a=pa.array([1]))[:-20],
+        "avro": avro([{"name": "a", "type": "int"}], {"a": 1})[:-3],
+        "gz": gzip.compress(b"id,x\n" * 100)[:20],
+        "wrong": b"\x1f\x8b" + bytes(50),
+        "bz2": bz2.compress(b"id,x\n")[:-5],
+        "zip": b"PK\x03\x04" + bytes(20),
+        "lz4": bytes(cramjam.lz4.compress(b"id,x\n"))[:10],
+    }
+    for name, body in broken.items():
+        here.put(f"{name}/cut", body)
+    for table in here.each(dict.fromkeys(broken, NUMBERS)).values():
+        assert table["Parameters"]["objectCount"] == "1"
+        assert columns(table) == {"id": "bigint", "x": "bigint"}
 
 
 @pytest.mark.statement("files.broken")
@@ -320,23 +316,28 @@ PACKED = {
 
 
 @pytest.mark.statement("files.packed")
-@pytest.mark.parametrize("packing", PACKED)
-def test_packed_files_are_looked_into(here, packing):
-    table = crawled(here, PACKED[packing], f"a.{packing}")
-    assert columns(table) == {"id": "bigint", "x": "bigint"}
-    assert (classification(table), table["Parameters"]["compressionType"]) == ("csv", packing)
-    assert table["StorageDescriptor"]["Compressed"] is True
-    assert table["Parameters"]["recordCount"] == "2"
+def test_packed_files_are_looked_into(here):
+    for packing, body in PACKED.items():
+        here.put(f"{packing}/a.{packing}", body)
+    here.crawl(*(f"{packing}/" for packing in PACKED))
+    tables = here.tables()
+    assert set(tables) == set(PACKED)
+    for packing, table in tables.items():
+        assert columns(table) == {"id": "bigint", "x": "bigint"}
+        assert (classification(table), table["Parameters"]["compressionType"]) == ("csv", packing)
+        assert table["StorageDescriptor"]["Compressed"] is True
+        assert table["Parameters"]["recordCount"] == "2"
 
 
 @pytest.mark.statement("files.packed-zip", "files.packed-zstd", "files.unknown")
-@pytest.mark.parametrize(
-    "body",
-    [zipped("a.csv", "b.csv"), zipped(), bytes(cramjam.zstd.compress(NUMBERS.encode() * 9)), gzip.compress(b"")],
-    ids=["two files", "no file", "zstd", "empty"],
-)
-def test_other_archives_are_unknown(here, body):
-    assert classification(crawled(here, body)) == "UNKNOWN"
+def test_other_archives_are_unknown(here):
+    bodies = {
+        "two_files": zipped("a.csv", "b.csv"),
+        "no_file": zipped(),
+        "zstd": bytes(cramjam.zstd.compress(NUMBERS.encode() * 9)),
+        "empty": gzip.compress(b""),
+    }
+    assert {classification(table) for table in here.each(bodies).values()} == {"UNKNOWN"}
 
 
 @pytest.mark.statement("files.long", "files.packed")
@@ -380,20 +381,16 @@ def test_a_format_that_is_not_read_fails_the_crawl(here, body, named, key):
 
 
 @pytest.mark.statement("files.unknown")
-@pytest.mark.parametrize(
-    "body",
-    [
-        bytes(range(256)),
-        b"just some words\nand some more\n",
-        b"\x0c\x00\x00\x00\x77a\x00\x01\x00\x00\x00\x00",  # no BSON: there is no such element
-        b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x01",  # no BSON: not closed
-        b"\x0d\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00",  # no BSON: cut
-    ],
-    ids=["binary", "words", "element", "open", "cut"],
-)
-def test_what_no_classifier_knows_is_unknown(here, body):
-    table = crawled(here, body)
-    assert (classification(table), columns(table)) == ("UNKNOWN", {})
+def test_what_no_classifier_knows_is_unknown(here):
+    bodies = {
+        "binary": bytes(range(256)),
+        "words": b"just some words\nand some more\n",
+        "no_bson_element": b"\x0c\x00\x00\x00\x77a\x00\x01\x00\x00\x00\x00",
+        "no_bson_open": b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x01",
+        "no_bson_cut": b"\x0d\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00",
+    }
+    for table in here.each(bodies).values():
+        assert (classification(table), columns(table)) == ("UNKNOWN", {})
 
 
 @pytest.mark.statement("files.unknown-table")

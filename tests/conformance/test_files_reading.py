@@ -148,27 +148,25 @@ def test_empty_and_hidden_files_are_not_read(here):
 
 
 @pytest.mark.statement("files.types-unknown")
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        ("uniontype<int>", "uniontype"),
-        ("uniontype<int,string>", "uniontype"),
-        ("union<a:int>", "union"),
-        ("int int", "from 'int' on"),
-        ("array<", "ends too early"),
-        ("array<int", "lacks a >"),
-        ("map<int,int", "lacks a >"),
-        ("array", "not known"),
-        ("array x int>", "not known"),
-        ("map x int,int>", "not known"),
-        ("struct x a:int>", "not known"),
-        ("struct<a:int", "cannot read"),
-        ("decimal(x,y)", "cannot read"),
-    ],
-)
-def test_a_type_that_cannot_be_read_fails_the_query_by_name(here, kind, told):
-    here.described("1\n", {"id": kind}, LAZY_SIMPLE)
-    refused(here, kind, told)
+def test_a_type_that_cannot_be_read_fails_the_query_by_name(here):
+    told = {
+        "uniontype<int>": "uniontype",
+        "uniontype<int,string>": "uniontype",
+        "union<a:int>": "union",
+        "int int": "from 'int' on",
+        "array<": "ends too early",
+        "array<int": "lacks a >",
+        "map<int,int": "lacks a >",
+        "array": "not known",
+        "array x int>": "not known",
+        "map x int,int>": "not known",
+        "struct x a:int>": "not known",
+        "struct<a:int": "cannot read",
+        "decimal(x,y)": "cannot read",
+    }
+    here.described("1\n", {f"c{n}": kind for n, kind in enumerate(told)}, LAZY_SIMPLE)
+    for n, (kind, words) in enumerate(told.items()):
+        refused(here, kind, words, sql=f"SELECT c{n} FROM t")
 
 
 # -- packed text ---------------------------------------------------------------------------------------------------
@@ -258,9 +256,8 @@ def test_parquet_is_read_by_name_widened_and_filled(here):
 
 
 @pytest.mark.statement("files.parquet-mismatch")
-@pytest.mark.parametrize(
-    ("stored", "kind"),
-    [
+def test_parquet_that_does_not_widen_to_its_column_is_refused(here):
+    stored = [
         (pa.array(["x"]), "bigint"),
         (pa.array([1], pa.int64()), "int"),
         (pa.array([1], pa.int64()), "timestamp"),
@@ -275,12 +272,11 @@ def test_parquet_is_read_by_name_widened_and_filled(here):
         (pa.array([1], pa.int32()), "string"),
         (pa.array([[1]]), "bigint"),
         (pa.array([datetime(2024, 1, 1)]), "date"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else str(value.type),
-)
-def test_parquet_that_does_not_widen_to_its_column_is_refused(here, stored, kind):
-    here.described(parquet(a=stored), {"a": kind}, PARQUET, "a.parquet")
-    refused(here, "HIVE_BAD_DATA", "incompatible")
+    ]
+    body = parquet(**{f"c{n}": values for n, (values, _) in enumerate(stored)})
+    here.described(body, {f"c{n}": kind for n, (_, kind) in enumerate(stored)}, PARQUET, "a.parquet")
+    for n in range(len(stored)):
+        refused(here, "HIVE_BAD_DATA", "incompatible", f"c{n}'s", sql=f"SELECT c{n} FROM t")
 
 
 @pytest.mark.statement("files.parquet-mismatch")
