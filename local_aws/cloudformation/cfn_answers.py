@@ -1,4 +1,4 @@
-"""Stacks, resources and change sets in the shapes in which CloudFormation's API answers them."""
+"""Stacks, resources and change sets as CloudFormation's API answers them. What is None is left out of the answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def declared_parameter(name: str, parameter: Mapping[str, Any]) -> dict[str, Any
 
 def stack_summary(stack: Stack) -> dict[str, Any]:
     """StackSummary."""
-    summary = {
+    return {
         "StackId": stack.id,
         "StackName": stack.name,
         "CreationTime": stack.created,
@@ -62,7 +62,6 @@ def stack_summary(stack: Stack) -> dict[str, Any]:
         "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
         "TemplateDescription": stack.desired.description if stack.desired else None,
     }
-    return {key: value for key, value in summary.items() if value is not None}
 
 
 def described_stack(stack: Stack) -> dict[str, Any]:
@@ -81,8 +80,7 @@ def described_stack(stack: Stack) -> dict[str, Any]:
     }
     if description := described.pop("TemplateDescription", None):
         described["Description"] = description
-    if desired and desired.role_arn:
-        described["RoleARN"] = desired.role_arn
+    described["RoleARN"] = desired.role_arn if desired else None
     if stack.change_set_id:
         described["ChangeSetId"] = stack.change_set_id
     return described
@@ -90,7 +88,7 @@ def described_stack(stack: Stack) -> dict[str, Any]:
 
 def resource(of: StackResource) -> dict[str, Any]:
     """What StackResource, StackResourceDetail and StackResourceSummary have in common."""
-    shown = {
+    return {
         "LogicalResourceId": of.logical_id,
         "PhysicalResourceId": of.id,
         "ResourceType": of.type,
@@ -98,12 +96,11 @@ def resource(of: StackResource) -> dict[str, Any]:
         "ResourceStatusReason": of.reason,
         "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
     }
-    return {key: value for key, value in shown.items() if value is not None}
 
 
 def change_set_summary(stack: Stack, change_set: ChangeSet) -> dict[str, Any]:
     """ChangeSetSummary, which is also the head of DescribeChangeSet."""
-    summary = {
+    return {
         "StackId": stack.id,
         "StackName": stack.name,
         "ChangeSetId": change_set.id,
@@ -114,7 +111,6 @@ def change_set_summary(stack: Stack, change_set: ChangeSet) -> dict[str, Any]:
         "CreationTime": change_set.created,
         "Description": change_set.description,
     }
-    return {key: value for key, value in summary.items() if value is not None}
 
 
 def template_summary(template: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,7 +269,8 @@ class Deployment:
             resource = self.stack.resources[step.logical_id]
             try:
                 if step.before is None:
-                    if self._remove(resource, on_create=True) and status == "UPDATE_ROLLBACK":
+                    self._remove(resource, on_create=True)
+                    if status == "UPDATE_ROLLBACK":
                         del self.stack.resources[step.logical_id]
                 elif step.replaced:
                     if resource.id is not None:
@@ -355,21 +356,20 @@ class Deployment:
         finally:
             self.done.set()
 
-    def _remove(self, resource: StackResource, on_create: bool = False) -> bool:
-        """Delete a resource of the stack unless its policy keeps it. True when it is off the stack's hands."""
+    def _remove(self, resource: StackResource, on_create: bool = False) -> None:
+        """Delete a resource of the stack unless its policy keeps it."""
         if resource.status in ("DELETE_COMPLETE", "DELETE_SKIPPED"):
-            return True
+            return
         keep = resource.deletion_policy == "Retain" or (
             resource.deletion_policy == "RetainExceptOnCreate" and not on_create
         )
         if resource.id is not None and keep:
             self._note(resource, "DELETE_SKIPPED")
-            return True
+            return
         if resource.id is not None:
             self._note(resource, "DELETE_IN_PROGRESS")
             type_of(resource.type).delete(self._site(resource), resource.id, resource.properties)
         self._note(resource, "DELETE_COMPLETE")
-        return True
 
     def _clean_up(self, removed: list[StackResource]) -> None:
         """Delete what an update replaced or dropped; failures are noted, the update stands."""
@@ -406,11 +406,12 @@ def _resolved(resource: Resource, desired: Desired, scope: Scope) -> dict[str, A
         raise Misfit(
             f"Properties validation failed for resource {resource.logical_id} with message:\n{misfit}"
         ) from None
-    if desired.tags and "Tags" in allowed.resources()[schema_type(resource.type)]:
+    if "Tags" in allowed.resources()[schema_type(resource.type)]:
         own = properties.get("Tags", [])
         named = {tag["Key"] for tag in own}
         stack_tags = [{"Key": key, "Value": value} for key, value in desired.tags.items() if key not in named]
-        properties = {**properties, "Tags": [*own, *stack_tags]}
+        if tags := [*own, *stack_tags]:
+            properties = {**properties, "Tags": tags}
     return properties
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from local_aws.cloudformation.cfn_resources import (
     Made,
     NothingDone,
     Properties,
-    ResourceFailed,
     ResourceType,
     Site,
     changed,
@@ -166,12 +164,7 @@ def _table(site: Site, name: str) -> Made:
 
 
 def _await_active(site: Site, name: str) -> None:
-    dynamodb = site.client("dynamodb")
-    deadline = time.monotonic() + 60
-    while dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] != "ACTIVE":
-        if time.monotonic() > deadline:
-            raise ResourceFailed(f"Table {name} did not become active")
-        time.sleep(0.1)
+    site.client("dynamodb").get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
 
 
 def _create_table(site: Site, properties: Properties) -> Made:

@@ -26,6 +26,13 @@ def alarm(**properties):
 
 METRIC = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60}
 
+KEY_STATEMENT = {
+    "Effect": "Allow",
+    "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
 MISFITS = [
     (typed("AWS::SQS::Queue", VisibilityTimeout="soon"), "VisibilityTimeout"),
     (typed("AWS::SQS::Queue", VisibilityTimeout="1.5"), "VisibilityTimeout"),
@@ -249,6 +256,27 @@ def test_a_managed_policy_has_many_versions_over_time(lab):
     document = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]["Document"]
     assert document["Statement"][0]["Sid"] == "v7"
     assert stack.delete() == "DELETE_COMPLETE"
+
+
+@pytest.mark.statement("cloudformation.only-what-changed")
+def test_a_property_that_goes_keeps_what_has_no_default_and_numbers_may_be_keys(lab):
+    key = {"EnableKeyRotation": True, "KeyPolicy": {"Version": "2012-10-17", "Statement": [KEY_STATEMENT]}}
+    template = """
+    Resources:
+      Rule: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [s], detail: {1: [a]}}}}
+    """
+    events, rule = lab.client("events", "central"), make(lab, template).physical()["Rule"]
+    assert json.loads(events.describe_rule(Name=rule)["EventPattern"])["detail"] == {"1": ["a"]}
+    stack = make(lab, {"Resources": {"Key": {"Type": "AWS::KMS::Key", "Properties": key}, **dynamo()["Resources"]}})
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    kms, made = lab.client("kms", "central"), stack.physical()
+    before = kms.get_key_policy(KeyId=made["Key"], PolicyName="default")["Policy"]
+    changed = dynamo(DeletionProtectionEnabled=False)["Resources"]
+    changed["Key"] = {"Type": "AWS::KMS::Key", "Properties": {"Description": "other"}}
+    assert stack.update({"Resources": changed}) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    assert json.loads(kms.get_key_policy(KeyId=made["Key"], PolicyName="default")["Policy"]) == json.loads(before)
+    assert kms.get_key_rotation_status(KeyId=made["Key"])["KeyRotationEnabled"] is False
+    assert stack.update({"Resources": {**changed, **dynamo()["Resources"]}}) == "UPDATE_COMPLETE", stack.events()
 
 
 @pytest.mark.statement("cloudformation.tags-change")

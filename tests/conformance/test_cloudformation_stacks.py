@@ -120,6 +120,14 @@ def test_a_change_set_is_executed_once_and_takes_the_others_with_it(lab, cloudfo
         change_set(stack, "c", ONE, "CREATE")
 
 
+@pytest.mark.statement("cloudformation.change-set")
+def test_a_stack_that_was_never_made_is_deleted_with_its_change_sets(lab, cloudformation, stack):
+    change_set(stack, "a", ONE, "CREATE")
+    assert stack.delete() == "DELETE_COMPLETE"
+    with refused("ValidationError", message="does not exist"):
+        cloudformation.describe_stacks(StackName=stack.name)
+
+
 @pytest.mark.statement("cloudformation.change-set-type")
 def test_an_update_needs_a_stack_and_a_first_template_is_not_the_previous_one(lab, cloudformation, stack):
     with refused("ValidationError", message="does not exist"):

@@ -195,6 +195,7 @@ def everything(lab, account, p, bucket, token, version):
                 "EventSourceArn": arn,
                 "FunctionName": {"Ref": "Function"},
                 "BatchSize": version,
+                "Tags": [{"Key": "a", "Value": "b"}],
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
             },
         ),

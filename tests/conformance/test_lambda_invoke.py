@@ -255,8 +255,8 @@ def test_a_function_or_version_that_is_not_there_is_not_found(lab, functions, us
 
 @pytest.mark.statement("lambda.warm")
 def test_a_process_is_used_again_until_the_function_changes(functions):
-    name = functions.make(CODE)
-    first, second = functions.call(name), functions.call(name)
+    name, other = functions.make(CODE), functions.make(CODE)
+    first, second, apart = functions.call(name), functions.call(name), functions.call(other)
     assert (first["process"], first["calls"], second["calls"]) == (second["process"], 1, 2)
     functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"NEW": "1"}})
     functions.active(name)
@@ -265,6 +265,15 @@ def test_a_process_is_used_again_until_the_function_changes(functions):
     functions.client.update_function_code(FunctionName=name, ZipFile=package("def handler(e, c): return 'new code'"))
     functions.active(name)
     assert functions.call(name) == "new code"
+    assert functions.call(other)["process"] == apart["process"]
+
+
+@pytest.mark.statement("lambda.warm")
+@pytest.mark.local_only("moves the clock")
+def test_a_process_is_not_used_for_hours(lab, functions, usual):
+    before = functions.call(usual)["process"]
+    lab.aws.world.advance(3700)
+    assert functions.call(usual)["process"] != before
 
 
 @pytest.mark.statement("lambda.concurrent")
