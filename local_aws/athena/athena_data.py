@@ -225,7 +225,7 @@ class Tables:
         lake = self.world.engines["lakeformation"]
 
         def reader(location: str) -> tuple[Any, Caller]:
-            role = lake.registration_for(location, resolved.catalog_id)
+            role = lake.vending_role(caller.principal, resolved, location)
             if role is None:
                 return self.clients.of_caller(caller)
             need = Need("lakeformation:GetDataAccess", "*")

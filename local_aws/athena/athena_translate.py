@@ -163,7 +163,7 @@ def _translated(
     try:
         return _translate(statement, dict(relations), now)
     except SqlError as error:
-        if error.node is None and error.name == "COLUMN_NOT_FOUND":
+        if error.name == "COLUMN_NOT_FOUND":
             error.place = _first_star(statement.sql)
         raise error.at(statement.sql) from error.__cause__
 
@@ -294,9 +294,7 @@ def _write_rows(tree: exp.Query, inputs: dict[str, Input]) -> None:
 def _shorten(scope: Scope, table: exp.Table) -> None:
     """Write `database.table.column` as `table.column`; the same form may also be a field of a row."""
     for column in scope.find_all(exp.Column):
-        if (column.args.get("db"), column.table) != (None, "") and (
-            column.db.lower() == (table.db or "").lower() and column.table.lower() == table.name.lower()
-        ):
+        if column.db.lower() == (table.db or "").lower() and column.table.lower() == table.name.lower():
             column.set("db", None)
             column.set("catalog", None)
 
@@ -375,7 +373,7 @@ def _resolve_column(scope: Scope, column: exp.Column, inputs: dict[str, Input]) 
             raise column_not_found(column)
         column.set("table", exp.to_identifier(holders[0], quoted=True))
     source = _source(scope, column.table)
-    if source is None or column.name not in _columns_of(source, inputs):
+    if source is None or column.args.get("db") or column.name not in _columns_of(source, inputs):
         raise column_not_found(column)
     if isinstance(source, exp.Table) and source.name in inputs:
         inputs[source.name].columns.add(column.name)

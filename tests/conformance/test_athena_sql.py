@@ -19,7 +19,7 @@ COLUMNS = {
     "dec": "decimal(10,2)",
     "ok": "boolean",
     "arr": "array<int>",
-    "st": "struct<a:int,b:string,in:struct<z:int>>",
+    "st": "struct<a:int,b:string,in:struct<z:int,y:string>>",
     "m": "map<string,int>",
     "items": "array<struct<sku:string,n:int>>",
 }
@@ -37,7 +37,7 @@ def here(lab):
 QUERIES = {
     "structs": [
         ("SELECT id, st.a, t.st.b, st.in.z FROM t", [("1", "1", "q", "9"), ("2", "2", NULL, NULL)]),
-        ("SELECT st FROM t WHERE id = 1", [("{a=1, b=q, in={z=9}}",)]),
+        ("SELECT st FROM t WHERE id = 1", [("{a=1, b=q, in={z=9, y=null}}",)]),
     ],
     "maps": [
         ("SELECT m['k'], element_at(m, 'zz'), m FROM t WHERE id = 1", [("5", NULL, "{k=5}")]),
@@ -86,6 +86,7 @@ QUERIES = {
         ("VALUES (1, 'a'), (2, 'b')", [("1", "a"), ("2", "b")]),
         ("SELECT x + 1 FROM (VALUES 1, 2) AS v(x)", [("2",), ("3",)]),
         ("TABLE u", [("1", "10.0")]),
+        ("(SELECT 1) UNION ALL (SELECT 1)", [("1",), ("1",)]),
     ],
     "groups": [
         ("SELECT name, sum(amt) FROM t GROUP BY 1 HAVING sum(amt) > 2", [("y", "2.5")]),
@@ -117,6 +118,7 @@ QUERIES = {
         ("SELECT id FROM t ORDER BY id FETCH FIRST 1 ROW ONLY", [("1",)]),
         ("SELECT id AS k FROM t ORDER BY k DESC", [("2",), ("1",)]),
         ("SELECT id FROM t ORDER BY amt DESC", [("2",), ("1",)]),
+        ("SELECT id FROM (SELECT id FROM t ORDER BY id LIMIT 1) AS q", [("1",)]),
         ("SELECT 1 x -- comment\n; ", [("1",)]),
     ],
 }  # fmt: skip
@@ -133,6 +135,7 @@ def test_tables_may_be_named_with_their_database_and_catalogue(here):
     assert here.rows(f"SELECT {db}.t.id FROM {db}.t WHERE AwsDataCatalog.{db}.t.id = 1") == [("1",)]
     assert here.rows(f'SELECT t.ID FROM "AwsDataCatalog"."{db}".t, {db.upper()}.U WHERE t.id = u.id') == [("1",)]
     assert here.rows(f"SELECT t.id FROM t CROSS JOIN {db}.u AS t2 WHERE t.id = 2") == [("2",)]
+    assert here.rows(f"WITH u AS (SELECT 5 AS amount) SELECT amount FROM {db}.u") == [("10.0",)]
     other = {"QueryExecutionContext": {"Database": "nowhere", "Catalog": "AwsDataCatalog"}}
     assert here.rows(f"SELECT amount FROM {db}.u", **other) == [("10.0",)]
 
@@ -157,6 +160,7 @@ UNRESOLVED = [
     ("SELECT nope FROM t", f"COLUMN_NOT_FOUND: line 1:8: Column 'nope' {HIDDEN}"),
     ("SELECT x.nope FROM t x", f"COLUMN_NOT_FOUND: line 1:8: Column 'x.nope' {HIDDEN}"),
     ("SELECT z.id FROM t", f"COLUMN_NOT_FOUND: line 1:8: Column 'z.id' {HIDDEN}"),
+    ("SELECT nowhere.t.id FROM t", f"COLUMN_NOT_FOUND: line 1:8: Column 'nowhere.t.id' {HIDDEN}"),
     ("SELECT id\nFROM t\nWHERE\n  Nope = 1", "COLUMN_NOT_FOUND: line 4:3: Column 'nope'"),
     ("SELECT id AS email FROM t WHERE email = 3", "COLUMN_NOT_FOUND: line 1:33: Column 'email'"),
     ("SELECT id AS k FROM t GROUP BY k", "COLUMN_NOT_FOUND: line 1:32: Column 'k'"),
@@ -235,6 +239,7 @@ MISMATCHES = [
     ),
     ("SELECT a FROM t CROSS JOIN UNNEST(items) AS v(a, n) WHERE n = 'x'", "TYPE_MISMATCH: line 1:"),
     ("SELECT cast(1 AS string)", "TYPE_NOT_FOUND: line 1:18: Unknown type: string"),
+    ("SELECT cast(abs(1) AS string)", "TYPE_NOT_FOUND: line 1:23: Unknown type: string"),
     ("SELECT try_cast(1 AS float)", "TYPE_NOT_FOUND: line 1:22: Unknown type: float"),
     ("SELECT date_trunc('moon', d) FROM t", "INVALID_FUNCTION_ARGUMENT: line 1:8: 'moon' is not a valid"),
     ("SELECT date_add('hour', 1, d) FROM t", "INVALID_FUNCTION_ARGUMENT: line 1:8: 'hour' is not a valid DATE field"),
