@@ -2,8 +2,8 @@
 
 The API's operations, each in one place: settings (lf_settings.py), locations (lf_locations.py), LF-Tags
 (lf_tag_operations.py), grants (lf_grant_operations.py), and what the Glue catalogue and query engines ask of Lake
-Formation. How permissions come about is in lf_access.py. Named LF-Tag expressions, data cell filters, hybrid access,
-organisations as principals and credential vending over the API are not built.
+Formation. How permissions come about is in lf_access.py. Data cell filters, organisations as principals, and credential
+vending over the API (it takes an engine outside AWS, which the settings cannot allow here) are not built.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from local_aws.glue.glue_partitions import sorted_partitions
 from local_aws.glue.glue_tables import Database, ResolvedTable, Table, described_descriptor
 from local_aws.lakeformation.lf_access import Access
 from local_aws.lakeformation.lf_authority import Authority
-from local_aws.lakeformation.lf_grant_operations import GrantOperations
+from local_aws.lakeformation.lf_expressions import ExpressionOperations
+from local_aws.lakeformation.lf_grant_operations import GrantOperations, resources_from_api
 from local_aws.lakeformation.lf_grants import GrantStore
+from local_aws.lakeformation.lf_hybrid import OptIns
 from local_aws.lakeformation.lf_locations import Locations
 from local_aws.lakeformation.lf_locking import UnderWay, serialized
 from local_aws.lakeformation.lf_model import (
@@ -29,13 +31,14 @@ from local_aws.lakeformation.lf_model import (
     TableResource,
     catalog_of,
     denied,
+    principal_from_api,
     refused,
     s3_path,
 )
 from local_aws.lakeformation.lf_settings import Settings, settings_from_api, settings_to_api
 from local_aws.lakeformation.lf_sharing import Sharing
 from local_aws.lakeformation.lf_tag_operations import TagOperations
-from local_aws.lakeformation.lf_tags import TagStore
+from local_aws.lakeformation.lf_tags import ExpressionStore, TagStore
 
 ALL = frozenset({"ALL"})
 
@@ -53,9 +56,15 @@ class LakeFormation:
         self._policy_changes = UnderWay()
         self._grants = GrantStore()
         self._tags = TagStore()
-        self._sharing = Sharing(world, self.settings, self._grants, self._find)
-        self.access = Access(self.settings, self._tags, self._grants, self._sharing.shared)
-        self._authority = Authority(world, self.access, self._tags, self._grants, self._sharing, self._find)
+        self._expressions = ExpressionStore()
+        self._opt_ins = OptIns(world, self.locations, self.settings, self._find)
+        self._sharing = Sharing(world, self.settings, self._grants, self._find, self._opt_ins)
+        self.access = Access(
+            self.settings, self._tags, self._grants, self._sharing.shared, self._expressions, self._opt_ins
+        )
+        self._authority = Authority(
+            world, self.access, self._tags, self._grants, self._sharing, self._find, self._expressions
+        )
 
     @property
     def _lookup(self) -> Any:
@@ -67,6 +76,10 @@ class LakeFormation:
     @property
     def _tag_operations(self) -> TagOperations:
         return TagOperations(self._tags, self._grants, self.access, self._lookup)
+
+    @property
+    def _expression_operations(self) -> ExpressionOperations:
+        return ExpressionOperations(self._expressions, self._tags, self._grants, self.access)
 
     @property
     def _grant_operations(self) -> GrantOperations:
@@ -102,6 +115,16 @@ class LakeFormation:
             path = s3_path(location) if ":" in location else location
             found = self.locations.covering(path, catalog_id)
             return found.role_arn if found else None
+
+    def vending_role(self, principal: str, table: ResolvedTable, location: str) -> str | None:
+        """The role with which Lake Formation lets a principal read a location of a table, or None where the principal
+        reads with its own rights: what is not registered, or in hybrid mode and the principal not opted in."""
+        with self.world.lock:
+            database = self._find(table.catalog_id, table.database)
+            real = database.tables.get(table.name) if database else None
+            if real and self._opt_ins.keeps_to_iam(principal, real, location):
+                return None
+            return self.registration_for(location, table.catalog_id)
 
     def resolve_table(
         self, principal: str, account: str, catalog_id: str | None, database: str, table: str
@@ -162,12 +185,14 @@ class LakeFormation:
         resource = DatabaseResource(database.catalog, database.name)
         self._grants.forget_database(resource)
         self._tags.forget_database(resource)
+        self._opt_ins.forget_database(database)
 
     def table_deleted(self, table: Table) -> None:
         """Grants and tags go with the table."""
         resource = TableResource(table.catalog, table.database, table.name)
         self._grants.forget_table(resource)
         self._tags.forget_table(resource)
+        self._opt_ins.forget_table(table)
 
     def columns_deleted(self, table: Table, names: set[str]) -> None:
         """Tags go with the columns."""
@@ -198,17 +223,18 @@ class LakeFormation:
     # -- locations ----------------------------------------------------------------------------------------------------
 
     def RegisterResource(self, caller: Any, **params: Any) -> dict:
-        for unbuilt in ("HybridAccessEnabled", "WithFederation", "WithPrivilegedAccess"):
+        for unbuilt in ("WithFederation", "WithPrivilegedAccess"):
             if params.get(unbuilt):
                 raise refused(f"RegisterResource.{unbuilt} is not built here")
         service_linked = bool(params.get("UseServiceLinkedRole"))
-        return self.locations.register(caller, params["ResourceArn"], service_linked, params.get("RoleArn"))
+        hybrid = bool(params.get("HybridAccessEnabled"))
+        return self.locations.register(caller, params["ResourceArn"], service_linked, params.get("RoleArn"), hybrid)
 
     def UpdateResource(self, caller: Any, **params: Any) -> dict:
-        for unbuilt in ("HybridAccessEnabled", "WithFederation"):
-            if params.get(unbuilt):
-                raise refused(f"UpdateResource.{unbuilt} is not built here")
-        return self.locations.update(caller, params["ResourceArn"], params["RoleArn"])
+        if params.get("WithFederation"):
+            raise refused("UpdateResource.WithFederation is not built here")
+        hybrid = params.get("HybridAccessEnabled")
+        return self.locations.update(caller, params["ResourceArn"], params["RoleArn"], hybrid)
 
     def DeregisterResource(self, caller: Any, **params: Any) -> dict:
         return self.locations.deregister(caller, params["ResourceArn"])
@@ -218,6 +244,26 @@ class LakeFormation:
 
     def ListResources(self, caller: Any, **params: Any) -> dict:
         return self.locations.list(caller, params.get("NextToken"), params.get("MaxResults"))
+
+    # -- hybrid access ------------------------------------------------------------------------------------------------
+
+    def CreateLakeFormationOptIn(self, caller: Any, **params: Any) -> dict:
+        principal, resource = self._opted(caller, params)
+        return self._opt_ins.create(caller, self.access.is_admin(caller.principal), principal, resource)
+
+    def DeleteLakeFormationOptIn(self, caller: Any, **params: Any) -> dict:
+        principal, resource = self._opted(caller, params)
+        return self._opt_ins.delete(caller, self.access.is_admin(caller.principal), principal, resource)
+
+    def ListLakeFormationOptIns(self, caller: Any, **params: Any) -> dict:
+        principal = principal_from_api(params["Principal"]) if params.get("Principal") else None
+        resource = resources_from_api(params["Resource"], caller.account)[0] if params.get("Resource") else None
+        token, wanted = params.get("NextToken"), params.get("MaxResults")
+        sees_all = self.access.sees_all(caller.principal)
+        return self._opt_ins.list(caller, sees_all, principal, resource, token, wanted)
+
+    def _opted(self, caller: Any, params: dict) -> tuple[str, Resource]:
+        return principal_from_api(params["Principal"]), resources_from_api(params["Resource"], caller.account)[0]
 
     # -- LF-Tags ------------------------------------------------------------------------------------------------------
 
@@ -261,6 +307,21 @@ class LakeFormation:
         token, wanted = params.get("NextToken"), params.get("MaxResults")
         conditions = params.get("Expression") or []
         return self._tag_operations.search_tables(caller, params.get("CatalogId"), conditions, token, wanted)
+
+    def CreateLFTagExpression(self, caller: Any, **params: Any) -> dict:
+        return self._expression_operations.create(caller, params)
+
+    def UpdateLFTagExpression(self, caller: Any, **params: Any) -> dict:
+        return self._expression_operations.update(caller, params)
+
+    def DeleteLFTagExpression(self, caller: Any, **params: Any) -> dict:
+        return self._expression_operations.delete(caller, params)
+
+    def GetLFTagExpression(self, caller: Any, **params: Any) -> dict:
+        return self._expression_operations.get(caller, params)
+
+    def ListLFTagExpressions(self, caller: Any, **params: Any) -> dict:
+        return self._expression_operations.list(caller, params)
 
     # -- grants -------------------------------------------------------------------------------------------------------
 

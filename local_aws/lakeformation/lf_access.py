@@ -25,9 +25,11 @@ from dataclasses import dataclass
 
 from local_aws.glue.glue_tables import Database, Table
 from local_aws.lakeformation.lf_grants import GrantStore, topic
+from local_aws.lakeformation.lf_hybrid import OptIns
 from local_aws.lakeformation.lf_model import (
     CATALOG_PERMISSIONS,
     DATABASE_PERMISSIONS,
+    EXPRESSION_PERMISSIONS,
     IAM_ALLOWED,
     TABLE_PERMISSIONS,
     TAG_PERMISSIONS,
@@ -36,6 +38,7 @@ from local_aws.lakeformation.lf_model import (
     ColumnsResource,
     DatabaseResource,
     Expression,
+    ExpressionResource,
     Grant,
     LocationResource,
     PolicyResource,
@@ -46,7 +49,7 @@ from local_aws.lakeformation.lf_model import (
     is_below,
 )
 from local_aws.lakeformation.lf_settings import Settings
-from local_aws.lakeformation.lf_tags import TagStore, matches
+from local_aws.lakeformation.lf_tags import ExpressionStore, TagStore, matches
 
 NOTHING: frozenset[str] = frozenset()
 DESCRIBE = frozenset({"DESCRIBE"})
@@ -130,17 +133,22 @@ class Access:
         tags: TagStore,
         grants: GrantStore,
         shared: Callable[[str, str, str], bool],
+        expressions: ExpressionStore,
+        opt_ins: OptIns,
     ) -> None:
         self._settings = settings
         self._tags = tags
         self._grants = grants
         self._shared = shared
+        self._expressions = expressions
+        self._opt_ins = opt_ins
 
     def is_admin(self, principal: str) -> bool:
         """Whether the principal is a data lake administrator of its own account."""
         return principal in self._settings(account_of(principal)).admins
 
-    def _sees_all(self, principal: str) -> bool:
+    def sees_all(self, principal: str) -> bool:
+        """Whether the principal is an administrator of its own account, of the read-only kind or not."""
         return self.is_admin(principal) or principal in self._settings(account_of(principal)).read_only_admins
 
     # -- catalogue, locations, tags -----------------------------------------------------------------------------
@@ -195,7 +203,7 @@ class Access:
                 held |= Held(every, every)
             if self.is_admin(principal):
                 held |= Held(every - {"ASSOCIATE"}, every)
-            elif self._sees_all(principal):
+            elif self.sees_all(principal):
                 held |= Held(DESCRIBE)
             return held
         if not any(self._shared(catalog, kind, account) for kind in ("database", "table")):
@@ -206,15 +214,34 @@ class Access:
         held = on_value((principal, group_of(account)), account).within(limit)
         return held | Held(DESCRIBE, limit.grantable).within(limit) if self.is_admin(principal) else held
 
+    def expression(self, principal: str, catalog: str, name: str) -> Held:
+        """Permissions on a named LF-Tag expression: its creator and administrators have all. Never from another
+        account."""
+        account, named = account_of(principal), self._expressions.find(catalog, name)
+        if account != catalog or named is None:
+            return Held()
+        if named.creator == principal or self.is_admin(principal):
+            return Held(EXPRESSION_PERMISSIONS, EXPRESSION_PERMISSIONS)
+        about = topic(ExpressionResource(catalog, name))
+        held = held_by(self._grants.of(catalog, (principal, group_of(account)), catalog, about), EXPRESSION_PERMISSIONS)
+        return held | Held(DESCRIBE) if self.sees_all(principal) else held
+
+    def body(self, policy: PolicyResource) -> Expression:
+        """The expression of a policy as it is now. The named expression must be there."""
+        if policy.named is None:
+            return policy.expression
+        return self._expressions.find(policy.catalog, policy.named).expression
+
     # -- databases ----------------------------------------------------------------------------------------------
 
     def database(self, principal: str, database: Database) -> Held:
         """Permissions on a database or database link. Nothing while blocked; see `blocked`."""
         account = account_of(principal)
         if account != database.catalog:
-            return Held() if self.blocked(database) else self._shared_database(principal, database)
-        held = self._database_grants((principal, group_of(account), IAM_ALLOWED), database, database.catalog)
-        if self._sees_all(principal) or any(table.created_by == principal for table in database.tables.values()):
+            return Held() if self.blocked(principal, database) else self._shared_database(principal, database)
+        iam_alone = () if self._opt_ins.governs_database(principal, database) else (IAM_ALLOWED,)
+        held = self._database_grants((principal, group_of(account), *iam_alone), database, database.catalog)
+        if self.sees_all(principal) or any(table.created_by == principal for table in database.tables.values()):
             held |= Held(DESCRIBE)
         return held
 
@@ -232,7 +259,7 @@ class Access:
                 held |= self._database_grants((grantee,), database, database.catalog)
         limit = self.account_database(account, database)
         held |= self._database_grants((principal, group_of(account)), database, account).within(limit)
-        return held | Held(DESCRIBE).within(limit) if self._sees_all(principal) else held
+        return held | Held(DESCRIBE).within(limit) if self.sees_all(principal) else held
 
     def _database_grants(self, grantees: Iterable[str], database: Database, grantor: str) -> Held:
         named = DatabaseResource(database.catalog, database.name)
@@ -240,7 +267,7 @@ class Access:
 
         def applies(grant: Grant) -> bool:
             if isinstance(grant.resource, PolicyResource):
-                return not database.is_link and not grant.void and matches(grant.resource.expression, tags)
+                return not database.is_link and not grant.void and matches(self.body(grant.resource), tags)
             return True
 
         grants = self._grants.of(database.catalog, grantees, grantor, topic(named), ("policy", "DATABASE"))
@@ -255,9 +282,10 @@ class Access:
         account = account_of(principal)
         if account != table.catalog:
             access = self._shared_table(principal, table)
-            return TableAccess(blocked=True) if access.visible and self.blocked(table) else access
-        access = self._table_grants((principal, group_of(account), IAM_ALLOWED), table, table.catalog)
-        return access | _described(table) if self._sees_all(principal) else access
+            return TableAccess(blocked=True) if access.visible and self.blocked(principal, table) else access
+        iam_alone = () if self._opt_ins.governs_table(principal, table) else (IAM_ALLOWED,)
+        access = self._table_grants((principal, group_of(account), *iam_alone), table, table.catalog)
+        return access | _described(table) if self.sees_all(principal) else access
 
     def account_table(self, account: str, table: Table) -> TableAccess:
         """What the owner granted to another account as a whole, once its share is accepted."""
@@ -265,14 +293,16 @@ class Access:
             return TableAccess()
         return self._table_grants((account,), table, table.catalog)
 
-    def blocked(self, resource: Database | Table) -> bool:
-        """Whether IAM_ALLOWED_PRINCIPALS has access to a database, or to a table or its database: then no other account
-        has."""
+    def blocked(self, principal: str, resource: Database | Table) -> bool:
+        """Whether IAM_ALLOWED_PRINCIPALS has access to a database, or to a table or its database: then no other
+        account's principal has, unless it was opted in on what is in hybrid mode."""
         if isinstance(resource, Database):
-            return self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.name))
-        return self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.database)) or (
+            iam_allowed = self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.name))
+            return iam_allowed and not self._opt_ins.admits_to_database(principal, resource)
+        iam_allowed = self._grants.iam_allowed(DatabaseResource(resource.catalog, resource.database)) or (
             self._grants.iam_allowed(TableResource(resource.catalog, resource.database, resource.name))
         )
+        return iam_allowed and not self._opt_ins.admits_to_table(principal, resource)
 
     def _shared_table(self, principal: str, table: Table) -> TableAccess:
         account = account_of(principal)
@@ -282,7 +312,7 @@ class Access:
                 access |= self._table_grants((grantee,), table, table.catalog)
         limit = self.account_table(account, table)
         access |= self._table_grants((principal, group_of(account)), table, account).within(limit)
-        return access | _described(table).within(limit) if self._sees_all(principal) else access
+        return access | _described(table).within(limit) if self.sees_all(principal) else access
 
     def _table_grants(self, grantees: Iterable[str], table: Table, grantor: str) -> TableAccess:
         access = TableAccess()
@@ -302,8 +332,8 @@ class Access:
                     return _on_whole(grant, columns)
                 chosen = (columns if included is None else columns & included) - excluded
                 return TableAccess(described=chosen, selected=chosen, visible=bool(chosen))
-            case PolicyResource(_, _, expression) if not grant.void and not table.is_link:
-                return self._matched(grant, expression, table, columns)
+            case PolicyResource() if not grant.void and not table.is_link:
+                return self._matched(grant, self.body(grant.resource), table, columns)
         return TableAccess()
 
     def _matched(self, grant: Grant, expression: Expression, table: Table, columns: frozenset[str]) -> TableAccess:

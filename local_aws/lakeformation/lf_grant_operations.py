@@ -21,6 +21,7 @@ from local_aws.lakeformation.lf_model import (
     CatalogResource,
     ColumnsResource,
     DatabaseResource,
+    ExpressionResource,
     Grant,
     LocationResource,
     PolicyResource,
@@ -57,6 +58,7 @@ RESOURCE_TYPES = {
     "LF_TAG_POLICY": lambda r: isinstance(r, PolicyResource),
     "LF_TAG_POLICY_DATABASE": lambda r: isinstance(r, PolicyResource) and r.kind == "DATABASE",
     "LF_TAG_POLICY_TABLE": lambda r: isinstance(r, PolicyResource) and r.kind == "TABLE",
+    "LF_NAMED_TAG_EXPRESSION": lambda r: isinstance(r, ExpressionResource),
 }
 
 
@@ -77,6 +79,8 @@ def resources_from_api(shape: dict[str, Any], catalog: str) -> list[Resource]:
             return [LocationResource(given.get("CatalogId") or catalog, s3_path(given["ResourceArn"]))]
         case "LFTagPolicy":
             return [policy_from_api(given, catalog)]
+        case "LFTagExpression":
+            return [ExpressionResource(given.get("CatalogId") or catalog, given["Name"])]
     owner, ((key, values),) = given.get("CatalogId") or catalog, expression_from_api([given])
     return [TagResource(owner, key, value) for value in sorted(values)]
 
@@ -203,8 +207,6 @@ class GrantOperations:
         if resources:
             grants = [grant for grant in grants if _concerns(grant.resource, resources)]
         if kind := params.get("ResourceType"):
-            if kind not in RESOURCE_TYPES:
-                raise refused(f"ListPermissions.ResourceType {kind} is not built here")
             grants = [grant for grant in grants if RESOURCE_TYPES[kind](grant.resource)]
         entries = self._shown(grants)
         shown, following = page(entries, params.get("NextToken"), params.get("MaxResults"), LIST_PAGE)

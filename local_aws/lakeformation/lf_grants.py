@@ -15,6 +15,7 @@ from local_aws.lakeformation.lf_model import (
     IAM_ALLOWED,
     ColumnsResource,
     DatabaseResource,
+    ExpressionResource,
     Grant,
     LocationResource,
     PolicyResource,
@@ -52,6 +53,8 @@ def topic(resource: Resource) -> tuple:
             return ("policy", kind)
         case TagResource(_, key):
             return ("tag", key)
+        case ExpressionResource(_, name):
+            return ("expression", name)
         case LocationResource():
             return ("location",)
     return ("catalog",)
@@ -240,6 +243,15 @@ class GrantStore:
                 for grant in list(held.get(("policy", kind), {}).values()):
                     if any(used == key for used, _ in grant.resource.expression):
                         held.put(replace(grant, void=True))
+
+    def forget_expression(self, catalog: str, name: str) -> None:
+        """A named expression was deleted: grants on it go, and policies that refer to it."""
+        for held in self._held[catalog].values():
+            held.pop(("expression", name), None)
+            for kind in ("DATABASE", "TABLE"):
+                for grant in list(held.get(("policy", kind), {}).values()):
+                    if grant.resource.named == name:
+                        held.drop(grant)
 
 
 def _key(resource: Resource) -> tuple:

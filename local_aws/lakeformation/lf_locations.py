@@ -28,6 +28,8 @@ class Location:
     path: str
     role_arn: str
     modified: datetime
+    hybrid: bool = False
+    """Whether Lake Formation guards it only for those who were opted in."""
 
 
 class Locations:
@@ -50,7 +52,7 @@ class Locations:
 
     # -- API ----------------------------------------------------------------------------------------------------
 
-    def register(self, caller: Any, arn: str, service_linked: bool, role_arn: str | None) -> dict:
+    def register(self, caller: Any, arn: str, service_linked: bool, role_arn: str | None, hybrid: bool) -> dict:
         """RegisterResource.
 
         AlreadyExistsException for a path that is registered; InvalidInputException for a location that is not S3, no
@@ -68,14 +70,21 @@ class Locations:
             self._check_service_linked(caller.account, path)
         else:
             self._check_role(caller.account, role)
-        self._of(caller.account)[path] = Location(path, role, self._world.now())
+        self._of(caller.account)[path] = Location(path, role, self._world.now(), hybrid)
         return {}
 
-    def update(self, caller: Any, arn: str, role_arn: str) -> dict:
-        """UpdateResource: another role for a registered path. EntityNotFoundException, InvalidInputException."""
+    def update(self, caller: Any, arn: str, role_arn: str, hybrid: bool | None) -> dict:
+        """UpdateResource: another role for a registered path, and whether it is in hybrid mode (None: as before).
+
+        EntityNotFoundException; InvalidInputException for a role that is not there, or a path that is registered with
+        the service-linked role.
+        """
         location = self._get(caller.account, arn)
+        if location.role_arn.endswith(SERVICE_LINKED_ROLE):
+            raise invalid(f"{arn} is registered with the service-linked role: deregister it and register it again")
         self._check_role(caller.account, role_arn)
-        changed = replace(location, role_arn=role_arn, modified=self._world.now())
+        mode = location.hybrid if hybrid is None else hybrid
+        changed = replace(location, role_arn=role_arn, hybrid=mode, modified=self._world.now())
         self._of(caller.account)[location.path] = changed
         return {}
 
@@ -124,6 +133,6 @@ def _to_api(location: Location) -> dict[str, Any]:
         "RoleArn": location.role_arn,
         "LastModified": location.modified,
         "WithFederation": False,
-        "HybridAccessEnabled": False,
+        "HybridAccessEnabled": location.hybrid,
         "WithPrivilegedAccess": False,
     }

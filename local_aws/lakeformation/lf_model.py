@@ -23,10 +23,11 @@ ALL_TABLES = "ALL_TABLES"
 DATABASE_PERMISSIONS = frozenset({"ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"})
 TABLE_PERMISSIONS = frozenset({"ALL", "ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"})
 LINK_PERMISSIONS = frozenset({"DESCRIBE", "DROP"})
-CATALOG_PERMISSIONS = frozenset({"CREATE_DATABASE", "CREATE_LF_TAG"})
+CATALOG_PERMISSIONS = frozenset({"CREATE_DATABASE", "CREATE_LF_TAG", "CREATE_LF_TAG_EXPRESSION"})
 LOCATION_PERMISSIONS = frozenset({"DATA_LOCATION_ACCESS"})
 TAG_PERMISSIONS = frozenset({"ALTER", "DROP"})
 TAG_VALUE_PERMISSIONS = frozenset({"ASSOCIATE", "DESCRIBE", "GRANT_WITH_LF_TAG_EXPRESSION"})
+EXPRESSION_PERMISSIONS = frozenset({"ALTER", "DESCRIBE", "DROP", "GRANT_WITH_LF_TAG_EXPRESSION"})
 
 
 def invalid(message: str) -> AwsError:
@@ -163,11 +164,21 @@ Expression = tuple[tuple[str, frozenset[str]], ...]
 
 @dataclass(frozen=True)
 class PolicyResource:
-    """An LF-Tag expression over DATABASE or TABLE resources of a catalogue."""
+    """An LF-Tag expression over DATABASE or TABLE resources of a catalogue: inline, or that of a name (`named`), whose
+    body may change."""
 
     catalog: str
     kind: str
     expression: Expression
+    named: str | None = None
+
+
+@dataclass(frozen=True)
+class ExpressionResource:
+    """A named LF-Tag expression itself."""
+
+    catalog: str
+    name: str
 
 
 Resource = (
@@ -178,6 +189,7 @@ Resource = (
     | LocationResource
     | TagResource
     | PolicyResource
+    | ExpressionResource
 )
 
 
@@ -215,6 +227,11 @@ def expression_from_api(conditions: list[dict[str, Any]]) -> Expression:
     return tuple(sorted(expression.items()))
 
 
+def expression_to_api(expression: Expression) -> list[dict[str, Any]]:
+    """The Expression shape of an expression."""
+    return [{"TagKey": key, "TagValues": sorted(values)} for key, values in expression]
+
+
 def s3_path(arn_or_url: str) -> str:
     """`bucket/prefix` of an S3 ARN or URL, without a trailing slash. InvalidInputException for anything else."""
     found = re.fullmatch(r"(?:arn:aws[\w-]*:s3:::|s3[an]?://)([^/*]+(?:/.*)?)", arn_or_url)
@@ -228,7 +245,16 @@ def is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
 
 
-MEMBERS = ("Catalog", "Database", "Table", "TableWithColumns", "DataLocation", "LFTag", "LFTagPolicy")
+MEMBERS = (
+    "Catalog",
+    "Database",
+    "Table",
+    "TableWithColumns",
+    "DataLocation",
+    "LFTag",
+    "LFTagPolicy",
+    "LFTagExpression",
+)
 
 
 def resource_member(shape: dict[str, Any]) -> str:
@@ -267,11 +293,13 @@ def columns_from_api(shape: dict[str, Any], catalog: str) -> ColumnsResource:
 
 
 def policy_from_api(shape: dict[str, Any], catalog: str) -> PolicyResource:
-    """An LFTagPolicy shape with an inline expression."""
-    if shape.get("ExpressionName"):
-        raise refused("LFTagPolicy.ExpressionName: named LF-Tag expressions are not built here")
-    expression = expression_from_api(shape.get("Expression") or [])
-    return PolicyResource(shape.get("CatalogId") or catalog, shape["ResourceType"], expression)
+    """An LFTagPolicy shape, with an expression or the name of one. InvalidInputException for both."""
+    owner, name = shape.get("CatalogId") or catalog, shape.get("ExpressionName")
+    if name and shape.get("Expression"):
+        raise invalid("LFTagPolicy takes either Expression or ExpressionName")
+    if name:
+        return PolicyResource(owner, shape["ResourceType"], (), name)
+    return PolicyResource(owner, shape["ResourceType"], expression_from_api(shape.get("Expression") or []))
 
 
 def resource_to_api(resource: Resource, values: Iterable[str] = ()) -> dict[str, Any]:
@@ -296,14 +324,13 @@ def resource_to_api(resource: Resource, values: Iterable[str] = ()) -> dict[str,
             return {"DataLocation": {"CatalogId": catalog, "ResourceArn": f"arn:aws:s3:::{path}"}}
         case TagResource(catalog, key, value):
             return {"LFTag": {"CatalogId": catalog, "TagKey": key, "TagValues": sorted(values) or [value]}}
+        case PolicyResource(catalog, kind, _, str(named)):
+            return {"LFTagPolicy": {"CatalogId": catalog, "ResourceType": kind, "ExpressionName": named}}
         case PolicyResource(catalog, kind, expression):
-            return {
-                "LFTagPolicy": {
-                    "CatalogId": catalog,
-                    "ResourceType": kind,
-                    "Expression": [{"TagKey": key, "TagValues": sorted(values)} for key, values in expression],
-                }
-            }
+            written = expression_to_api(expression)
+            return {"LFTagPolicy": {"CatalogId": catalog, "ResourceType": kind, "Expression": written}}
+        case ExpressionResource(catalog, name):
+            return {"LFTagExpression": {"CatalogId": catalog, "Name": name}}
 
 
 def describe(resource: Resource) -> str:
@@ -319,6 +346,10 @@ def describe(resource: Resource) -> str:
             return f"s3://{path}"
         case TagResource(_, key, value):
             return f"LF-Tag {key}={value}"
+        case PolicyResource(_, kind, _, str(named)):
+            return f"{kind.lower()}s with LF-Tag expression {named}"
+        case ExpressionResource(_, name):
+            return f"LF-Tag expression {name}"
         case PolicyResource(_, kind, expression):
             terms = " and ".join(f"{key} in ({', '.join(sorted(values))})" for key, values in expression)
             return f"{kind.lower()}s with {terms}"

@@ -17,6 +17,7 @@ from typing import Any
 from local_aws.access import authorization
 from local_aws.access.need import Need
 from local_aws.lakeformation.lf_grants import GrantStore
+from local_aws.lakeformation.lf_hybrid import OptIns
 from local_aws.lakeformation.lf_model import (
     IAM_ALLOWED,
     CatalogResource,
@@ -48,8 +49,10 @@ class Sharing:
         settings: Callable[[str], Settings],
         grants: GrantStore,
         find: Callable[[str, str], Any],
+        opt_ins: OptIns,
     ) -> None:
         self._world = world
+        self._opt_ins = opt_ins
         self._settings = settings
         self._grants = grants
         self._find = find
@@ -62,8 +65,8 @@ class Sharing:
         """Check a grant by the owner of `resource` to another account or principals of one.
 
         Raises InvalidInputException for what AWS does not let cross accounts, AccessDeniedException "Illegal
-        combination" while IAM_ALLOWED_PRINCIPALS has access to the resource, or for a caller whom IAM does not let
-        share it through RAM.
+        combination" while IAM_ALLOWED_PRINCIPALS has access to the resource (unless it is in hybrid mode), or for a
+        caller whom IAM does not let share it through RAM.
         """
         owner, recipient = resource.catalog, account_of(principal)
         version = self._settings(owner).version
@@ -78,7 +81,7 @@ class Sharing:
             raise invalid("across accounts only DESCRIBE and ASSOCIATE on an LF-Tag can be granted")
         if isinstance(resource, TagResource | PolicyResource) and version < 3:
             self._refuse_old_version(recipient)
-        if self._iam_allowed_on(resource):
+        if self._iam_allowed_on(resource) and not self._opt_ins.may_be_shared(resource):
             raise denied(f"{ILLEGAL_COMBINATION}: revoke all permissions of {IAM_ALLOWED} on the resource first")
         if _named(resource):
             self._check_may_share(caller, owner, principal)

@@ -204,3 +204,33 @@ def matches(expression: Expression, tags: Mapping[str, str]) -> bool:
 def pairs_to_api(catalog: str, tags: Mapping[str, str]) -> list[dict]:
     """LFTagPair shapes of effective or assigned tags, in the order of their keys."""
     return [{"CatalogId": catalog, "TagKey": key, "TagValues": [value]} for key, value in sorted(tags.items())]
+
+
+# -- named expressions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NamedExpression:
+    name: str
+    description: str
+    expression: Expression
+    creator: str
+
+
+class ExpressionStore:
+    """The named expressions of all catalogues."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, dict[str, NamedExpression]] = defaultdict(dict)
+
+    def find(self, catalog: str, name: str) -> NamedExpression | None:
+        return self._named[catalog].get(name)
+
+    def all(self, catalog: str) -> list[NamedExpression]:
+        return [self._named[catalog][name] for name in sorted(self._named[catalog])]
+
+    def put(self, catalog: str, named: NamedExpression) -> None:
+        self._named[catalog][named.name] = named
+
+    def drop(self, catalog: str, name: str) -> None:
+        del self._named[catalog][name]
