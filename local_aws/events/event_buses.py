@@ -158,7 +158,7 @@ def rule_arn(key: BusKey, name: str) -> str:
 
 
 def described_bus(name: str, bus: Bus) -> dict:
-    shown: dict[str, Any] = {
+    return {
         "Name": name,
         "Arn": bus.arn,
         "Description": bus.description,
@@ -166,11 +166,10 @@ def described_bus(name: str, bus: Bus) -> dict:
         "CreationTime": bus.created,
         "LastModifiedTime": bus.modified,
     }
-    return {key: value for key, value in shown.items() if value is not None}
 
 
 def described_rule(bus_name: str, rule: Rule) -> dict:
-    shown = {
+    return {
         "Name": rule.name,
         "Arn": rule.arn,
         "EventPattern": rule.pattern_text,
@@ -180,7 +179,6 @@ def described_rule(bus_name: str, rule: Rule) -> dict:
         "RoleArn": rule.role_arn,
         "EventBusName": bus_name,
     }
-    return {key: value for key, value in shown.items() if value is not None}
 
 
 def tag_map(tags: list[dict] | None) -> dict[str, str]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from local_aws.stepfunctions import asl_paths
 
-MAX_INPUT = 8192
 MAX_VARIABLES = 100
 PREDEFINED = (
     "aws.events.rule-arn",
@@ -37,8 +36,6 @@ def check(target: dict) -> None:
     if len(given) > 1:
         raise InvalidInput(f"Only one of Input, InputPath, or InputTransformer must be provided for target {name}.")
     if "Input" in target:
-        if len(target["Input"]) > MAX_INPUT:
-            raise InvalidInput(f"Input for target {name} is longer than {MAX_INPUT} characters.")
         try:
             json.loads(target["Input"])
         except ValueError as error:
@@ -51,11 +48,8 @@ def check(target: dict) -> None:
 
 def _check_transformer(transformer: dict, name: str) -> None:
     template, paths = transformer["InputTemplate"], transformer.get("InputPathsMap", {})
-    if len(template) > MAX_INPUT or len(paths) > MAX_VARIABLES:
-        raise InvalidInput(
-            f"InputTransformer for target {name} has a template of more than {MAX_INPUT} characters or more "
-            f"than {MAX_VARIABLES} variables."
-        )
+    if len(paths) > MAX_VARIABLES:
+        raise InvalidInput(f"InputTransformer for target {name} has more than {MAX_VARIABLES} variables.")
     for variable, path in paths.items():
         if variable.lower().startswith("aws") or not re.fullmatch(r"[A-Za-z0-9_-]+", variable):
             raise InvalidInput(f"Invalid variable name {variable} in InputPathsMap for target {name}.")

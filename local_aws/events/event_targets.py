@@ -27,8 +27,6 @@ KINDS = {
     "states": re.compile(r"stateMachine:[^:/]+"),
     "lambda": re.compile(r"function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?"),
 }
-MAX_ATTEMPTS = 185
-AGES = range(60, 86_401)
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,6 @@ def check(target: dict, account: str, region: str) -> None:
         raise AwsError(code, "Input, InputPath and InputTransformer are not available for an event bus.")
     if place.resource.endswith(".fifo") and not target.get("SqsParameters", {}).get("MessageGroupId"):
         raise AwsError("ValidationException", f"MessageGroupId is required for the FIFO queue {arn}.")
-    policy = target.get("RetryPolicy", {})
-    if not 0 <= policy.get("MaximumRetryAttempts", 0) <= MAX_ATTEMPTS:
-        raise AwsError("ValidationException", f"MaximumRetryAttempts must be from 0 to {MAX_ATTEMPTS}.")
-    if policy.get("MaximumEventAgeInSeconds", 60) not in AGES:
-        raise AwsError("ValidationException", "MaximumEventAgeInSeconds must be from 60 to 86400.")
     check_dead_letters(target.get("DeadLetterConfig", {}).get("Arn"), region)
 
 

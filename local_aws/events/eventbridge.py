@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 RULE_NAME = re.compile(r"[.A-Za-z0-9_-]{1,64}")
 BUS_NAME = re.compile(r"[.A-Za-z0-9_-]{1,256}")
-MAX_ENTRIES = 10
 MAX_REQUEST_BYTES = 1_048_576
 """EventBridge user guide, "Calculating PutEvents event entry size"."""
 MAX_BUSES = 100
@@ -243,7 +242,7 @@ class EventBridge:
             self._wind(key, rule)
         return {"RuleArn": rule.arn}
 
-    def DeleteRule(self, caller: Caller, Name: str, EventBusName: str = "default", Force: bool = False) -> dict:
+    def DeleteRule(self, caller: Caller, Name: str, EventBusName: str = "default") -> dict:
         with self.world.lock:
             bus = self._buses.get(self._buses.rule_key(caller, EventBusName))
             rule = bus.rules.get(Name)
@@ -309,9 +308,7 @@ class EventBridge:
             rule.targets.update({target["Id"]: target for target in Targets})
         return {"FailedEntryCount": 0, "FailedEntries": []}
 
-    def RemoveTargets(
-        self, caller: Caller, Rule: str, Ids: list[str], EventBusName: str = "default", Force: bool = False
-    ) -> dict:
+    def RemoveTargets(self, caller: Caller, Rule: str, Ids: list[str], EventBusName: str = "default") -> dict:
         with self.world.lock:
             _, rule = self._buses.rule(caller, Rule, EventBusName)
             failed = [
@@ -359,12 +356,6 @@ class EventBridge:
 
     def PutEvents(self, caller: Caller, Entries: list[dict]) -> dict:
         """Permissions, those of other accounts' buses too, were checked before (IAM, bus policy)."""
-        if len(Entries) > MAX_ENTRIES:
-            raise AwsError(
-                "ValidationException",
-                "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have "
-                f"length less than or equal to {MAX_ENTRIES}",
-            )
         if sum(_entry_size(entry) for entry in Entries) > MAX_REQUEST_BYTES:
             raise AwsError("ValidationException", "Total size of the entries in the request is over the limit.")
         answers = [self._put(caller, entry) for entry in Entries]

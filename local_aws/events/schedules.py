@@ -26,7 +26,7 @@ from local_aws.access.role_clients import RoleClients
 from local_aws.alarms import Alarm
 from local_aws.events import schedule_expressions
 from local_aws.events.event_delivery import Deliverer, Outcome, Sender, bury, call
-from local_aws.events.event_targets import AGES, MAX_ATTEMPTS, check_dead_letters, place_of
+from local_aws.events.event_targets import check_dead_letters, place_of
 from local_aws.events.schedule_expressions import At, Cron, InvalidExpression, Rate
 from local_aws.wire import AwsError
 
@@ -317,11 +317,6 @@ class Schedules:
                 json.loads(target["Input"])
             except ValueError as error:
                 raise AwsError("ValidationException", f"Provided Input is not valid JSON: {error}") from error
-        policy = target.get("RetryPolicy", {})
-        if not 0 <= policy.get("MaximumRetryAttempts", 0) <= MAX_ATTEMPTS or (
-            policy.get("MaximumEventAgeInSeconds", 60) not in AGES
-        ):
-            raise AwsError("ValidationException", "RetryPolicy is outside its limits: 0 to 185, 60 to 86400.")
         check_dead_letters(target.get("DeadLetterConfig", {}).get("Arn"), region)
         try:
             identity.assume_as_service(self.world, target["RoleArn"], "scheduler", SCHEDULER, source_arn)

@@ -216,7 +216,6 @@ class StepFunctions:
         stateMachineArn: str,
         input: str = "{}",
         name: str | None = None,
-        traceHeader: str = "",
     ) -> dict:
         execution = self._start(self._stored(stateMachineArn, caller), input, name)
         return {"executionArn": execution.arn, "startDate": execution.started}
@@ -227,8 +226,6 @@ class StepFunctions:
         stateMachineArn: str,
         input: str = "{}",
         name: str | None = None,
-        traceHeader: str = "",
-        includedData: str = "",
     ) -> dict:
         stored = self._stored(stateMachineArn, caller)
         if stored.machine.kind != "EXPRESS":
@@ -335,7 +332,7 @@ class StepFunctions:
         shown = [asl_history.history_event(execution, event, with_data=includeExecutionData) for event in page]
         return _with_token({"events": shown}, token)
 
-    def DescribeStateMachineForExecution(self, caller: Caller, executionArn: str, includedData: str = "") -> dict:
+    def DescribeStateMachineForExecution(self, caller: Caller, executionArn: str) -> dict:
         machine = self._execution(executionArn, caller).machine
         shown = {
             "stateMachineArn": machine.arn,

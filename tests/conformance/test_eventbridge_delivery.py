@@ -186,6 +186,17 @@ def test_a_queue_must_admit_eventbridge_for_the_rule(lab, events):
     came(lab, other[0], 0)
 
 
+@pytest.mark.statement("eventbridge.message-size")
+def test_an_event_larger_than_its_queue_takes_is_not_delivered(lab):
+    (url, arn), (dead_url, dead) = queue(lab), queue(lab)
+    lab.client("sqs", "central").set_queue_attributes(QueueUrl=url, Attributes={"MaximumMessageSize": "1024"})
+    fits, larger = (json.dumps("x" * size) for size in (1022, 1023))
+    targets = [{"Arn": arn, "Input": text, "DeadLetterConfig": {"Arn": dead}} for text in (fits, larger)]
+    put(lab, rule(lab, *targets))
+    assert came(lab, url)[0]["Body"] == fits
+    assert came(lab, dead_url)[0]["attributes"]["ERROR_CODE"] == "INVALID_PARAMETER"
+
+
 @pytest.mark.statement("eventbridge.managed-key")
 def test_nothing_is_delivered_under_the_managed_key_of_queues(lab):
     (url, arn), (dead_url, dead) = queue(lab), queue(lab)

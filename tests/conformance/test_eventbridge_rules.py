@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asl import queue
+from asl import queue, service_role
 from botocore.config import Config
 from bus import bus, name_of, policy, put, rule, rule_arn
 from lab import refused
@@ -160,13 +160,13 @@ def test_rules_are_put_described_listed_and_deleted(lab, events):
     described = events.describe_rule(Name=name)
     assert (described["State"], described["Description"], described["EventBusName"]) == ("ENABLED", "d", "default")
     assert (described["CreatedBy"], described["EventPattern"]) == (lab.account("central"), '{"source": ["life"]}')
-    events.put_rule(Name=name + "2", EventPattern='{"source": ["life"]}', State="DISABLED")
-    lab.at_end(events.delete_rule, Name=name + "2")
+    events.put_rule(Name=name + "-too", EventPattern='{"source": ["life"]}', State="DISABLED")
+    lab.at_end(events.delete_rule, Name=name + "-too")
     first = events.list_rules(NamePrefix=name, Limit=1)
     second = events.list_rules(NamePrefix=name, Limit=1, NextToken=first["NextToken"])
     assert [(each["Name"], each["State"]) for each in [*first["Rules"], *second["Rules"]]] == [
         (name, "ENABLED"),
-        (name + "2", "DISABLED"),
+        (name + "-too", "DISABLED"),
     ]
     assert "NextToken" not in second
     url, target = queue(lab)
@@ -188,6 +188,23 @@ def test_rules_are_put_described_listed_and_deleted(lab, events):
         events.list_tags_for_resource(ResourceARN=made["RuleArn"])
     with refused("ResourceNotFoundException"):
         events.put_targets(Rule=name, Targets=[{"Id": "a", "Arn": target}])
+
+
+@pytest.mark.statement("eventbridge.rules")
+def test_rules_of_another_bus_are_listed_by_their_target_in_pages(lab, events):
+    on, target = name_of(bus(lab)), queue(lab)[1]
+    role = service_role(lab, "central", "events.amazonaws.com")
+    names = [rule(lab, {"Arn": target}, on=on) for _ in range(2)]
+    events.put_rule(Name=names[0], EventBusName=on, EventPattern='{"source": ["a"]}', RoleArn=role)
+    assert [(each["Name"], each.get("RoleArn")) for each in events.list_rules(EventBusName=on)["Rules"]] == [
+        (names[0], role),
+        (names[1], None),
+    ]
+    asked = {"TargetArn": target, "EventBusName": on, "Limit": 1}
+    first = events.list_rule_names_by_target(**asked)
+    second = events.list_rule_names_by_target(**asked, NextToken=first["NextToken"])
+    assert [*first["RuleNames"], *second["RuleNames"]] == names
+    assert events.list_rule_names_by_target(TargetArn=target)["RuleNames"] == []
 
 
 @pytest.mark.statement("eventbridge.rules", "eventbridge.buses")
@@ -289,6 +306,10 @@ def targets(lab):
         "an InputPath of all descendants": {"Arn": there, "InputPath": "$..a"},
         "an InputPath into a context": {"Arn": there, "InputPath": "$$.a"},
         "a variable that is not there": {"Arn": there, **transformer},
+        "a variable that is not there, in a text": {
+            "Arn": there,
+            "InputTransformer": {"InputTemplate": '"text <b>"'},
+        },
         "a template that is no JSON": {"Arn": there, "InputTransformer": nested},
         "a template that is no list": {"Arn": there, "InputTransformer": {"InputTemplate": "[1, 2"}},
         "a template too long": {"Arn": there, "InputTransformer": {"InputTemplate": json.dumps("x" * 8191)}},
@@ -296,6 +317,10 @@ def targets(lab):
         "a reserved variable": {
             "Arn": there,
             "InputTransformer": {"InputPathsMap": {"aws.x": "$.id"}, "InputTemplate": "1"},
+        },
+        "a variable that begins like the reserved ones": {
+            "Arn": there,
+            "InputTransformer": {"InputPathsMap": {"awsId": "$.id"}, "InputTemplate": "1"},
         },
         "a variable with a dot": {
             "Arn": there,

@@ -80,10 +80,10 @@ def test_a_schedule_is_made_read_listed_replaced_and_deleted(schedules, inbox):
     assert (got["Arn"], got["State"], got["Description"]) == (schedules.arn(name), "DISABLED", "d")
     assert (got["GroupName"], got["Target"]["Arn"], got["ActionAfterCompletion"]) == ("default", inbox[1], "NONE")
     assert got["ScheduleExpressionTimezone"] == "UTC"
-    schedules.put("rate(1 days)", target, name=name + "2")
+    schedules.put("rate(1 days)", target, name=name + "-too")
     first = client.list_schedules(NamePrefix=name, MaxResults=1)
     second = client.list_schedules(NamePrefix=name, MaxResults=1, NextToken=first["NextToken"])
-    assert [each["Name"] for each in [*first["Schedules"], *second["Schedules"]]] == [name, name + "2"]
+    assert [each["Name"] for each in [*first["Schedules"], *second["Schedules"]]] == [name, name + "-too"]
     assert "NextToken" not in second
     assert [each["Name"] for each in client.list_schedules(NamePrefix=name, State="DISABLED")["Schedules"]] == [name]
     others = schedules.lab.client("scheduler", "consumer").list_schedules(NamePrefix=name)
@@ -95,6 +95,26 @@ def test_a_schedule_is_made_read_listed_replaced_and_deleted(schedules, inbox):
     client.update_schedule(Name=name, ScheduleExpression="rate(2 days)", FlexibleTimeWindow=OFF, Target=target)
     got = client.get_schedule(Name=name)
     assert (got["ScheduleExpression"], got["State"], "Description" in got) == ("rate(2 days)", "ENABLED", False)
+    start, group = datetime(2030, 1, 1, tzinfo=UTC), schedules.group()
+    schedules.put("rate(1 days)", target, name=name, GroupName=group, State="DISABLED")
+    settings = {
+        "ScheduleExpressionTimezone": "Asia/Tokyo",
+        "StartDate": start,
+        "EndDate": start + timedelta(days=1),
+        "Description": "other",
+        "ActionAfterCompletion": "DELETE",
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5},
+    }
+    policy = {"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": 60}
+    fifo = {"Arn": inbox[1] + ".fifo", "SqsParameters": {"MessageGroupId": "g"}, "RetryPolicy": policy}
+    bus = {"Arn": f"arn:aws:events:{schedules.lab.region}:{schedules.lab.account('central')}:event-bus/default"}
+    bus |= {"EventBridgeParameters": {"Source": "s", "DetailType": "T"}, "DeadLetterConfig": {"Arn": inbox[1]}}
+    for changed in (fifo, bus):
+        given = {**settings, "Target": {**changed, "Input": "{}", "RoleArn": schedules.role}}
+        client.update_schedule(Name=name, GroupName=group, ScheduleExpression="rate(2 days)", **given)
+        got = client.get_schedule(Name=name, GroupName=group)
+        assert {field: got[field] for field in given} == given
+    client.delete_schedule(Name=name, GroupName=group)
     client.delete_schedule(Name=name)
     for call in (client.get_schedule, client.delete_schedule):
         with refused("ResourceNotFoundException"):
@@ -167,7 +187,7 @@ def test_a_repeated_request_with_its_client_token_is_answered_as_before(schedule
     with refused("ConflictException"):
         client.create_schedule(**given, ClientToken="token-2")
     with refused("ConflictException"):
-        client.create_schedule(**{**given, "Name": name + "2"}, **token)
+        client.create_schedule(**{**given, "Name": name + "-too"}, **token)
     client.update_schedule(**given, ClientToken="token-3")
     client.update_schedule(**given, ClientToken="token-3")
     client.delete_schedule(Name=name, ClientToken="token-4")

@@ -417,6 +417,10 @@ def test_what_is_passed_on_has_256_kibibytes_at_most(machines, states):
 
 
 @pytest.mark.statement("stepfunctions.payload-limit")
-def test_256_kibibytes_can_be_passed_on(machines):
-    text = "x" * (262_144 - len('{"a":""}') - 1)
-    assert machines.output(one(Type="Pass", Parameters={"a.$": "$.a"}), {"a": text}) == {"a": text}
+def test_256_kibibytes_can_be_passed_on_and_not_a_byte_more(machines):
+    data = {"a": "é" * 40_000}
+    room = 262_144 - len('{"a":"","b":""}') - 80_000
+    fits = one(Type="Pass", Parameters={"a.$": "$.a", "b": "x" * room})
+    assert len(machines.output(fits, data)["b"]) == room
+    more = one(Type="Pass", Parameters={"a.$": "$.a", "b": "x" * (room + 1)})
+    assert machines.error(more, data) == "States.DataLimitExceeded"

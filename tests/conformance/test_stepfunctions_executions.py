@@ -22,6 +22,7 @@ def machines(lab):
 @pytest.mark.statement("stepfunctions.machine-life")
 def test_a_machine_is_made_described_updated_and_deleted(machines):
     states, name = machines.states, machines.lab.name("life", "-")
+    machines.create(LONG, tracingConfiguration={"enabled": True})  # so that there are pages
     arn = machines.create(machine({"A": END}), name=name)
     described = states.describe_state_machine(stateMachineArn=arn)
     assert (described["name"], described["type"], described["status"]) == (name, "STANDARD", "ACTIVE")
@@ -202,6 +203,10 @@ def test_what_cannot_be_started(machines):
         start(stateMachineArn=arn, input=json.dumps("x" * 262_143))
     with refused("ValidationException", "InvalidExecutionInput"):
         start(stateMachineArn=arn, input=json.dumps("é" * 140_000, ensure_ascii=False))
+    wide = "é" * 131_071  # with its quotes 262,144 bytes
+    with refused("ValidationException", "InvalidExecutionInput"):
+        start(stateMachineArn=arn, input=json.dumps(wide + "x", ensure_ascii=False))
+    start(stateMachineArn=arn, input=json.dumps(wide, ensure_ascii=False))
     start(stateMachineArn=arn, input=json.dumps("x" * 262_142))
     with refused("StateMachineDoesNotExist"):
         start(stateMachineArn=arn + "-missing")

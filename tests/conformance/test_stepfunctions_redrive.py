@@ -114,14 +114,14 @@ def test_only_iterations_that_failed_or_were_stopped_run_again(lab, machines):
 def test_only_branches_that_failed_or_were_stopped_run_again(lab, machines):
     name = lab.name("late", "-")
     once = machine({"Once": {"Type": "Pass", "Parameters": {"x.$": "States.UUID()"}, "End": True}})
-    late = machine({"Wait": {"Type": "Wait", "Seconds": 1, "Next": "Ask"}, "Ask": ask(name, End=True)})
-    slow = machine({"Slow": {"Type": "Wait", "Seconds": 5, "End": True}})
+    late = machine({"Wait": {"Type": "Wait", "Seconds": machines.unit, "Next": "Ask"}, "Ask": ask(name, End=True)})
+    slow = machine({"Slow": {"Type": "Wait", "Seconds": 5 * machines.unit, "End": True}})
     execution = machines.start(machines.create(one(Type="Parallel", Branches=[once, late, slow])))
-    machines.pass_time(2)
+    machines.pass_time(2 * machines.unit)
     assert machines.ended(execution)["status"] == "FAILED"
     make_queue(lab, name)
     redrive(machines, execution)
-    machines.pass_time(6)
+    machines.pass_time(6 * machines.unit)
     assert machines.ended(execution)["status"] == "SUCCEEDED"
     types = machines.types(execution)
     assert (types.count("PassStateEntered"), types.count("WaitStateEntered"), types.count("WaitStateExited")) == (
@@ -153,13 +153,14 @@ def test_fail_fails_again_and_a_machines_timeout_begins_anew(machines):
     assert machines.ended(execution)["status"] == "FAILED"
     assert machines.types(execution).count("FailStateEntered") == 2
 
-    timed = machine({"W": {"Type": "Wait", "Seconds": 15, "End": True}}, TimeoutSeconds=20)
-    states = {"V": {"Type": "Wait", "Seconds": 10, "Next": "W"}, **timed["States"]}
+    unit = machines.unit
+    timed = machine({"W": {"Type": "Wait", "Seconds": 15 * unit, "End": True}}, TimeoutSeconds=20 * unit)
+    states = {"V": {"Type": "Wait", "Seconds": 10 * unit, "Next": "W"}, **timed["States"]}
     execution = machines.start(machines.create({**timed, "StartAt": "V", "States": states}))
-    machines.pass_time(22)
+    machines.pass_time(22 * unit)
     assert machines.ended(execution)["status"] == "TIMED_OUT"
     redrive(machines, execution)
-    machines.pass_time(16)
+    machines.pass_time(16 * unit)
     assert machines.ended(execution)["status"] == "SUCCEEDED"
 
 

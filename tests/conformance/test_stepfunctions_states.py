@@ -101,27 +101,24 @@ def test_the_first_catcher_that_matches_is_taken(machines):
 # -- retries: each attempt of a Parallel tells its time in the history -------------------------------------------------
 
 
-def attempts(machines, *errors, **fields):
-    """The seconds between the attempts of a state that fails with these errors in turn, the last one for ever."""
+def attempts(machines, *errors, rules):
+    """The time between the attempts of a state that fails with these errors in turn, the last one for ever, in units.
+    The intervals of the retriers are in units too."""
     states = {f"E{n}": {"Type": "Fail", "Error": error, "Cause": "c"} for n, error in enumerate(errors)}
-    path = "$$.State.RetryCount"
-    rules = [{"Variable": "$.n", "NumericEquals": n, "Next": f"E{n}"} for n in range(len(errors) - 1)]
-    branch = {
-        "StartAt": "Which",
-        "States": {
-            "Which": {
-                "Type": "Choice",
-                "Choices": rules or [{"Variable": "$.n", "NumericLessThan": 0, "Next": "E0"}],
-                "Default": f"E{len(errors) - 1}",
-            },
-            **states,
-        },
-    }
-    state = {"Type": "Parallel", "Parameters": {"n.$": path}, "Branches": [branch], **fields, "End": True}
+    choices = [{"Variable": "$.n", "NumericEquals": n, "Next": f"E{n}"} for n in range(len(errors))]
+    choice = {"Type": "Choice", "Choices": choices, "Default": f"E{len(errors) - 1}"}
+    branch = {"StartAt": "Which", "States": {"Which": choice, **states}}
+    scaled = [
+        {name: value * machines.unit if name.endswith("Seconds") else value for name, value in each.items()}
+        for each in rules
+    ]
+    parameters = {"n.$": "$$.State.RetryCount"}
+    state = {"Type": "Parallel", "Parameters": parameters, "Branches": [branch], "Retry": scaled, "End": True}
     execution = machines.start(machines.create(machine({"A": state})))
-    machines.pass_time(200)
+    machines.pass_time(200 * machines.unit)
     described = machines.ended(execution)
-    return [round(gap) for gap in machines.gaps(execution, "ParallelStateStarted")], described["error"]
+    gaps = machines.gaps(execution, "ParallelStateStarted")
+    return [round(gap / machines.unit) for gap in gaps], described["error"]
 
 
 def rule(*names, **fields):
@@ -129,7 +126,7 @@ def rule(*names, **fields):
 
 
 RETRIES = {
-    "defaults: 1 second, doubled, 3 times": ([rule("E")], ["E"], [1, 2, 4]),
+    "a rate of two": ([rule("E", IntervalSeconds=1)], ["E"], [1, 2, 4]),
     "interval and rate": ([rule("E", IntervalSeconds=3, BackoffRate=3, MaxAttempts=3)], ["E"], [3, 9, 27]),
     "a rate of one": ([rule("E", IntervalSeconds=5, BackoffRate=1, MaxAttempts=2)], ["E"], [5, 5]),
     "a longest delay": ([rule("E", IntervalSeconds=3, MaxDelaySeconds=5)], ["E"], [3, 5, 5]),
@@ -152,13 +149,23 @@ RETRIES = {
 @pytest.mark.parametrize("name", RETRIES)
 def test_an_error_is_retried_at_its_intervals(machines, name):
     rules, errors, expected = RETRIES[name]
-    assert attempts(machines, *errors, Retry=rules) == (expected, errors[-1])
+    assert attempts(machines, *errors, rules=rules) == (expected, errors[-1])
+
+
+@pytest.mark.statement("stepfunctions.retry")
+def test_by_default_there_are_three_retries_the_first_after_a_second(machines):
+    execution = machines.start(machines.create(machine({"A": failing("E", Retry=[rule("E")], End=True)})))
+    machines.pass_time(8)
+    machines.ended(execution)
+    gaps = machines.gaps(execution, "ParallelStateStarted")
+    assert len(gaps) == 3
+    assert all(least <= gap for least, gap in zip((1, 2, 4), gaps, strict=True))
 
 
 @pytest.mark.statement("stepfunctions.retry-jitter")
 def test_full_jitter_draws_each_delay_below_the_interval(machines):
     rules = [rule("E", IntervalSeconds=60, MaxAttempts=3, BackoffRate=1, JitterStrategy="FULL")]
-    gaps, _ = attempts(machines, "E", Retry=rules)
+    gaps, _ = attempts(machines, "E", rules=rules)
     assert len(gaps) == 3
     assert all(0 <= gap <= 60 for gap in gaps)
     assert gaps != [60, 60, 60]
@@ -167,11 +174,13 @@ def test_full_jitter_draws_each_delay_below_the_interval(machines):
 @pytest.mark.statement("stepfunctions.retry")
 def test_retries_come_before_catchers(machines):
     catch = [{"ErrorEquals": ["E"], "ResultPath": "$.e", "Next": "B"}]
-    state = failing("E", Retry=[rule("E", IntervalSeconds=7, MaxAttempts=1)], Catch=catch, Next="B")
-    execution = machines.start(machines.create(machine({"A": state, "B": END})))
-    machines.pass_time(8)
+    retry = [rule("E", IntervalSeconds=7 * machines.unit, MaxAttempts=1)]
+    execution = machines.start(
+        machines.create(machine({"A": failing("E", Retry=retry, Catch=catch, Next="B"), "B": END}))
+    )
+    machines.pass_time(8 * machines.unit)
     assert json.loads(machines.ended(execution)["output"])["e"]["Error"] == "E"
-    assert [round(gap) for gap in machines.gaps(execution, "ParallelStateStarted")] == [7]
+    assert len(machines.gaps(execution, "ParallelStateStarted")) == 1
 
 
 # -- time -----------------------------------------------------------------------------------------------------------
@@ -183,24 +192,25 @@ def moment(seconds):
 
 @pytest.mark.statement("stepfunctions.wait")
 def test_a_wait_takes_its_time_and_passes_its_input(machines):
+    unit = machines.unit
     waits = {
-        "Seconds": (lambda: {"Seconds": 20}, 20),
+        "Seconds": (lambda: {"Seconds": 20 * unit}, 20),
         "nothing": (lambda: {"Seconds": 0}, 0),
         "SecondsPath": (lambda: {"SecondsPath": "$.n"}, 15),
-        "Timestamp": (lambda: {"Timestamp": moment(10)}, 10),
+        "Timestamp": (lambda: {"Timestamp": moment(10 * unit)}, 10),
         "the past": (lambda: {"Timestamp": "2020-01-01T00:00:00Z"}, 0),
         "TimestampPath": (lambda: {"TimestampPath": "$.t"}, 25),
     }
     started = {
-        name: machines.start(machines.create(one(Type="Wait", **fields())), {"n": 15, "t": moment(25)})
+        name: machines.start(machines.create(one(Type="Wait", **fields())), {"n": 15 * unit, "t": moment(25 * unit)})
         for name, (fields, _) in waits.items()
     }
-    machines.pass_time(40)
+    machines.pass_time(40 * unit)
     for name, execution in started.items():
         described = machines.ended(execution)
         took = (described["stopDate"] - described["startDate"]).total_seconds()
-        assert abs(took - waits[name][1]) < 5, (name, took)
-        assert json.loads(described["output"])["n"] == 15
+        assert abs(took / unit - waits[name][1]) < 4, (name, took)
+        assert json.loads(described["output"])["n"] == 15 * unit
 
 
 @pytest.mark.statement("stepfunctions.wait")
@@ -215,9 +225,10 @@ def test_a_wait_for_what_is_no_time_is_a_runtime_error(machines, wait):
 
 @pytest.mark.statement("stepfunctions.machine-timeout")
 def test_a_machine_that_takes_too_long_times_out(machines):
-    definition = machine({"A": {"Type": "Wait", "Seconds": 100, "End": True}}, TimeoutSeconds=10)
+    unit = machines.unit
+    definition = machine({"A": {"Type": "Wait", "Seconds": 100 * unit, "End": True}}, TimeoutSeconds=10 * unit)
     execution = machines.start(machines.create(definition))
-    machines.pass_time(12)
+    machines.pass_time(12 * unit)
     described = machines.ended(execution)
     assert (described["status"], described["error"]) == ("TIMED_OUT", "States.Timeout")
     assert machines.types(execution)[-1] == "ExecutionTimedOut"
@@ -238,14 +249,16 @@ def test_a_machine_that_takes_too_long_times_out(machines):
     ids=str,
 )
 def test_a_task_times_out_and_which_names_catch_that(machines, inbox, fields, names, error, seconds):
-    definition = waiting(inbox[0], **fields)
+    unit = machines.unit
+    given = {name: value * unit if isinstance(value, int) else value for name, value in fields.items()}
+    definition = waiting(inbox[0], **given)
     definition["States"]["A"]["Catch"] = [{"ErrorEquals": names, "Next": "B"}]
     definition["States"]["B"] = END
-    execution = machines.start(machines.create(definition), {"n": 10})
-    machines.pass_time(seconds + 2)
+    execution = machines.start(machines.create(definition), {"n": 10 * unit})
+    machines.pass_time((seconds + 2) * unit)
     described = machines.ended(execution)
     took = (described["stopDate"] - described["startDate"]).total_seconds()
-    assert abs(took - seconds) < 4
+    assert abs(took / unit - seconds) < 4
     assert "TaskTimedOut" in machines.types(execution)
     if error:
         assert json.loads(described["output"])["Error"] == error
@@ -263,13 +276,13 @@ def test_a_timeout_from_the_input_must_be_a_positive_integer(machines, inbox, va
 @pytest.mark.statement("stepfunctions.heartbeat")
 def test_heartbeats_keep_a_task_alive(lab, machines, inbox):
     url = queue(lab)[0]
-    execution = machines.start(machines.create(waiting(url, HeartbeatSeconds=10)))
+    execution = machines.start(machines.create(waiting(url, HeartbeatSeconds=10 * machines.unit)))
     (message,) = lab.eventually(lambda: messages(lab, url))
     token = json.loads(message["Body"])["token"]
     for _ in range(2):
-        machines.pass_time(7)
+        machines.pass_time(7 * machines.unit)
         machines.states.send_task_heartbeat(taskToken=token)
-    machines.pass_time(7)
+    machines.pass_time(7 * machines.unit)
     machines.states.send_task_success(taskToken=token, output='"alive"')
     assert machines.ended(execution)["output"] == '"alive"'
 
@@ -363,11 +376,12 @@ def test_a_selector_that_finds_nothing_is_a_runtime_error(machines):
     ids=str,
 )
 def test_at_most_forty_iterations_run_at_once_or_fewer(machines, fields, count, seconds):
-    definition = mapped(("W", {"Type": "Wait", "Seconds": 10, "End": True}), ItemsPath="$.all", **fields)
+    unit = machines.unit
+    definition = mapped(("W", {"Type": "Wait", "Seconds": 10 * unit, "End": True}), ItemsPath="$.all", **fields)
     execution = machines.start(machines.create(definition), {"all": list(range(count)), "n": 2})
-    machines.pass_time(25)
+    machines.pass_time(25 * unit)
     described = machines.ended(execution)
-    assert abs((described["stopDate"] - described["startDate"]).total_seconds() - seconds) < 5
+    assert abs((described["stopDate"] - described["startDate"]).total_seconds() / unit - seconds) < 5
 
 
 @pytest.mark.statement("stepfunctions.map-concurrency")
@@ -412,3 +426,22 @@ def test_an_execution_has_25000_events_at_most(machines):
     assert (last["id"], last["type"]) == (25_000, "ExecutionFailed")
     assert described["redriveStatus"] == "NOT_REDRIVABLE"
     assert described["redriveStatusReason"] == "Execution history event limit exceeded"
+
+
+@pytest.mark.local_only("what the local AWS takes for work under way")
+@pytest.mark.statement("stepfunctions.idle")
+def test_a_short_wait_is_work_under_way_and_a_long_one_is_not(lab, machines, inbox):
+    short = machines.start(machines.create(one(Type="Wait", Seconds=1)))
+    lab.aws.world.wait_idle(30)
+    assert machines.states.describe_execution(executionArn=short)["status"] == "SUCCEEDED"
+    waits = [machines.start(machines.create(one(Type="Wait", Seconds=3600)))]
+    waits.append(machines.start(machines.create(waiting(inbox[0]))))
+    two = [
+        machine({name: {"Type": "Wait", "Seconds": seconds, "End": True}}) for name, seconds in (("L", 3600), ("S", 2))
+    ]
+    waits.append(machines.start(machines.create(one(Type="Parallel", Branches=two))))
+    lab.aws.world.wait_idle(30)
+    for execution in waits:
+        assert machines.states.describe_execution(executionArn=execution)["status"] == "RUNNING"
+        machines.states.stop_execution(executionArn=execution)
+    assert machines.types(waits[2]).count("WaitStateExited") == 1
