@@ -259,10 +259,10 @@ def test_parameters_are_held_to_the_services_model(lab, params, said):
 def test_numbers_and_types_too(lab):
     config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     ssm, iam = (lab.session("central").client(service, config=config) for service in ("ssm", "iam"))
-    with refused("ValidationException", message="Member must have value less than or equal to 50"):
-        ssm.describe_parameters(MaxResults=51)
+    with refused("ValidationException", message="Member must have value less than or equal to 10"):
+        ssm.get_parameters_by_path(Path="/a", MaxResults=11)
     with refused("ValidationException", message="Member must have value greater than or equal to 1"):
-        ssm.describe_parameters(MaxResults=0)
+        ssm.get_parameters_by_path(Path="/a", MaxResults=0)
     with refused("ValidationError", message="'maxItems' failed to satisfy constraint"):
         iam.list_roles(MaxItems=1001)
     with refused("ValidationException", "SerializationException"):

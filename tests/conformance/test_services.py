@@ -199,7 +199,7 @@ def test_an_alarm_is_kept_as_it_was_put(lab):
     lab.at_end(cloudwatch.delete_alarms, AlarmNames=[name])
     (kept,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert {field: kept[field] for field in given} == given
-    found = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm"], MaxRecords=5)
+    found = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm"])
     assert [each["AlarmName"] for each in found["MetricAlarms"]] == [name]
 
 

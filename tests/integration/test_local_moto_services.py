@@ -5,6 +5,8 @@ An operation that nobody uses here has no proof that it works: it does not belon
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -44,11 +46,22 @@ def missing(call: Callable, **params: Any) -> bool:
     return caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404)
 
 
+def add_md5(request: Any, **_: Any) -> None:
+    body = request.body if isinstance(request.body, bytes) else request.body.read()
+    request.headers["Content-MD5"] = base64.b64encode(hashlib.md5(body).digest()).decode()
+
+
 def use_s3(aws: LocalAws) -> None:
     s3 = aws.session(A).client("s3")
     name = "the-lake"
     bucket = {"Bucket": name}
     s3.create_bucket(**bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    bucket = {**bucket, "ExpectedBucketOwner": A}  # every operation on a bucket takes it
+    for operation in (  # older clients send it, newer ones a checksum instead
+        "PutBucketVersioning", "PutBucketEncryption", "PutPublicAccessBlock", "PutBucketOwnershipControls",
+        "PutBucketTagging", "PutObjectTagging", "PutBucketPolicy", "DeleteObjects",
+    ):  # fmt: skip
+        s3.meta.events.register(f"before-sign.s3.{operation}", add_md5)
     s3.head_bucket(**bucket)
     assert s3.get_bucket_location(**bucket)["LocationConstraint"] == REGION
     assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == [name]
@@ -104,7 +117,7 @@ def use_s3(aws: LocalAws) -> None:
     upload = {**bucket, "Key": "big", "UploadId": s3.create_multipart_upload(**bucket, Key="big")["UploadId"]}
     assert [each["Key"] for each in s3.list_multipart_uploads(**bucket)["Uploads"]] == ["big"]
     s3.upload_part(**upload, PartNumber=1, Body=b"x" * 5 * 2**20)
-    s3.upload_part_copy(**upload, PartNumber=2, CopySource={"Bucket": name, "Key": "copy"})
+    s3.upload_part_copy(**upload, PartNumber=2, CopySource={"Bucket": name, "Key": "copy"}, ExpectedSourceBucketOwner=A)
     parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in s3.list_parts(**upload)["Parts"]]
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     assert s3.head_object(**bucket, Key="big")["ContentLength"] == 5 * 2**20 + 3
@@ -324,8 +337,20 @@ def use_sns(aws: LocalAws) -> None:
     sns.tag_resource(ResourceArn=topic["TopicArn"], Tags=[{"Key": "a", "Value": "b"}])
     sns.untag_resource(ResourceArn=topic["TopicArn"], TagKeys=["a"])
     assert sns.list_tags_for_resource(ResourceArn=topic["TopicArn"])["Tags"] == TAGS
+    for number in range(101):  # a page has 100
+        sns.subscribe(**topic, Protocol="email", Endpoint=f"{number}@example.com")
+        sns.create_topic(Name=f"topic-{number}")
+    for listing, items, of in (
+        ("list_topics", "Topics", {}), ("list_subscriptions", "Subscriptions", {}),
+        ("list_subscriptions_by_topic", "Subscriptions", topic),
+    ):  # fmt: skip
+        assert sum(len(page[items]) for page in sns.get_paginator(listing).paginate(**of)) == 102
     sns.unsubscribe(**subscription)
-    sns.delete_topic(**topic)
+    for page in sns.list_topics()["Topics"], sns.list_topics()["Topics"]:
+        for each in page:
+            sns.delete_topic(**each)
+    for each in sns.list_topics()["Topics"]:
+        sns.delete_topic(**each)
     assert sns.list_topics()["Topics"] == []
 
 
