@@ -125,8 +125,8 @@ class Glue:
         if given["Name"].lower() not in (database.name, params["Name"].lower()):
             raise invalid("a database cannot be renamed")
         self._require_on_database(caller, database, "ALTER")
-        if given.get("TargetDatabase") is not None:
-            raise invalid("a resource link cannot be pointed elsewhere: delete and create it")
+        named = self.lookup.find(catalog, params["Name"].lower())
+        self._check_target(values.link_target(given.get("TargetDatabase"), catalog, self.world.region, False), named)
         if given.get("LocationUri") != database.location:
             self._check_location(caller, database.catalog, given.get("LocationUri"))
         if "CreateTableDefaultPermissions" in given:
@@ -135,6 +135,12 @@ class Glue:
             )
         database.shape = {key: given[key] for key in values.KEPT_OF_DATABASE if given.get(key) is not None}
         return {}
+
+    @staticmethod
+    def _check_target(wanted: values.LinkTarget | None, link: Database | Table) -> None:
+        """An update may repeat the target that a link has, and point nothing elsewhere. InvalidInputException."""
+        if wanted and wanted != link.target:
+            raise invalid(f"{link.name} cannot be pointed elsewhere: delete it, and create a resource link")
 
     def DeleteDatabase(self, caller: Any, **params: Any) -> dict:
         """Delete a database with all its tables, or a link alone: needs DROP."""
@@ -205,10 +211,10 @@ class Glue:
         not the current one.
         """
         given = params["TableInput"]
-        table = self._real(caller, params, given["Name"]).real
+        found = self._real(caller, params, given["Name"])
+        table, catalog = found.real, catalog_of(caller, params.get("CatalogId"))
         self.require_on_table(caller, table, ("ALTER",))
-        if given.get("TargetTable") is not None:
-            raise invalid("a resource link cannot be pointed elsewhere: delete and create it")
+        self._check_target(values.link_target(given.get("TargetTable"), catalog, self.world.region, True), found.table)
         if params.get("VersionId") not in (None, str(table.version)):
             message = f"Update table failed due to concurrent modifications: the version is {table.version}"
             raise AwsError("ConcurrentModificationException", message)

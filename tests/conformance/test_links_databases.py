@@ -185,11 +185,11 @@ def test_updating_a_link_updates_its_target(lab, central, sales, reader):
     changed = shown_database(lab, "central", sales)
     assert (changed["Name"], changed["Description"]) == (sales, "new")
     assert shown_database(lab, "central", link)["TargetDatabase"]["DatabaseName"] == sales
-    with refused("InvalidInputException", message="delete"):
-        elsewhere = {"CatalogId": central, "DatabaseName": "elsewhere"}
-        lab.client("glue", "central").update_database(
-            Name=link, DatabaseInput={"Name": link, "TargetDatabase": elsewhere}
-        )
+    glue, same = lab.client("glue", "central"), {"CatalogId": central, "DatabaseName": sales}
+    glue.update_database(Name=link, DatabaseInput={**change, "TargetDatabase": same})
+    for name, target in ((link, {**same, "DatabaseName": "elsewhere"}), (sales, same)):
+        with refused("InvalidInputException", message="delete"):
+            glue.update_database(Name=name, DatabaseInput={"Name": name, "TargetDatabase": target})
 
 
 @pytest.mark.statement("links.delete")

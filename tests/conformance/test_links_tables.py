@@ -169,11 +169,11 @@ def test_updating_a_link_updates_the_target(lab, central, mine, link, sales, ord
     lab.client("glue", reader).update_table(DatabaseName=mine, TableInput=_change(link, "only"))
     assert sees(lab, "central", sales, orders) == ["only"]
     assert shown_table(lab, "central", mine, link)["TargetTable"]["Name"] == orders
-    with refused("InvalidInputException", message="delete"):
-        elsewhere = {"CatalogId": central, "DatabaseName": sales, "Name": "elsewhere"}
-        lab.client("glue", "central").update_table(
-            DatabaseName=mine, TableInput={"Name": link, "TargetTable": elsewhere}
-        )
+    glue, same = lab.client("glue", "central"), {"CatalogId": central, "DatabaseName": sales, "Name": orders}
+    glue.update_table(DatabaseName=mine, TableInput={**_change(link, "only"), "TargetTable": same})
+    for database, name, target in ((mine, link, {**same, "Name": "elsewhere"}), (sales, orders, same)):
+        with refused("InvalidInputException", message="delete"):
+            glue.update_table(DatabaseName=database, TableInput={"Name": name, "TargetTable": target})
 
 
 @pytest.mark.statement("links.update-target")

@@ -134,10 +134,12 @@ def test_invitations_are_answered_once_and_by_their_receiver(lab, product, consu
 @pytest.mark.statement("ram.receiver-answers")
 def test_a_client_token_comes_back_with_the_answer(lab, product, consumer):
     _share(product, consumer)
-    arn = pending(lab, consumer)[0]["resourceShareInvitationArn"]
+    first, second = (each["resourceShareInvitationArn"] for each in pending(lab, consumer))
     ram = lab.client("ram", consumer)
-    answer = ram.accept_resource_share_invitation(resourceShareInvitationArn=arn, clientToken="mine")
+    answer = ram.accept_resource_share_invitation(resourceShareInvitationArn=first, clientToken="mine")
     assert answer["clientToken"] == "mine"
+    answer = ram.reject_resource_share_invitation(resourceShareInvitationArn=second, clientToken="my own")
+    assert answer["clientToken"] == "my own"
 
 
 @pytest.mark.statement("ram.expire-12-hours", "ram.expired-not-accepted")
