@@ -403,7 +403,7 @@ class Athena:
     ) -> dict:
         """A page of a result, read from S3 with the caller's rights.
 
-        A SELECT's first row has the column names.
+        A SELECT's first row has the column names. A query that was cancelled has left no result to find.
         """
         query = self._query(caller, QueryExecutionId)
         if query.state in ("QUEUED", "RUNNING"):
@@ -412,8 +412,6 @@ class Athena:
         if query.state == "FAILED":
             message = "Query did not finish successfully. Final query state: FAILED"
             raise invalid(message, "INVALID_QUERY_EXECUTION_STATE")
-        if query.state == "CANCELLED":
-            raise invalid("Could not find results", "RESULT_NOT_FOUND")
         text = self._result(caller, query)
         if query.statement.type == "DML":
             found, following = _csv_page(text, NextToken, MaxResults or RESULTS_PAGE)
