@@ -312,6 +312,9 @@ def test_the_lockout_check_can_be_bypassed(lab):
     kms.put_key_policy(KeyId=key_id, PolicyName="default", Policy=locked, BypassPolicyLockoutSafetyCheck=True)
     with refused("AccessDeniedException"):
         kms.describe_key(KeyId=key_id)
+    made = kms.create_key(Policy=locked, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["KeyId"]
+    with refused("AccessDeniedException"):
+        kms.encrypt(KeyId=made, Plaintext=b"x")
     unclear = document(allow("kms:*", Principal="*", Condition={"StringEquals": {"kms:MoonPhase": "full"}}))
     with refused("LocalAwsNotSupported", message="kms:moonphase"):
         kms.create_key(Policy=unclear)
