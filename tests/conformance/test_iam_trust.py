@@ -282,6 +282,14 @@ def test_a_policy_that_names_a_session_is_not_narrowed_by_its_session_policy(lab
     lab.eventually(lambda: narrowed(lab, role, "s3", allow("sqs:*")).list_objects_v2(Bucket=name))
     with refused("AccessDenied", message="explicit deny in a session policy"):
         narrowed(lab, role, "s3", deny("s3:*")).list_objects_v2(Bucket=name)
+    theirs = lab.bucket("consumer")
+    said = allow("s3:ListBucket", f"arn:aws:s3:::{theirs}", Principal={"AWS": session})
+    lab.client("s3", "consumer").put_bucket_policy(Bucket=theirs, Policy=document(said))
+    wide = let(lab, role, allow("s3:*"))
+    lab.eventually(lambda: narrowed(lab, role, "s3", allow("s3:*")).list_objects_v2(Bucket=theirs))
+    with refused("AccessDenied", message="because no session policy allows"):
+        narrowed(lab, role, "s3", allow("sqs:*")).list_objects_v2(Bucket=theirs)
+    lab.client("iam", "central").delete_role_policy(RoleName=role.name, PolicyName=wide)
     s3.delete_public_access_block(Bucket=name)
     admit("*")
     with refused("AccessDenied", message="because no session policy allows"):
