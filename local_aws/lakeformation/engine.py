@@ -337,7 +337,8 @@ class LakeFormation:
             return nullcontext()
         entries = params.get("Entries") or [params]
         changed = [entry for entry in entries if "LFTagPolicy" in (entry.get("Resource") or {})]
-        return self._policy_changes.on({entry["Principal"]["DataLakePrincipalIdentifier"] for entry in changed})
+        principals = {(entry.get("Principal") or {}).get("DataLakePrincipalIdentifier", "") for entry in changed}
+        return self._policy_changes.on(principals)
 
     def GrantPermissions(self, caller: Any, **params: Any) -> dict:
         return self._grant_operations.grant(caller, params.get("CatalogId"), params)

@@ -20,7 +20,6 @@ PARAMETERS = {
     "SET_CONTEXT": ("TRUE", "FALSE"),
     "SET_SOURCE_IDENTITY": ("TRUE", "FALSE"),
 }
-MOST_ADMINISTRATORS = 30
 EXTERNAL_ENGINES = (
     "AllowExternalDataFiltering",
     "AllowFullTableExternalDataAccess",
@@ -96,8 +95,6 @@ def settings_from_api(world: Any, account: str, shape: dict[str, Any], before: S
 
 def _administrators(world: Any, account: str, shapes: list[dict] | None) -> tuple[str, ...]:
     principals = tuple(dict.fromkeys(principal_from_api(shape) for shape in shapes or ()))
-    if len(principals) > MOST_ADMINISTRATORS:
-        raise invalid(f"at most {MOST_ADMINISTRATORS} administrators, not {len(principals)}")
     for principal in principals:
         if not principal.startswith(f"arn:aws:iam::{account}:") or not principal_exists(world, principal):
             raise invalid(f"Invalid principal: {principal} is no IAM user or role of account {account}")

@@ -33,7 +33,6 @@ from local_aws.wire import AwsError
 
 LIST_PAGE = 1_000
 SEARCH_PAGE = 100
-TAGS_PER_CALL = 50
 TO_TAG_DATABASE = frozenset({"DESCRIBE", "CREATE_TABLE", "ALTER", "DROP"})
 TO_TAG_TABLE = frozenset({"DESCRIBE", "ALTER", "DROP", "INSERT", "SELECT", "DELETE"})
 
@@ -303,9 +302,7 @@ class TagOperations:
 
 
 def _checked_pairs(catalog: str, pairs: list[dict]) -> list[tuple[str, str]]:
-    """Folded keys and values of a call that assigns or removes."""
-    if not 1 <= len(pairs) <= TAGS_PER_CALL:
-        raise invalid(f"1 to {TAGS_PER_CALL} LF-Tags in one call, not {len(pairs)}")
+    """Folded keys and values of a call that assigns or removes: 1 to 50, by the service model's constraint."""
     checked = []
     for pair in pairs:
         values = pair.get("TagValues") or []

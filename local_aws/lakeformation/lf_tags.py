@@ -17,7 +17,6 @@ from local_aws.wire import AwsError
 
 LONGEST = 50
 """Characters of a key or value: the guide's limit; the API's own (128 and 256) is wider."""
-VALUES_PER_CALL = 50
 VALUES_PER_TAG = 1_000
 TAGS_PER_CATALOG = 1_000
 TAGS_PER_RESOURCE = 50
@@ -49,11 +48,8 @@ def folded(text: str, what: str) -> str:
 
 
 def folded_values(values: Iterable[str]) -> list[str]:
-    """Values of one call, folded, each once. InvalidInputException for more than 50."""
-    unique = list(dict.fromkeys(folded(value, "value") for value in values))
-    if len(unique) > VALUES_PER_CALL:
-        raise invalid(f"at most {VALUES_PER_CALL} values in one call, not {len(unique)}")
-    return unique
+    """Values of one call, folded, each once. That there are at most 50 is the service model's constraint."""
+    return list(dict.fromkeys(folded(value, "value") for value in values))
 
 
 class TagStore:
@@ -69,8 +65,6 @@ class TagStore:
     def create(self, catalog: str, key: str, values: Iterable[str], creator: str) -> Tag:
         """Define a tag. The service models no AlreadyExistsException here: a duplicate is InvalidInputException."""
         key, values = folded(key, "key"), folded_values(values)
-        if not values:
-            raise invalid(f"LF-Tag {key} needs at least one value")
         if key in self._tags[catalog]:
             raise invalid("Tag key already exists")
         if len(self._tags[catalog]) >= TAGS_PER_CATALOG:

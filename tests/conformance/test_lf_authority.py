@@ -191,6 +191,21 @@ def test_a_batch_has_at_most_20_entries_with_ids_of_their_own(lab, names, reader
     assert lake_formation(lab).batch_grant_permissions(Entries=entries[:20])["Failures"] == []
 
 
+@pytest.mark.statement("lf-grants.batch")
+def test_an_entry_without_principal_or_resource_fails_alone(lab, names, reader):
+    whole = entry(lab, "whole", reader, on_table(*names), "SELECT")
+    key = lab.lf_tag(CENTRAL, "pii", "none")
+    nobody = {**entry(lab, "nobody", reader, on_policy("TABLE", {key: ["none"]}), "SELECT")}
+    nothing = entry(lab, "nothing", reader, on_table(*names), "SELECT")
+    del nobody["Principal"], nothing["Resource"]
+    failures = lake_formation(lab).batch_grant_permissions(Entries=[nobody, nothing, whole])["Failures"]
+    assert [(each["RequestEntry"]["Id"], each["Error"]["ErrorCode"]) for each in failures] == [
+        ("nobody", "InvalidInputException"),
+        ("nothing", "InvalidInputException"),
+    ]
+    assert readable(lab, reader, *names) == ALL_COLUMNS
+
+
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 

@@ -246,6 +246,14 @@ def test_in_hybrid_mode_queries_read_with_own_rights_unless_opted_in(lab):
     grant(lab, CENTRAL, reader, on_columns(place.database, "orders", "id"), "SELECT")
     assert hers.rows(sql) == [("1",)]
     opt_out(lab, CENTRAL, reader, on_table(place.database, "orders"))
+    arn, role = f"arn:aws:s3:::{data}", lake_formation(lab).describe_resource(ResourceArn=f"arn:aws:s3:::{data}")
+    for hybrid in (False, True):
+        lake_formation(lab).update_resource(
+            ResourceArn=arn, RoleArn=role["ResourceInfo"]["RoleArn"], HybridAccessEnabled=hybrid
+        )
+        if not hybrid:
+            assert hers.rows(sql) == [("1",)]
+    assert "denied" in hers.reason(sql).lower()
     lab.allow(reader, "s3:GetObject", "s3:ListBucket", resource=[f"arn:aws:s3:::{data}", f"arn:aws:s3:::{data}/*"])
     assert hers.rows("SELECT email FROM orders") == [("a@b",)]
     lake_formation(lab).deregister_resource(ResourceArn=f"arn:aws:s3:::{data}")
@@ -333,17 +341,22 @@ def test_below_version_4_or_outside_hybrid_mode_it_is_an_illegal_combination(lab
 
 @FRESH
 @pytest.mark.statement("lf-access.hybrid-accounts")
-def test_what_was_shared_with_version_4_ends_when_the_version_is_lowered(lab, two):
+def test_what_was_shared_so_ends_with_the_version_and_with_hybrid_mode(lab, two):
     owner, consumer, database, table = two
     catalog, consumer_id = lab.account(owner), lab.account(consumer)
     for resource, permission in ((on_table(database, table), "SELECT"), (on_database(database), "DESCRIBE")):
         grant(lab, owner, consumer_id, resource, permission)
         opt_in(lab, owner, consumer_id, resource)
     assert sees(lab, consumer, database, table, catalog) and shown_database(lab, consumer, database, catalog)
-    lab.lake(owner, version="3")
-    with refused("AccessDeniedException"):
-        sees(lab, consumer, database, table, catalog)
-    assert shown_database(lab, consumer, database, catalog) is None
+    (location,) = lake_formation(lab, owner).list_resources()["ResourceInfoList"]
+    for version, hybrid in (("3", True), ("4", False)):
+        lab.lake(owner, version=version)
+        lake_formation(lab, owner).update_resource(
+            ResourceArn=location["ResourceArn"], RoleArn=location["RoleArn"], HybridAccessEnabled=hybrid
+        )
+        with refused("AccessDeniedException"):
+            sees(lab, consumer, database, table, catalog)
+        assert shown_database(lab, consumer, database, catalog) is None
 
 
 @FRESH

@@ -44,7 +44,16 @@ def test_a_second_tag_of_a_key_is_invalid_input(lab):
 @pytest.mark.statement("lf-tags.length", "lf-tags.charset")
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("x" * 51, "v"), ("k", "x" * 51), ("star*", "v"), ("quote'", "v"), ("a,b", "v"), ("k", "*"), ("k", "a;b")],
+    [
+        ("x" * 51, "v"),
+        ("k", "x" * 51),
+        ("star*", "v"),
+        ("quote'", "v"),
+        ("a,b", "v"),
+        ("k", "*"),
+        ("k", "a;b"),
+        ("k", ""),
+    ],
 )
 def test_keys_and_values_are_held_to_length_and_characters(lab, key, value):
     with refused("InvalidInputException", "ValidationException"):
