@@ -35,7 +35,9 @@ def two(lab):
 @pytest.mark.statement("cloudformation.settings-append")
 def test_appended_administrators_join_those_there_are_and_leave_with_the_template(lab, governed, two):
     before = admins(governed)
-    stack = make(lab, settings(MutationType="APPEND", Admins=principals(two[0], before[0])))
+    appended = {"Admins": principals(two[0], before[0]), "ReadOnlyAdmins": principals(two[1])}
+    stack = make(lab, settings(MutationType="APPEND", **appended))
+    assert two[1] in admins(governed, "ReadOnlyAdmins")
     assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
     assert sorted(admins(governed)) == sorted([*before, two[0]])
     by_hand = lab.role("central", "admin").arn

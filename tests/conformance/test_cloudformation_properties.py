@@ -54,9 +54,7 @@ MISFITS = [
     (typed("AWS::Events::Rule", Description="neither pattern nor schedule"), "EventPattern"),
     (alarm(**METRIC, Threshold="high"), "Threshold"),
     (alarm(), "Metrics"),
-    (alarm(**METRIC, Metrics=[{"Id": "m", "Expression": "1"}]), "Metrics"),
     (dynamo(AttributeDefinitions="pk"), "AttributeDefinitions"),
-    (dynamo(TableClass="CHEAP"), "TableClass"),
     (typed("AWS::IAM::Role", AssumeRolePolicyDocument={}, MaxSessionDuration=1), "MaxSessionDuration"),
 ]
 
