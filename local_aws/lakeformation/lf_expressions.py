@@ -102,7 +102,7 @@ class ExpressionOperations:
     def _required(self, caller: Any, params: dict, permission: str) -> tuple[str, NamedExpression]:
         catalog, name = catalog_of(caller, params.get("CatalogId")), params["Name"]
         named = self._store.find(catalog, name)
-        if named is None or not self._has(caller, catalog, name, "DESCRIBE"):
+        if not self._has(caller, catalog, name, "DESCRIBE"):
             raise not_found(f"LF-Tag expression {name} does not exist")
         if not self._has(caller, catalog, name, permission):
             raise insufficient(permission, f"LF-Tag expression {name}")
