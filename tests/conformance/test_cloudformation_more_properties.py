@@ -339,3 +339,74 @@ def test_the_rest_of_lambdas_parameters(lab):
     assert "Statement" in json.loads(client.get_policy(FunctionName=name, Qualifier="1")["Policy"])
     client.publish_version(FunctionName=name)
     client.delete_function(FunctionName=name, Qualifier="2")
+
+
+@pytest.mark.statement("cloudformation.types")
+def test_keys_and_what_they_guard(lab):
+    root = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
+    everything = {"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}
+    rule = {
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "K"}},
+        "BucketKeyEnabled": True,
+    }
+    stack = deploy(
+        lab,
+        {
+            "K": of(
+                "AWS::KMS::Key",
+                KeyPolicy={"Version": "2012-10-17", "Statement": [everything]},
+                KeySpec="SYMMETRIC_DEFAULT",
+                KeyUsage="ENCRYPT_DECRYPT",
+                PendingWindowInDays=7,
+            ),
+            "Q": queue(KmsMasterKeyId={"Ref": "K"}),
+            "B": of("AWS::S3::Bucket", BucketEncryption={"ServerSideEncryptionConfiguration": [rule]}),
+        },
+    )
+    made = stack.physical()
+    attributes = lab.client("sqs", "central").get_queue_attributes(QueueUrl=made["Q"], AttributeNames=["All"])
+    assert attributes["Attributes"]["KmsMasterKeyId"] == made["K"]
+    kept = lab.client("s3", "central").get_bucket_encryption(Bucket=made["B"])["ServerSideEncryptionConfiguration"]
+    assert kept["Rules"][0]["BucketKeyEnabled"] is True
+    stack.delete()
+    key = lab.client("kms", "central").describe_key(KeyId=made["K"])["KeyMetadata"]
+    assert key["KeyState"] == "PendingDeletion"
+
+
+@pytest.mark.statement("cloudformation.types")
+def test_schedules_with_a_time_zone_and_an_end_and_machines_that_log(lab):
+    role = role_for(lab, "logs:*", service="states.amazonaws.com")
+    stack = deploy(
+        lab,
+        {
+            "G": of("AWS::Logs::LogGroup"),
+            "M": of(
+                "AWS::StepFunctions::StateMachine",
+                DefinitionString=json.dumps(STORED | {"States": {"A": {"Type": "Pass", "End": True}}}),
+                RoleArn=role.arn,
+                LoggingConfiguration={
+                    "Level": "ALL",
+                    "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["G", "Arn"]}}}],
+                },
+            ),
+            "Q": queue(),
+            "S": of(
+                "AWS::Scheduler::Schedule",
+                GroupName="default",
+                ScheduleExpression="cron(0 6 * * ? *)",
+                ScheduleExpressionTimezone="Europe/Vienna",
+                StartDate="2030-01-01T00:00:00Z",
+                EndDate="2031-01-01T00:00:00Z",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                Target={
+                    "Arn": {"Fn::GetAtt": ["Q", "Arn"]},
+                    "RoleArn": role_for(lab, "sqs:SendMessage", service="scheduler.amazonaws.com").arn,
+                },
+            ),
+        },
+    )
+    made = stack.physical()
+    schedule = lab.client("scheduler", "central").get_schedule(Name=made["S"])
+    assert (schedule["ScheduleExpressionTimezone"], schedule["EndDate"].year) == ("Europe/Vienna", 2031)
+    machine = lab.client("stepfunctions", "central").describe_state_machine(stateMachineArn=made["M"])
+    assert machine["loggingConfiguration"]["level"] == "ALL"

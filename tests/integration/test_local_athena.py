@@ -22,7 +22,7 @@ def here() -> Iterator[Desk]:
     lab.close()
 
 
-@pytest.mark.skipif(not SEED.is_dir(), reason=f"needs {SEED}: set TAGMESH_SHARED")
+@pytest.mark.skipif(not SEED.is_dir(), reason=f"shared data is missing: {SEED}")
 def test_the_seed_sample_can_be_queried(here: Desk) -> None:
     files = {folder.name: {file.name: file.read_bytes() for file in folder.glob("*.csv")} for folder in SEED.iterdir()}
     columns = dict.fromkeys("abcdefghi", "string") | {"i": "double"}

@@ -20,7 +20,7 @@ def statement(**more: object) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **more}]})
 
 
-@pytest.mark.skipif(not SEED.is_dir(), reason=f"needs {SEED}: set TAGMESH_SHARED")
+@pytest.mark.skipif(not SEED.is_dir(), reason=f"shared data is missing: {SEED}")
 def test_the_seed_sample_is_eight_tables(aws: LocalAws) -> None:
     session = aws.session(ACCOUNT)
     s3, iam, glue = session.client("s3"), session.client("iam"), session.client("glue")
