@@ -174,10 +174,15 @@ def recorded(jobs: int) -> dict[str, dict]:
         else:
             work.append((path, kept))
     for (path, kept), status in _in_children([(item, _record, item) for item in work], jobs, 600):
-        if status != 0:
+        if status != 0 and _again(path, kept) != 0:
             raise SystemExit(f"{path.name} fails without any mutant: run pytest tests/conformance/{path.name}")
         records[path.name] = json.loads(kept.read_text("utf-8"))
     return records
+
+
+def _again(path: Path, kept: Path) -> int:
+    """The status of a second recording: while others record beside it, a machine may be too slow for a test."""
+    return next(status for _, status in _in_children([(path, _record, (path, kept))], 1, 600))
 
 
 def _helpers() -> list[bytes]:
