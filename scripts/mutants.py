@@ -286,6 +286,8 @@ def caught(mutants: list[Mutant], records: dict[str, dict], jobs: int) -> dict[M
                 verdicts[mutant] = test
                 _say(mutant, test)
                 del waiting[mutant]
+            else:
+                print(f"{mutant.where:55} {mutant.kind:9} not by {test}", flush=True)
     return verdicts
 
 

@@ -6,13 +6,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from local_aws.server import LocalAws
-
-# Machines are shared: how long it takes to think of an example says nothing of the code.
-settings.register_profile("shared machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
-settings.load_profile("shared machine")
 
 # Whatever the machine is configured for, tests speak to the local AWS alone. (The conformance suite may be told
 # otherwise, by profile: tests/conformance/lab.py reads the files that are remembered here.)
