@@ -24,6 +24,7 @@ class Column:
     name: str
     type: str = "string"
     comment: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def from_glue(table: Mapping[str, Any]) -> Table:
 
 
 def _column(column: Mapping[str, Any]) -> Column:
-    return Column(column["Name"].lower(), column.get("Type") or "", column.get("Comment") or "")
+    return Column(
+        column["Name"].lower(),
+        column.get("Type") or "",
+        column.get("Comment") or "",
+        dict(column.get("Parameters") or {}),
+    )
 
 
 @dataclass(frozen=True)

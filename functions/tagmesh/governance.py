@@ -171,9 +171,25 @@ class Consumer:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A column that a rule is, or is not, about: in a table that may have other columns. Types are None where the
+    usual one of such a name is meant."""
+
+    column: str
+    type: str | None = None
+    table: str = ""
+    others: tuple[tuple[str, str | None], ...] = ()
+    comment: str = ""
+    content: tuple[str, ...] = ()
+    partition_key: bool = False
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A classification rule. ``when`` is the condition as written, checked: a mapping of plain strings,
-    lists, booleans and mappings (see ``rules.py``). ``place`` is ``file:line``, for people."""
+    """A classification rule. ``when`` is the condition, checked, with named lists of words and named conditions
+    written out: a mapping of plain strings, lists, booleans and mappings (see ``conditions.py``). ``over`` are the
+    rules whose raises its clear beats. Examples are mappings of texts (see ``examples.py``). ``place`` is
+    ``file:line``, for people."""
 
     id: str
     raises: tuple[tuple[str, str], ...]
@@ -181,14 +197,17 @@ class Rule:
     assigns: tuple[tuple[str, str], ...]
     when: Mapping[str, Any] = field(hash=False)
     because: str = ""
-    match: tuple[str, ...] = ()
-    no_match: tuple[str, ...] = ()
+    match: tuple[Example, ...] = ()
+    no_match: tuple[Example, ...] = ()
     place: str = ""
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Override:
-    """What an owner decided for one column, whatever the rules say."""
+    """What an owner decided for one column, whatever the rules say: until the end of the day ``expires``
+    (``2027-03-31``, UTC; None: for good), and, where it opens more than the rules do, only if another person has
+    approved it."""
 
     producer: str
     data_product: str
@@ -198,6 +217,8 @@ class Override:
     author: str
     reason: str
     place: str = ""
+    approved_by: str | None = None
+    expires: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagmesh.governance import (
     Consumer,
     Csv,
     DataProduct,
+    Example,
     Expression,
     Governance,
     GovernanceError,
@@ -28,6 +29,7 @@ from tagmesh.governance import (
 )
 from tagmesh.governance_shapes import FOLDERS, MESH
 from tagmesh.governance_yaml import At, Fields, Items, Text, did_you_mean, parse, shown
+from tagmesh.words import fold
 
 #: Lake Formation developer guide, "Lake Formation tag-based access control considerations".
 MAX_KEYS = 50
@@ -53,6 +55,8 @@ class _Loader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.keys: dict[str, LFTagKey] = {}
+        self.lists: dict[str, Items] = {}
+        self.conditions: dict[str, Fields] = {}
 
     def report(self, at: At, message: str, mend: str) -> None:
         self.problems.append(Problem(*at, message, mend))
@@ -183,9 +187,11 @@ class _Loader:
 
     def _rules(self, documents: list[Fields]) -> tuple[Rule, ...]:
         """The rules, sorted by id, so that nothing depends on the order of files."""
+        self._read_names(documents)
         seen: dict[str, Text] = {}
-        rules = []
-        for fields in (fields for document in documents for fields in document["rules"]):
+        over: list[tuple[Rule, Items]] = []
+        rules: dict[str, Rule] = {}
+        for fields in (fields for document in documents for fields in document.get("rules", ())):
             rule_id = fields["id"]
             self._once(seen, rule_id, f"the rule `{rule_id}`")
             raises, clears, assigns = (self._pairs(fields.get(effect, Fields())) for effect in _EFFECTS)
@@ -194,21 +200,125 @@ class _Loader:
                     self.report(
                         value.at, f"`{value}` is the default of {key}: it clears nothing", "clear to another value"
                     )
+            opens = bool(clears or assigns)
             examples = fields.get("examples", {})
-            rules.append(
-                Rule(
-                    id=str(rule_id),
-                    raises=raises,
-                    clears=clears,
-                    assigns=assigns,
-                    when=_plain(fields["when"]),
-                    because=str(fields.get("because", "")),
-                    match=tuple(map(str, examples.get("match", ()))),
-                    no_match=tuple(map(str, examples.get("no_match", ()))),
-                    place=str(rule_id.at),
-                )
+            beats = _items(fields.get("over", Items()))
+            if beats and not clears:
+                self.report(fields["over"].at, "only a rule that clears may stand over others", "remove `over`")
+            rule = Rule(
+                id=str(rule_id),
+                raises=raises,
+                clears=clears,
+                assigns=assigns,
+                when=self._condition(fields["when"], _Inside(opens=opens)),
+                because=str(fields.get("because", "")),
+                match=tuple(map(_example, examples.get("match", ()))),
+                no_match=tuple(map(_example, examples.get("no_match", ()))),
+                place=str(rule_id.at),
+                over=tuple(sorted(map(str, beats))),
             )
-        return tuple(sorted(rules, key=lambda rule: rule.id))
+            rules[rule.id] = rule
+            over.append((rule, beats))
+        for rule, beats in over:
+            for name in beats:
+                self._check_over(rule, name, rules)
+        return tuple(sorted(rules.values(), key=lambda rule: rule.id))
+
+    def _check_over(self, rule: Rule, name: Text, rules: Mapping[str, Rule]) -> None:
+        beaten = rules.get(name)
+        if beaten is None:
+            self.report(name.at, f"there is no rule `{name}`{did_you_mean(name, rules)}", "write the id of a rule")
+        elif not {key for key, _ in beaten.raises} & {key for key, _ in rule.clears}:
+            mend = "name rules that raise what this one clears"
+            self.report(name.at, f"`{name}` raises nothing that {rule.id} clears", mend)
+
+    def _read_names(self, documents: list[Fields]) -> None:
+        """The lists of words and the conditions that rules of any file may name."""
+        lists: dict[str, Text] = {}
+        conditions: dict[str, Text] = {}
+        for document in documents:
+            for name, words in document.get("words", Fields()).items():
+                self._once(lists, name, f"the list of words `{name}`")
+                for word in words:
+                    if word.startswith("$"):
+                        self.report(word.at, "a list of words names no other list", "write the words themselves")
+                self.lists[str(name)] = words
+            for name, condition in document.get("conditions", Fields()).items():
+                self._once(conditions, name, f"the condition `{name}`")
+                self.conditions[str(name)] = condition
+        for name in self.conditions:  # what no rule names is checked too
+            self._named_condition(name, At("", 0, 0), _Inside(names=()))
+
+    def _named_condition(self, name: str, at: At, inside: _Inside) -> Any:
+        if name not in self.conditions:
+            guess = did_you_mean(name, self.conditions)
+            self.report(at, f"there is no condition `{name}`{guess}", "name one that stands under `conditions:`")
+            return {}
+        if name in inside.names:
+            self.report(self.conditions[name].at, f"the condition `{name}` rests on itself", "write out one of them")
+            return {}
+        return self._condition(self.conditions[name], inside._replace(names=(*inside.names, name)))
+
+    def _condition(self, node: Fields, inside: _Inside) -> dict[str, Any]:
+        """A condition without positions, with what it names written out: plain strings, lists, booleans, mappings."""
+        written: dict[str, Any] = {}
+        every: list[Any] = []
+        for name, value in node.items():
+            if name == "is":
+                every += [self._named_condition(str(each), each.at, inside) for each in _items(value)]
+            elif name in ("all", "any"):
+                parts = [self._condition(each, inside) for each in value]
+                if name == "all":
+                    every += parts
+                else:
+                    written["any"] = parts
+            elif name == "not":
+                written["not"] = self._condition(value, inside._replace(negated=True))
+            elif name == "table_has":
+                if inside.table_has:
+                    self.report(name.at, "`table_has` stands inside `table_has`", "write both beside each other")
+                written[str(name)] = self._condition(value, inside._replace(table_has=True))
+            elif name == "partition_key":
+                written[str(name)] = value == "true"
+            elif name in ("type", "content"):
+                if name == "content":
+                    self._check_content(name.at, inside)
+                written[str(name)] = _plain(value)
+            elif name.endswith("_parameters"):
+                written[str(name)] = {str(each): self._text_test(tests) for each, tests in value.items()}
+            else:
+                written[str(name)] = self._text_test(value)
+        if every:
+            written["all"] = every
+        return written
+
+    def _check_content(self, at: At, inside: _Inside) -> None:
+        if inside.opens or inside.negated:
+            why = "a sample may miss what a column holds: what it shows can close a column, and never open one"
+            self.report(at, why, "use `content` in rules that only raise, and not below `not`")
+        if inside.table_has:
+            self.report(at, "`content` is about the column itself, not about others", "take it out of `table_has`")
+
+    def _text_test(self, tests: Fields) -> dict[str, Any]:
+        return {
+            str(test): self._words(value) if test.startswith("words_") else _plain(value)
+            for test, value in tests.items()
+        }
+
+    def _words(self, node: Text | Items) -> list[str]:
+        """Words, with named lists written out; each once."""
+        words: dict[str, None] = {}
+        for word in _items(node):
+            if not word.startswith("$"):
+                words[str(word)] = None
+            elif word[1:] in self.lists:
+                words.update(dict.fromkeys(map(str, self.lists[word[1:]])))
+            else:
+                guess = did_you_mean(word[1:], self.lists)
+                self.report(
+                    word.at, f"there is no list of words `{word}`{guess}", "name one that stands under `words:`"
+                )
+        return list(words)
 
     def _overrides(self, documents: list[Fields], producers: tuple[Producer, ...]) -> tuple[Override, ...]:
         products = {
@@ -227,6 +337,9 @@ class _Loader:
                 continue
             column = f"{name}.{fields['table'].lower()}.{fields['column'].lower()}"
             tags = self._pairs(fields["tags"])
+            author, approver = fields["author"], fields.get("approved_by")
+            if approver is not None and fold(approver).split() == fold(author).split():
+                self.report(approver.at, f"{approver} approves what {author} decided", "let another person approve it")
             for key in fields["tags"]:
                 self._once(seen, key, f"an override of {key} for {column}", f"{column}:{key.lower()}")
                 if key.lower() in dict(product.tags):
@@ -239,9 +352,11 @@ class _Loader:
                     table=fields["table"].lower(),
                     column=fields["column"].lower(),
                     tags=tags,
-                    author=str(fields["author"]),
+                    author=str(author),
                     reason=str(fields["reason"]),
                     place=str(fields.at),
+                    approved_by=_optional(approver),
+                    expires=_optional(fields.get("expires")),
                 )
             )
         return tuple(sorted(overrides, key=lambda o: (o.producer, o.data_product, o.table, o.column, o.tags)))
@@ -442,10 +557,41 @@ def _optional(text: Text | None) -> str | None:
     return None if text is None else str(text)
 
 
-def _plain(node: Text | Items | Fields) -> Any:
-    """A checked condition without its positions: plain strings, lists, mappings; true and false as booleans."""
+class _Inside(NamedTuple):
+    """What a condition stands in: a rule that opens, a `not`, a `table_has`, these named conditions."""
+
+    opens: bool = False
+    negated: bool = False
+    table_has: bool = False
+    names: tuple[str, ...] = ()
+
+
+def _items(node: Text | Items) -> Items:
+    """One text, or a list of them, as a list."""
+    return node if isinstance(node, Items) else Items([node])
+
+
+def _plain(node: Text | Items) -> Any:
+    return [str(item) for item in node] if isinstance(node, Items) else str(node)
+
+
+def _example(node: Text | Fields) -> Example:
     if isinstance(node, Fields):
-        return {str(key): value == "true" if key == "partition_key" else _plain(value) for key, value in node.items()}
-    if isinstance(node, Items):
-        return [_plain(item) for item in node]
-    return str(node)
+        column, type_name = _typed(node["column"])
+        return Example(
+            column,
+            type_name,
+            str(node.get("table", "")),
+            tuple(_typed(each) for each in node.get("with", ())),
+            str(node.get("comment", "")),
+            tuple(map(str, _items(node.get("content", Items())))),
+            node.get("partition_key") == "true",
+        )
+    name, type_name = _typed(node)
+    table, _, column = name.rpartition(".")
+    return Example(column, type_name, table)
+
+
+def _typed(text: str) -> tuple[str, str | None]:
+    name, _, type_name = text.partition(":")
+    return name, type_name or None

@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+from tagmesh.column_types import FAMILIES
+from tagmesh.conditions import unsafe_regex
 from tagmesh.governance_yaml import (
     FLAG,
     Choice,
@@ -16,11 +18,11 @@ from tagmesh.governance_yaml import (
     Later,
     ListOf,
     MapOf,
+    OneOrRecord,
     Record,
     Scalar,
     shown,
 )
-from tagmesh.rules import FAMILIES, unsafe_regex
 from tagmesh.words import entry
 
 #: Lake Formation developer guide, "Lake Formation tag-based access control considerations".
@@ -34,6 +36,16 @@ def _tag_fault(text: str) -> str | None:
     bad = [c for c in folded if unicodedata.category(c)[0] not in "LNZ" and c not in "_.:/=+-@%"]
     if bad or folded != folded.strip():
         return f"`{shown(text)}` has a character that Lake Formation does not take: {(bad or [' '])[0]!r}"
+    return None
+
+
+def _date_fault(text: str) -> str | None:
+    from datetime import date
+
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return f"there is no day {shown(text)}"
     return None
 
 
@@ -57,11 +69,35 @@ IAM_NAME = Scalar(
 )
 GLUE_NAME = Scalar("a name as the Glue catalogue has it", r"(?s)\S|\S.{0,253}\S")
 WORD = Scalar(
-    "one or more words: email, first_name",
+    "one or more words: email, first_name; or $ and the name of a list of words",
     r"(?s).{1,100}",
     fault=lambda text: None if entry(text) else f"`{shown(text)}` has no letter and no digit",
 )
-EXAMPLE = Scalar("a column name, or table.column, or name:type", r"(?s)[^\s.:]\S*")
+LIST_NAME = Scalar("a name of lower-case letters, digits and _", r"[a-z][a-z0-9_]{0,62}")
+DATE = Scalar("a day such as 2027-03-31", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fault=_date_fault)
+#: What a sample of the values can show: see content.py.
+CONTENT = (
+    "email",
+    "phone",
+    "card",
+    "iban",
+    "national_id",
+    "birth_date",
+    "machine_address",
+)
+EXAMPLE = OneOrRecord(
+    Scalar("a column name, or table.column, or name:type", r"(?s)[^\s.:]\S*"),
+    Record(
+        {
+            "column": Field(Scalar("a column name, or name:type", r"(?s)\S.*"), "the column", required=True),
+            "table": Field(SENTENCE, "its table"),
+            "with": Field(ListOf(Scalar("a column name, or name:type", r"(?s)\S.*")), "other columns of the table"),
+            "comment": Field(SENTENCE, "its comment"),
+            "content": Field(ListOf(Choice(CONTENT), or_one=True), "what a sample of its values shows"),
+            "partition_key": Field(FLAG, "whether it is a partition key"),
+        }
+    ),
+)
 VALUES = MapOf(TAG, TAG)
 ORGANIZATION = Field(Choice(("member", "external")), "external: an account outside the organisation")
 OWNER = Field(SENTENCE, "who answers for it")
@@ -90,14 +126,24 @@ _TESTS = {
     "any": Field(ListOf(_CONDITION), "at least one of these conditions"),
     "not": Field(_CONDITION, "this condition does not hold"),
     "column": Field(TEXT_TEST, "the column's name"),
+    "field": Field(TEXT_TEST, "it is a field of a struct, with this path below its column"),
     "comment": Field(TEXT_TEST, "the column's comment"),
+    "column_parameters": Field(MapOf(SENTENCE, TEXT_TEST), "parameters of the column in the Glue catalogue"),
     "table": Field(TEXT_TEST, "the table's name"),
+    "table_parameters": Field(MapOf(SENTENCE, TEXT_TEST), "parameters of the table in the Glue catalogue"),
+    "table_has": Field(_CONDITION, "some column of the table fulfils this condition"),
+    "location": Field(TEXT_TEST, "the table's location, s3://..."),
+    "bucket": Field(TEXT_TEST, "the data product's bucket"),
     "database": Field(TEXT_TEST, "the Glue database's name"),
     "data_product": Field(TEXT_TEST, "the data product's name"),
     "producer": Field(TEXT_TEST, "the producer's name"),
     "account": Field(TEXT_TEST, "the producer's account id"),
     "type": Field(ListOf(Choice(FAMILIES), or_one=True), "the family of the column's type"),
     "partition_key": Field(FLAG, "whether the column is a partition key"),
+    "content": Field(
+        ListOf(Choice(CONTENT), or_one=True), "what a sample of the values shows; only in rules that raise"
+    ),
+    "is": Field(ListOf(LIST_NAME, or_one=True), "every one of these conditions, named under `conditions`, holds"),
 }
 CONDITION = Record(_TESTS, one_of=tuple(_TESTS), several=True, ref="condition")
 
@@ -203,6 +249,8 @@ CONSUMER = Record(
 )
 RULES = Record(
     {
+        "words": Field(MapOf(LIST_NAME, ListOf(WORD)), "lists of words, for `$name` in tests of words in any file"),
+        "conditions": Field(MapOf(LIST_NAME, CONDITION), "conditions with a name, for `is` in rules of any file"),
         "rules": Field(
             ListOf(
                 Record(
@@ -211,6 +259,10 @@ RULES = Record(
                         "raise": Field(VALUES, "gives these values; several raises join to the strictest"),
                         "clear": Field(VALUES, "gives these values where no rule raises or assigns"),
                         "assign": Field(VALUES, "gives these values where no rule raises"),
+                        "over": Field(
+                            ListOf(SENTENCE, or_one=True),
+                            "ids of rules whose raises its clear beats",
+                        ),
                         "when": Field(CONDITION, "which columns it is about", required=True),
                         "because": Field(SENTENCE, "why, for the person who asks"),
                         "examples": Field(
@@ -228,9 +280,10 @@ RULES = Record(
                 )
             ),
             "classification rules",
-            required=True,
-        )
-    }
+        ),
+    },
+    one_of=("rules", "words", "conditions"),
+    several=True,
 )
 OVERRIDES = Record(
     {
@@ -246,6 +299,10 @@ OVERRIDES = Record(
                         "tags": Field(VALUES, "the values it has, whatever the rules say", required=True),
                         "author": Field(SENTENCE, "who decided", required=True),
                         "reason": Field(SENTENCE, "why", required=True),
+                        "approved_by": Field(
+                            SENTENCE, "who else agrees: without, it opens nothing that the rules close"
+                        ),
+                        "expires": Field(DATE, "the last day, in UTC, on which it holds"),
                     }
                 )
             ),

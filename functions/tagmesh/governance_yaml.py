@@ -323,6 +323,20 @@ class Record:
 
 
 @dataclass(frozen=True)
+class OneOrRecord:
+    """A plain text, or a record that says the same at length."""
+
+    scalar: Scalar
+    record: Record
+
+    def check(self, node: Node, report: Report) -> None:
+        (self.record if isinstance(node, Fields) else self.scalar).check(node, report)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.scalar.schema(), self.record.schema()]}
+
+
+@dataclass(frozen=True)
 class Later:
     """A record that is defined further down, so that records may hold each other."""
 

@@ -54,7 +54,7 @@ COMMON_WORDS = frozenset(
     reminder rent rep reply report reports request required reset residence resource response result
     results retail return returned revenue review role room root round route row salary sale sales
     sample scale schedule scheduled school scope score second secret section security segment seller
-    send sender sent sequence serial series service session setting sex shift ship shipment shipped
+    send sender sent sequence serial series service session setting sex sexual orientation shift ship shipment shipped
     shipping shop short signature signed site size slug social sort source staff stage standard start
     started state statement station status step stock stop store street student subject submitted
     subscription success suffix sum summary supplier supply support surname survey symptom system table
@@ -76,42 +76,57 @@ def fold(name: str) -> str:
 
 
 class Vocabulary:
-    """The words that names are cut into: common ones, and every word that a rule asks for."""
+    """The words that names are cut into: common ones; and the entries that rules ask for.
+
+    Whether a rule finds its words in a name depends on the common words and on that rule alone: no other rule hides
+    one or brings one to light, so that adding a rule that raises never opens a column."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._words = COMMON_WORDS.union(part for word in words for part in _parts(word))
-        self._longest = max(map(len, self._words)) + 1  # and a plural's s
+        self._entries = frozenset(key for word in words if (key := entry(word)))
+        self._longest_entry = max(map(len, self._entries), default=0) + 1  # and a plural's s
+        self.words_of_run = lru_cache(maxsize=65536)(self._words_of_run)
         self.split = lru_cache(maxsize=65536)(self._split)
         self.phrases = lru_cache(maxsize=65536)(self._phrases)
+        self._cut = lru_cache(maxsize=65536)(_cut_into)
+
+    def _words_of_run(self, run: str) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
+        """The words of a run of letters or digits, the entries that are found in it besides, and every entry that a
+        part of it looks like.
+
+        A run that is no common word is cut into the fewest common words that make all of it; of two ways as short,
+        the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
+        is found in it where what is left and right of it can be cut, into no more words altogether."""
+        if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
+            return (run,), frozenset(), frozenset()
+        after = _fewest(run)
+        before = [len(words) if words is not None else _NEVER for words in _fewest(run[::-1], backwards=True)][::-1]
+        whole = len(after[0]) if after[0] is not None else _NEVER
+        found, alike = set(), set()
+        for start in range(len(run) - 1):
+            for end in range(start + 2, min(len(run), start + self._longest_entry) + 1):
+                part = run[start:end]
+                if part not in self._entries and (part := _singular(part)) not in self._entries:
+                    continue
+                alike.add(part)
+                rest = after[end]
+                if rest is not None and before[start] + 1 + len(rest) <= whole:
+                    found.add(part)
+        return after[0] or (run,), frozenset(found), frozenset(alike)
 
     def _split(self, name: str) -> tuple[str, ...]:
         """The words of a name, lower-case, in order: cut at everything that is no letter, at humps, between
-        letters and digits, and, where a run of letters is no word itself, into the fewest known words."""
-        return tuple(word for part in _parts(name) for word in self._cut(part))
-
-    def _cut(self, run: str) -> tuple[str, ...]:
-        """A run of letters as the fewest known words that make all of it; of two ways as short, the one with the
-        longer first word. A run that cannot be made so stays whole: no word is ever found in a part of it."""
-        if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or self._knows(run):
-            return (run,)
-        best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
-        for start in range(len(run) - 1, -1, -1):
-            for end in range(min(len(run), start + self._longest), start, -1):
-                rest = best[end]
-                known = best[start]
-                shorter = rest is not None and (known is None or len(rest) + 1 < len(known))
-                if shorter and self._knows(run[start:end]):
-                    best[start] = (run[start:end], *rest)
-        return best[0] or (run,)
-
-    def _knows(self, word: str) -> bool:
-        return word in self._words or _singular(word) in self._words
+        letters and digits, and, where a run of letters is no word itself, into the fewest common words."""
+        return tuple(word for part in _parts(name) for word in self.words_of_run(part)[0])
 
     def _phrases(self, name: str) -> frozenset[str]:
         """Every run of consecutive words of a name, written together, and its singular: what the entries of a
         rule are looked up in. `e_mail` and `email` are one entry, and `eMail`, `e-mail`, `emails` all hold it."""
-        words = self._split(name)
-        found = set()
+        words: list[str] = []
+        found: set[str] = set()
+        for part in _parts(name):
+            cut, besides, _ = self.words_of_run(part)
+            words += cut
+            found |= besides
         for start in range(len(words)):
             phrase = ""
             for word in words[start : start + _LONGEST_ENTRY]:
@@ -120,9 +135,18 @@ class Vocabulary:
                 found.add(_singular(phrase))
         return frozenset(found)
 
+    def hints(self, name: str) -> frozenset[str]:
+        """Every entry that a test of words could find in a name, and perhaps more: what rules are looked up by."""
+        return self.phrases(name).union(*(self.words_of_run(part)[2] for part in _parts(name)))
+
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
-        words = [word for word in self.split(name) if not word.isdigit()]
+        words: list[str] = []
+        for part in _parts(name):
+            cut = self.words_of_run(part)[0]
+            own = None if part in entries or len(part) < 4 else self._cut(part, entries)
+            words += own if own is not None and (cut == (part,) or len(own) <= len(cut)) else cut
+        words = [word for word in words if not word.isdigit()]
         reached = {0}
         for end in range(1, len(words) + 1):
             starts = range(max(0, end - _LONGEST_ENTRY), end)
@@ -130,6 +154,47 @@ class Vocabulary:
             if any(run in entries or _singular(run) in entries for run in runs):
                 reached.add(end)
         return bool(words) and len(words) in reached
+
+
+_NEVER = 1000
+
+
+def _knows(word: str) -> bool:
+    return word in COMMON_WORDS or _singular(word) in COMMON_WORDS
+
+
+_LONGEST_COMMON = max(map(len, COMMON_WORDS)) + 1
+
+
+def _fewest(run: str, backwards: bool = False) -> list[tuple[str, ...] | None]:
+    """For each position of a run the fewest common words that make all from there to the end, or None; the last is
+    (), for nothing. Backwards, the run and the words are read from right to left."""
+    best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
+    for start in range(len(run) - 1, -1, -1):
+        for end in range(min(len(run), start + _LONGEST_COMMON), start, -1):
+            rest, known = best[end], best[start]
+            if rest is None or (known is not None and len(rest) + 1 >= len(known)):
+                continue
+            if _knows(run[start:end][::-1] if backwards else run[start:end]):
+                best[start] = (run[start:end], *rest)
+    return best
+
+
+def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
+    """A run as the fewest of these entries, where it is no common word and can be made of them."""
+    if len(run) > _LONGEST_RUN or _knows(run):
+        return None
+    longest = max(map(len, entries)) + 1
+    best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
+    for start in range(len(run) - 1, -1, -1):
+        for end in range(min(len(run), start + longest), start, -1):
+            rest, known = best[end], best[start]
+            part = run[start:end]
+            if rest is None or (known is not None and len(rest) + 1 >= len(known)):
+                continue
+            if part in entries or _singular(part) in entries:
+                best[start] = (part, *rest)
+    return best[0]
 
 
 def entry(word: str) -> str:

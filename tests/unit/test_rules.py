@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagmesh.catalog import Column, Table, from_glue
-from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
-from tagmesh.rules import Decision, check_examples, decide, type_family, unsafe_regex
+from tagmesh.column_types import type_family
+from tagmesh.conditions import unsafe_regex
+from tagmesh.examples import check_examples
+from tagmesh.governance import DataProduct, Example, Governance, LFTagKey, Override, Rule
+from tagmesh.rules import Decision, decide
 from tagmesh.words import Vocabulary
 
 SENSITIVITY = LFTagKey(
@@ -112,7 +115,9 @@ def test_joining_is_commutative_associative_and_the_default_is_the_strictest(key
 
 
 def test_override_beats_raise_beats_assign_beats_clear_beats_default():
-    override = Override("sales", "orders", "orders", "email", (("sensitivity", "public"),), "ann", "an alias", "")
+    override = Override(
+        "sales", "orders", "orders", "email", (("sensitivity", "public"),), "ann", "an alias", "", "bob"
+    )
     effects = [
         rule("clears", ANY, clears={"sensitivity": "public"}),
         rule("assigns", ANY, assigns={"sensitivity": "internal"}),
@@ -131,11 +136,13 @@ def test_override_beats_raise_beats_assign_beats_clear_beats_default():
 
 
 def test_an_override_is_of_one_column_of_one_table_of_one_data_product():
-    override = Override("sales", "orders", "orders", "email", (("sensitivity", "public"),), "ann", "an alias", "")
+    override = Override(
+        "sales", "orders", "orders", "email", (("sensitivity", "public"),), "ann", "an alias", "", "bob"
+    )
     governance = mesh(overrides=(override,))
     other = replace(ORDERS, name="customers")
 
-    assert decision(governance, "email").because == "an alias (ann)"
+    assert decision(governance, "email").because == "an alias (ann, approved by bob)"
     assert decision(governance, "email", "pii").outcome == "default"
     assert decision(governance, "email2").outcome == "default"
     assert decision(governance, "email", name="lines").outcome == "default"
@@ -213,11 +220,19 @@ def test_a_name_is_cut_into_the_words_that_a_reader_sees(name: str, words: tuple
 
 
 def test_a_run_of_letters_is_cut_into_the_fewest_words_it_is_wholly_made_of():
-    vocabulary = Vocabulary(["abcx", "defx", "abcxdefx"])
+    vocabulary = Vocabulary()
 
-    assert vocabulary.split("abcxdefx") == ("abcxdefx",)
-    assert vocabulary.split("defxabcx") == ("defx", "abcx")
-    assert vocabulary.split("abcxdef") == ("abcxdef",)
+    assert vocabulary.split("salesregion") == ("sales", "region")
+    assert vocabulary.split("userid") == ("user", "id")
+    assert vocabulary.split("salesqx") == ("salesqx",)
+
+
+def test_what_a_rule_asks_for_is_found_in_a_run_whose_rest_is_known_and_no_other_rule_changes_that():
+    for others in ([], ["zoneqx", "qxz", "timezoneqx"]):
+        phrases = Vocabulary(["qx", "zoneqx", *others]).phrases
+        assert "qx" in phrases("customerqx")
+        assert "qx" not in phrases("customerqxy")
+        assert {"qx", "zoneqx"} <= phrases("timezoneqx")
 
 
 @pytest.mark.parametrize("column", ["email", "e_mail", "E-Mail", "user.eMail", "emails", "workemail", "EMAIL_2"])
@@ -299,16 +314,21 @@ def test_a_glob_stays_fast_on_any_name():
 
 
 def test_examples_are_checked_against_the_rule_alone():
+    when = {"column": {"words_any": "email"}, "not": {"type": "boolean"}, "table": {"glob": "*c*"}}
     good = replace(
-        rule("r", {"column": {"words_any": "email"}, "not": {"type": "boolean"}, "table": {"glob": "*c*"}}),
-        match=("customer.email", "c.user_email:string"),
-        no_match=("customer.email_verified", "x.email", "c.email:boolean"),
+        rule("r", when, raises={"pii": "contact"}),
+        match=(Example("email", table="customer"), Example("user_email", "string", "c")),
+        no_match=(
+            Example("email_verified", table="customer"),
+            Example("email", None, "x"),
+            Example("email", "boolean", "c"),
+        ),
     )
-    assert check_examples(good) == []
-    wrong = check_examples(replace(good, match=("c.mail",), no_match=("c.email",), place="rules/x.yaml:2"))
-    assert wrong == [
-        "r (rules/x.yaml:2): c.mail does not match",
-        "r (rules/x.yaml:2): c.email matches by column word email, table like *c*",
+    assert check_examples(mesh(good)) == []
+    bad = replace(good, match=(Example("mail", table="c"),), no_match=(Example("email", None, "c"),))
+    assert check_examples(mesh(bad)) == [
+        (bad, "c.mail does not match"),
+        (bad, "c.email matches by table like *c*, column word email"),
     ]
 
 

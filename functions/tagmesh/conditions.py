@@ -1,0 +1,377 @@
+"""What a rule's ``when`` may say, compiled: condition -> a test that gives the evidence, or None.
+
+A condition is a mapping from a closed vocabulary, all of whose entries must hold. What it says of the table alone is
+tested once per table (``Scene``), the rest once per column (``Subject``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from tagmesh.catalog import Table
+from tagmesh.column_types import type_family
+from tagmesh.governance import DataProduct
+from tagmesh.words import Vocabulary, entry, fold
+
+#: What of a column or table fulfils a condition, for people; None if it does not hold.
+Evidence = tuple[str, ...] | None
+
+#: Entries that look at one column; a condition without any of them is about the table.
+COLUMN_ENTRIES = frozenset({"column", "field", "comment", "type", "partition_key", "column_parameters", "content"})
+_TABLE_TEXTS = ("table", "database", "location", "bucket", "data_product", "producer", "account")
+_LONGEST_TEXT = 255  # of Glue's names and comments; patterns look no further
+
+# One character, class or escape, and perhaps a repetition of just that.
+_REGEX_ATOM = re.compile(
+    r"(?:[^\\\[\](){}*+?|^$]|\\[dDwWsS.\-_/+*?(){}\[\]|^$]|\[\^?(?:[^\\\[\]]|\\[dDwWsS.\-_/\]\[^])+\])"
+    r"(?P<repeat>[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?"
+)
+
+
+class Subject:
+    """One column, or one field inside it, as conditions see it. ``column`` is its name, of a field with the path:
+    ``contact.address.city``; ``field`` the path alone, "" for a column."""
+
+    __slots__ = ("column", "comment", "content", "family", "field", "parameters", "partition_key", "phrases", "scene")
+
+    def __init__(
+        self,
+        scene: Scene,
+        phrases: frozenset[str],
+        column: str,
+        family: str = "string",
+        field: str = "",
+        comment: str = "",
+        partition_key: bool = False,
+        parameters: Mapping[str, str] | None = None,
+        content: Collection[str] = (),
+    ) -> None:
+        self.scene = scene
+        self.phrases = phrases
+        self.column = column
+        self.family = family
+        self.field = field
+        self.comment = comment
+        self.partition_key = partition_key
+        self.parameters = parameters or {}
+        self.content = content
+
+
+class Scene:
+    """One table as conditions see it; what was found out about it is remembered."""
+
+    def __init__(self, conditions: Conditions, data_product: DataProduct, table: Table) -> None:
+        self.table = table.name
+        self.database = table.database
+        self.location = table.location
+        self.bucket = data_product.bucket
+        self.data_product = data_product.name
+        self.producer = data_product.producer
+        self.account = data_product.account
+        self.parameters = table.parameters
+        self._conditions = conditions
+        self._columns = table
+        self._known: dict[int, Evidence] = {}
+        self._subjects: list[Subject] | None = None
+
+    def evidence(self, number: int) -> Evidence:
+        """What speaks for one of the conditions about tables."""
+        if number not in self._known:
+            self._known[number] = self._conditions.about_tables[number](self)
+        return self._known[number]
+
+    def columns(self) -> list[Subject]:
+        """Every column and partition key, without fields."""
+        if self._subjects is None:
+            keys = {key.name for key in self._columns.partition_keys}
+            phrases = self._conditions.vocabulary.phrases
+            self._subjects = [
+                Subject(
+                    self,
+                    phrases(column.name),
+                    column.name,
+                    type_family(column.type),
+                    comment=column.comment,
+                    partition_key=column.name in keys,
+                    parameters=column.parameters,
+                )
+                for column in self._columns.all_columns
+            ]
+        return self._subjects
+
+
+Test = Callable[[Subject], Evidence]
+_TableTest = Callable[[Scene], Evidence]
+_TextTest = Callable[[str], Evidence]
+
+
+class Conditions:
+    """Compiles conditions over one vocabulary. Equal conditions about the table are one, with one number."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.about_tables: list[_TableTest] = []
+        self._numbers: dict[str, int] = {}
+
+    def compile(self, condition: Mapping[str, Any]) -> tuple[Test, tuple[int, ...]]:
+        """The test, and the numbers of the conditions about the table that it rests on."""
+        needs: set[int] = set()
+        return self._compile(condition, needs), tuple(sorted(needs))
+
+    def _compile(self, condition: Mapping[str, Any], needs: set[int]) -> Test:
+        about_table = {name: wanted for name, wanted in condition.items() if _is_about_table({name: wanted})}
+        tests = []
+        if about_table:
+            number = self._number(about_table)
+            needs.add(number)
+            tests.append(lambda subject: subject.scene.evidence(number))
+        tests += [self._entry(name, wanted, needs) for name, wanted in condition.items() if name not in about_table]
+        return tests[0] if len(tests) == 1 else _every(tests)
+
+    def _number(self, condition: Mapping[str, Any]) -> int:
+        key = json.dumps(condition, sort_keys=True)
+        if key not in self._numbers:
+            test = _every([self._table_entry(name, wanted) for name, wanted in condition.items()])
+            self._numbers[key] = len(self.about_tables)
+            self.about_tables.append(test)
+        return self._numbers[key]
+
+    def _entry(self, name: str, wanted: Any, needs: set[int]) -> Test:
+        if name == "all":
+            return _every([self._compile(condition, needs) for condition in wanted])
+        if name == "any":
+            return _some([self._compile(condition, needs) for condition in wanted])
+        if name == "not":
+            inner = self._compile(wanted, needs)
+            return lambda subject: () if inner(subject) is None else None
+        if name == "type":
+            families = frozenset(listed(wanted))
+            return lambda subject: (f"type {subject.family}",) if subject.family in families else None
+        if name == "partition_key":
+            said = ("partition key",) if wanted else ("no partition key",)
+            return lambda subject: said if subject.partition_key is wanted else None
+        if name == "content":
+            kinds = frozenset(listed(wanted))
+            return lambda subject: tuple(f"content {kind}" for kind in sorted(kinds & set(subject.content))) or None
+        if name == "column_parameters":
+            tests = self._parameters("column parameter", wanted)
+            return lambda subject: _of_parameters(tests, subject.parameters)
+        if name == "column":
+            return self._column_words(wanted)
+        test = self._text(name, wanted)
+        if name == "field":
+            return lambda subject: test(subject.field) if subject.field else None
+        return lambda subject: test(subject.comment)
+
+    def _table_entry(self, name: str, wanted: Any) -> _TableTest:
+        if name == "all":
+            return _every([self._about_table(condition) for condition in wanted])
+        if name == "any":
+            return _some([self._about_table(condition) for condition in wanted])
+        if name == "not":
+            inner = self._about_table(wanted)
+            return lambda scene: () if inner(scene) is None else None
+        if name == "table_has":
+            return self._table_has(wanted)
+        if name == "table_parameters":
+            tests = self._parameters("table parameter", wanted)
+            return lambda scene: _of_parameters(tests, scene.parameters)
+        test = self._text(name, wanted)
+        return lambda scene: test(getattr(scene, name))
+
+    def _about_table(self, condition: Mapping[str, Any]) -> _TableTest:
+        number = self._number(condition)
+        return lambda scene: scene.evidence(number)
+
+    def _table_has(self, condition: Mapping[str, Any]) -> _TableTest:
+        test = self._compile(condition, set())
+
+        def some_column(scene: Scene) -> Evidence:
+            for subject in scene.columns():
+                if test(subject) is not None:
+                    return (f"the table has {subject.column}",)
+            return None
+
+        return some_column
+
+    def _parameters(self, what: str, wanted: Mapping[str, Any]) -> dict[str, _TextTest]:
+        return {name: self._text(f"{what} {name}", tests) for name, tests in wanted.items()}
+
+    def _column_words(self, wanted: Mapping[str, Any]) -> Test:
+        """Tests of a column's name; the commonest, for words, look at what its subject already knows of them."""
+        tests: list[Test] = []
+        for name, texts in wanted.items():
+            entries = {entry(text): text for text in reversed(listed(texts))}
+            if name == "words_any":
+                tests.append(_words_any(entries))
+            elif name == "words_none":
+                tests.append(_words_none(frozenset(entries)))
+            else:
+                test = self._text_test("column", name, listed(texts))
+                tests.append(lambda subject, test=test: test(subject.column))
+        return tests[0] if len(tests) == 1 else _every(tests)
+
+    def _text(self, what: str, wanted: Mapping[str, Any]) -> _TextTest:
+        tests = [self._text_test(what, name, listed(texts)) for name, texts in wanted.items()]
+        return tests[0] if len(tests) == 1 else _every(tests)
+
+    def _text_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
+        phrases = self.vocabulary.phrases
+        entries = {entry(text): text for text in reversed(texts)}
+        if test == "words_any":
+            wanted = frozenset(entries)
+            return lambda text: tuple(f"{what} word {entries[word]}" for word in sorted(wanted & phrases(text))) or None
+        if test == "words_all":
+            all_words = tuple(f"{what} word {text}" for text in texts)
+            return lambda text: all_words if entries.keys() <= phrases(text) else None
+        if test == "words_only":
+            known = frozenset(entries)
+            return lambda text: (
+                (f"{what} words {' '.join(self.vocabulary.split(text))} alone",)
+                if self.vocabulary.covers(text, known)
+                else None
+            )
+        if test == "words_none":
+            return lambda text: None if entries.keys() & phrases(text) else ()
+        if test == "equals":
+            names = {fold(text) for text in texts}
+            return lambda text: (f"{what} {text}",) if fold(text) in names else None
+        patterns = [(text, re.compile(_as_regex(text) if test == "glob" else text, re.IGNORECASE)) for text in texts]
+
+        def patterns_any(text: str) -> Evidence:
+            shortened = fold(text)[:_LONGEST_TEXT]
+            found = tuple(f"{what} like {written}" for written, pattern in patterns if pattern.search(shortened))
+            return found or None
+
+        return patterns_any
+
+
+def _words_any(entries: Mapping[str, str]) -> Test:
+    wanted = frozenset(entries)
+
+    def words_any(subject: Subject) -> Evidence:
+        found = wanted & subject.phrases
+        return tuple(f"column word {entries[word]}" for word in sorted(found)) if found else None
+
+    return words_any
+
+
+def _words_none(unwanted: frozenset[str]) -> Test:
+    return lambda subject: () if unwanted.isdisjoint(subject.phrases) else None
+
+
+def _of_parameters(tests: Mapping[str, _TextTest], parameters: Mapping[str, str]) -> Evidence:
+    found: tuple[str, ...] = ()
+    for name, test in tests.items():
+        evidence = test(parameters[name]) if name in parameters else None
+        if evidence is None:
+            return None
+        found += evidence
+    return found
+
+
+def _every(tests: list[Any]) -> Any:
+    def every(subject: Any) -> Evidence:
+        found: tuple[str, ...] = ()
+        for test in tests:
+            evidence = test(subject)
+            if evidence is None:
+                return None
+            found += evidence
+        return found
+
+    return every
+
+
+def _some(tests: list[Any]) -> Any:
+    def some(subject: Any) -> Evidence:
+        found = [evidence for test in tests if (evidence := test(subject)) is not None]
+        return tuple(dict.fromkeys(text for evidence in found for text in evidence)) if found else None
+
+    return some
+
+
+def _is_about_table(condition: Mapping[str, Any]) -> bool:
+    for name, wanted in condition.items():
+        if name in COLUMN_ENTRIES:
+            return False
+        if name in ("all", "any") and not all(map(_is_about_table, wanted)):
+            return False
+        if name == "not" and not _is_about_table(wanted):
+            return False
+    return True
+
+
+def _as_regex(glob: str) -> str:
+    """A glob with * and ? as a regular expression for the whole text; fnmatch's does not backtrack."""
+    from fnmatch import translate
+
+    return r"\A" + translate(fold(glob).replace("[", "[[]"))
+
+
+def unsafe_regex(pattern: str) -> str | None:
+    """Why a regular expression is refused, or None.
+
+    Allowed are characters, classes, escapes and repetitions of those, with ^ and $ at the ends: no groups, no
+    alternatives (write several), so that the number of ways to match is at most the product of the repetitions."""
+    body = pattern.removeprefix("^")
+    body = body[:-1] if body.endswith("$") and not body.endswith("\\$") else body
+    position, repeated, optional = 0, 0, 0
+    while position < len(body):
+        atom = _REGEX_ATOM.match(body, position)
+        if atom is None:
+            return f"`{body[position]}` may not stand there in a regular expression: no groups, no alternatives"
+        repeat = atom["repeat"] or ""
+        optional += repeat == "?"
+        repeated += repeat in ("*", "+") or "," in repeat
+        position = atom.end()
+    if repeated > 2 or optional > 4:
+        return "more than two repetitions, or four ?, could make a regular expression slow"
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"not a regular expression: {error}"
+    return None
+
+
+def listed(texts: str | list[str]) -> list[str]:
+    """One text, or a list of them, as a list."""
+    return [texts] if isinstance(texts, str) else texts
+
+
+def words_in(condition: Any) -> Iterable[str]:
+    """Every word that a condition asks for, of any text."""
+    if isinstance(condition, list):
+        for part in condition:
+            yield from words_in(part)
+    elif isinstance(condition, dict):
+        for name, part in condition.items():
+            if name.startswith("words_"):
+                yield from listed(part)
+            else:
+                yield from words_in(part)
+
+
+def needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
+    """Entries of which a column's name must hold at least one for the condition to hold; None if it may hold
+    without any."""
+    for name, wanted in condition.items():
+        if name in ("column", "field"):
+            if "words_any" in wanted:
+                return frozenset(map(entry, listed(wanted["words_any"])))
+            if "words_all" in wanted:
+                return frozenset(map(entry, listed(wanted["words_all"])[:1]))
+            if "words_only" in wanted:
+                return frozenset(map(entry, listed(wanted["words_only"])))
+        elif name == "all":
+            for part in wanted:
+                if (needed := needed_words(part)) is not None:
+                    return needed
+        elif name == "any":
+            parts = [needed_words(part) for part in wanted]
+            if all(part is not None for part in parts):
+                return frozenset().union(*(part for part in parts if part is not None))
+    return None
