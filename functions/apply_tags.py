@@ -48,8 +48,9 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     product = governance.data_product(lease.unit)
     if product is None:
         raise governance_store.GovernanceChanged(f"{lease.unit} has left the governance files")
-    record(dynamodb, lease, planned)
-    waits_for = units.not_revoked(units.read_all(dynamodb), governance)
+    known = units.read_all(dynamodb)
+    record(dynamodb, lease, known.get(lease.unit, units.Unit(lease.unit)).whole, planned)
+    waits_for = units.not_revoked(known, governance)
     calls = apply(dynamodb, lease, planned, close_only=bool(waits_for))
     whole = calls == len(planned["actions"])
     # Asked for before this run ends: if it breaks off here, it is done again and asks again.
@@ -66,6 +67,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         covered=planned["covered"] and whole,
         findings=planned["findings"],
         version=governance.digest if whole else "",
+        recheck=planned["recheck"],
     )
     metrics.add_metric("TagCalls", MetricUnit.Count, calls)
     logger.info(
@@ -124,24 +126,22 @@ def apply(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], close_o
     return len(planned["actions"])
 
 
-def record(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any]) -> None:
-    """Keeps, for each table, what was decided and why, where it differs from what the ledger has."""
+def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any]) -> None:
+    """Keeps, for each table, what was decided and why, where it differs from what the ledger has.
+
+    Args:
+        whole: the token of the last run that was carried out whole.
+    """
     known = ledger.made_by(dynamodb, lease.unit)
     for decided in planned["decisions"]:
-        made = f"tags/{decided['database']}/{decided['table']}"
+        made = ledger.tags_of(decided["database"], decided["table"])
         digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-        if known.get(made, {}).get("detail", {}).get("digest") == digest:
+        before = known.get(made, {}).get("detail", {})
+        if before.get("digest") == digest:
             continue
         key = plans.write(client("s3"), f"decisions/{decided['database']}/{decided['table']}/{digest}.json", decided)
-        ledger.record(
-            dynamodb,
-            lease.unit,
-            made,
-            "tags",
-            {"digest": digest, "decisions": key},
-            "classification",
-            planned["version"],
-        )
+        detail = {"digest": digest, "decisions": key, "token": lease.token, **ledger.written_before(before, whole)}
+        ledger.record(dynamodb, lease.unit, made, "tags", detail, "classification", planned["version"])
 
 
 def reads_otherwise(

@@ -11,8 +11,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import plan, rules
-from tagmesh.aws import events, glue, governance_store, lakeformation, plans, units
+from tagmesh import drift, plan, rules
+from tagmesh.aws import events, glue, governance_store, lakeformation, ledger, plans, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
@@ -110,6 +110,7 @@ def classify(
     observed = {table.name: tags_of(table) for table in tables}
     database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
     decisions = [rules.decide(governance, product, table) for table in tables]
+    decisions = keep_stricter(dynamodb, governance, product, unit, database_tags, observed, decisions)
     actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
     findings += [asdict(finding) for decision in decisions for finding in decision.findings]
@@ -138,6 +139,7 @@ def classify(
             "actions": [asdict(action) for action in actions],
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
+            "recheck": rules.recheck(governance, product),
         },
     )
     return {
@@ -148,6 +150,41 @@ def classify(
         "plan": key,
         "tables": len(tables),
     }
+
+
+def keep_stricter(
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    unit: units.Unit,
+    database_tags: Mapping[str, str],
+    observed: Mapping[str, AssignedTags],
+    decisions: list[rules.TableDecision],
+) -> list[rules.TableDecision]:
+    """The decisions, with stricter tags of people kept. What we wrote is looked up only where something has moved."""
+    if not any(drift.moved_by_hand(decision, database_tags, observed[decision.table]) for decision in decisions):
+        return decisions
+    s3, made = client("s3"), ledger.made_by(dynamodb, product.unit)
+    keys = governance.column_keys(product)
+
+    def tags(key: str) -> dict[str, dict[str, str]]:
+        """column -> key -> the value that a run meant to write."""
+        columns = plans.read(s3, key)["columns"] if key else {}
+        return {
+            column: {name: decided.get("ruled") or decided["value"] for name, decided in each.items()}
+            for column, each in columns.items()
+        }
+
+    kept = []
+    for decision in decisions:
+        tagged = observed[decision.table]
+        if drift.moved_by_hand(decision, database_tags, tagged):
+            entry = made.get(ledger.tags_of(decision.database, decision.table), {}).get("detail", {})
+            before = ledger.written_before(entry, unit.whole)
+            written = drift.Written(tags(before["whole"]), [tags(key) for key in before["unfinished"]])
+            decision = drift.keep_stricter(keys, decision, database_tags, tagged, written)
+        kept.append(decision)
+    return kept
 
 
 def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
@@ -181,16 +218,7 @@ def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
         "table": decision.table,
         "partition_keys": [key.name for key in table.partition_keys],
         "columns": {
-            column: {
-                key: {
-                    "value": made.value,
-                    "outcome": made.outcome,
-                    "rules": list(made.rules),
-                    "because": made.because,
-                }
-                for key, made in keys.items()
-            }
-            for column, keys in decision.columns.items()
+            column: {key: made.as_json() for key, made in keys.items()} for column, keys in decision.columns.items()
         },
     }
 

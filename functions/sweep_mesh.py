@@ -75,13 +75,19 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    if unit.crawled_at and unit.version != governance.digest:  # what a new version closes does not wait for a crawl
+    decides_otherwise = unit.version != governance.digest or "" < unit.recheck <= today()
+    if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if unit.dirty <= unit.done and has_new_folder(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"
     return None
+
+
+def today() -> str:
+    """The day, in UTC, as overrides give theirs: 2027-03-31."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def has_new_folder(product: DataProduct, unit: units.Unit) -> bool:

@@ -39,20 +39,37 @@ class Match(NamedTuple):
     matched: tuple[str, ...]
     lost: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        made: dict[str, Any] = {"rule": self.rule, self.effect: self.value, "matched": list(self.matched)}
+        return {**made, "lost": self.lost} if self.lost else made
+
 
 class Decision(NamedTuple):
-    """The value of one LF-Tag key of one column. ``outcome``: raised, cleared, assigned, override or default.
-    ``winners`` gave the value, ``losers`` matched too and did not; ``because`` is for people."""
+    """The value of one LF-Tag key of one column. ``outcome``: raised, cleared, assigned, override or default; by hand
+    where a person's stricter tag is kept (``drift.py``), and ``ruled`` is then what the governance says. ``winners``
+    gave the value, ``losers`` matched too and did not; ``because`` is for people."""
 
     value: str
     outcome: str
     because: str
     winners: tuple[Match, ...] = ()
     losers: tuple[Match, ...] = ()
+    ruled: str = ""
 
     @property
     def rules(self) -> tuple[str, ...]:
         return tuple(match.rule for match in self.winners)
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision and its whole reason, as JSON has it: names, rules and words, never a value of the data."""
+        made: dict[str, Any] = {"value": self.value, "outcome": self.outcome, "because": self.because}
+        if self.ruled:
+            made["ruled"] = self.ruled
+        for name, matches in (("winners", self.winners), ("losers", self.losers)):
+            if matches:
+                made[name] = [match.as_json() for match in matches]
+        return made
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,29 @@ def decide(
         content: what a sample of the values showed: column, or ``column.path`` of a field -> kinds (``content.py``).
     """
     return governance.classifier.decide(data_product, table, today=today, content=content)
+
+
+def recheck(governance: Governance, data_product: DataProduct, today: str | None = None) -> str:
+    """The day (``2027-04-01``, UTC) from which on the same governance decides otherwise, since an override expires the
+    day before; "" if none does."""
+    now = today or _today()
+    of_product = (
+        override
+        for override in governance.overrides
+        if (override.producer, override.data_product) == (data_product.producer, data_product.name)
+    )
+    expiries = [override.expires for override in of_product if override.expires and override.expires >= now]
+    return _day_after(min(expiries)) if expiries else ""
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def _day_after(day: str) -> str:
+    from datetime import date, timedelta
+
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 def compile_rules(governance: Governance) -> Classifier:
@@ -151,9 +191,7 @@ class Classifier:
         place = (data_product.producer, data_product.name, table.name)
         findings: list[Finding] = []
         if overrides := self._overrides.get(place):
-            findings += _apply_overrides(
-                table, keys, columns, overrides, today or time.strftime("%Y-%m-%d", time.gmtime())
-            )
+            findings += _apply_overrides(table, keys, columns, overrides, today or _today())
         if table.partition_keys:
             findings += _apply_partition_floor(table, keys, columns)
         return TableDecision(table.database, table.name, columns, tuple(findings), self._governance.digest)

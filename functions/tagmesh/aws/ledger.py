@@ -33,3 +33,26 @@ def record(dynamodb: Any, unit: str, made: str, kind: str, detail: Mapping[str, 
 def forget(dynamodb: Any, unit: str, made: str) -> None:
     """Removes one entry, after the thing itself is gone."""
     dynamodb.delete_item(TableName=os.environ["LEDGER_TABLE"], Key={"unit": {"S": unit}, "made": {"S": made}})
+
+
+def tags_of(database: str, table: str) -> str:
+    """The key of the entry about the LF-Tags of one table.
+
+    Its detail names what was decided (`decisions`, a key in the governance bucket, and its `digest`), by the run of
+    which `token`, and what may be there of runs before it: `whole`, what the last run that was carried out whole
+    decided, and `unfinished`, what those that broke off since did.
+    """
+    return f"tags/{database}/{table}"
+
+
+def written_before(detail: Mapping[str, Any], whole: int) -> dict[str, Any]:
+    """`whole` and `unfinished` of the next entry about a table, after the entry with this detail ({} if it has none).
+
+    Args:
+        whole: the token of the last run that was carried out whole.
+    """
+    if not detail:
+        return {"whole": "", "unfinished": []}
+    if detail.get("token", 0) <= whole:
+        return {"whole": detail["decisions"], "unfinished": []}
+    return {"whole": detail["whole"], "unfinished": [*detail["unfinished"], detail["decisions"]]}

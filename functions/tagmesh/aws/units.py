@@ -40,8 +40,9 @@ class Lease:
 class Unit:
     """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable.
 
-    `version` is the governance version that was last carried out whole, `revoked` the last one of which all that it
-    takes away from a consumer's account was taken away.
+    `version` is the governance version that was last carried out whole, `whole` the token of that run, `revoked` the
+    last version of which all that it takes away from a consumer's account was taken away. `recheck` is the day
+    (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since an override expires.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Unit:
     crawled_at: float = 0.0
     folders: frozenset[str] = frozenset()
     version: str = ""
+    whole: int = 0
+    recheck: str = ""
     revoked: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Mapping[str, str], ...] = ()
@@ -90,6 +93,8 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         crawled_at=number("crawled_at"),
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
         version=text("version"),
+        whole=int(number("whole")),
+        recheck=text("recheck"),
         revoked=text("revoked"),
         published=json.loads(text("published") or "{}"),
         findings=tuple(json.loads(text("findings") or "[]")),
@@ -238,6 +243,7 @@ def finish(
     covered: bool,
     findings: Iterable[Mapping[str, str]],
     version: str = "",
+    recheck: str = "",
     published: Mapping[str, str] | None = None,
 ) -> Unit:
     """Ends a run and frees the unit.
@@ -246,6 +252,7 @@ def finish(
         covered: the run did what had been asked when it noted `dirty`.
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
+        recheck: the day from which on that version decides otherwise, if there is one.
 
     Raises:
         LeaseLost: another run holds the unit.
@@ -254,7 +261,7 @@ def finish(
     if covered:
         attributes["done"] = "#noted"
     if version:
-        attributes["version"] = {"S": version}
+        attributes |= {"version": {"S": version}, "whole": _number(lease.token), "recheck": {"S": recheck}}
     if published is not None:
         attributes["published"] = {"S": json.dumps(dict(published), sort_keys=True)}
     unit = _update(
