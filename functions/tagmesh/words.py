@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -75,6 +76,17 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 
+class Name(NamedTuple):
+    """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: every run of consecutive
+    words, written together, and its singular, and the entries found in runs of letters besides; ``hints``: those and
+    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words)."""
+
+    words: tuple[str, ...]
+    phrases: frozenset[str]
+    hints: frozenset[str]
+    runs: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class Vocabulary:
     """The words that names are cut into: common ones; and the entries that rules ask for.
 
@@ -84,12 +96,11 @@ class Vocabulary:
     def __init__(self, words: Iterable[str] = ()) -> None:
         self._entries = frozenset(key for word in words if (key := entry(word)))
         self._longest_entry = max(map(len, self._entries), default=0) + 1  # and a plural's s
-        self.words_of_run = lru_cache(maxsize=65536)(self._words_of_run)
-        self.split = lru_cache(maxsize=65536)(self._split)
-        self.phrases = lru_cache(maxsize=65536)(self._phrases)
+        self.read = lru_cache(maxsize=65536)(self._read)
+        self._read_run = lru_cache(maxsize=65536)(self._read_run)
         self._cut = lru_cache(maxsize=65536)(_cut_into)
 
-    def _words_of_run(self, run: str) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
+    def _read_run(self, run: str) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
         """The words of a run of letters or digits, the entries that are found in it besides, and every entry that a
         part of it looks like.
 
@@ -97,7 +108,7 @@ class Vocabulary:
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
-            return (run,), frozenset(), frozenset()
+            return (run,), _NONE, _NONE
         after = _fewest(run)
         before = [len(words) if words is not None else _NEVER for words in _fewest(run[::-1], backwards=True)][::-1]
         whole = len(after[0]) if after[0] is not None else _NEVER
@@ -105,7 +116,7 @@ class Vocabulary:
         for start in range(len(run) - 1):
             for end in range(start + 2, min(len(run), start + self._longest_entry) + 1):
                 part = run[start:end]
-                if part not in self._entries and (part := _singular(part)) not in self._entries:
+                if part not in self._entries and (part := singular(part)) not in self._entries:
                     continue
                 alike.add(part)
                 rest = after[end]
@@ -113,54 +124,70 @@ class Vocabulary:
                     found.add(part)
         return after[0] or (run,), frozenset(found), frozenset(alike)
 
-    def _split(self, name: str) -> tuple[str, ...]:
-        """The words of a name, lower-case, in order: cut at everything that is no letter, at humps, between
-        letters and digits, and, where a run of letters is no word itself, into the fewest common words."""
-        return tuple(word for part in _parts(name) for word in self.words_of_run(part)[0])
-
-    def _phrases(self, name: str) -> frozenset[str]:
-        """Every run of consecutive words of a name, written together, and its singular: what the entries of a
-        rule are looked up in. `e_mail` and `email` are one entry, and `eMail`, `e-mail`, `emails` all hold it."""
+    def _read(self, name: str) -> Name:
+        """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
+        no word itself, into the fewest common words. `e_mail` and `email` are one entry, and `eMail`, `e-mail`,
+        `emails` all hold it."""
         words: list[str] = []
-        found: set[str] = set()
-        for part in _parts(name):
-            cut, besides, _ = self.words_of_run(part)
+        runs = []
+        phrases: set[str] = set()
+        alike = _NONE
+        for run in _parts(name):
+            cut, besides, looks = self._read_run(run)
             words += cut
-            found |= besides
+            runs.append((run, cut))
+            phrases |= besides
+            alike |= looks
         for start in range(len(words)):
             phrase = ""
             for word in words[start : start + _LONGEST_ENTRY]:
+                phrases.add(phrase + singular(word))
                 phrase += word
-                found.add(phrase)
-                found.add(_singular(phrase))
-        return frozenset(found)
+                phrases.add(phrase)
+        held = frozenset(phrases)
+        return Name(tuple(words), held, held | alike, tuple(runs))
+
+    def split(self, name: str) -> tuple[str, ...]:
+        """The words of a name."""
+        return self.read(name).words
+
+    def phrases(self, name: str) -> frozenset[str]:
+        """What the entries of a rule are looked up in."""
+        return self.read(name).phrases
 
     def hints(self, name: str) -> frozenset[str]:
         """Every entry that a test of words could find in a name, and perhaps more: what rules are looked up by."""
-        return self.phrases(name).union(*(self.words_of_run(part)[2] for part in _parts(name)))
+        return self.read(name).hints
 
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
         words: list[str] = []
-        for part in _parts(name):
-            cut = self.words_of_run(part)[0]
-            own = None if part in entries or len(part) < 4 else self._cut(part, entries)
-            words += own if own is not None and (cut == (part,) or len(own) <= len(cut)) else cut
+        for run, cut in self.read(name).runs:
+            if len(cut) == 1 and (run in COMMON_WORDS or len(run) < 4 or run in entries or run.isdigit()):
+                words += cut
+                continue
+            own = self._cut(run, entries)
+            words += own if own is not None and (cut == (run,) or len(own) <= len(cut)) else cut
         words = [word for word in words if not word.isdigit()]
+        if all(word in entries or singular(word) in entries for word in words):
+            return bool(words)
         reached = {0}
         for end in range(1, len(words) + 1):
-            starts = range(max(0, end - _LONGEST_ENTRY), end)
-            runs = ("".join(words[start:end]) for start in starts if start in reached)
-            if any(run in entries or _singular(run) in entries for run in runs):
-                reached.add(end)
-        return bool(words) and len(words) in reached
+            for start in range(max(0, end - _LONGEST_ENTRY), end):
+                if start in reached:
+                    run = "".join(words[start:end])
+                    if run in entries or "".join(words[start : end - 1]) + singular(words[end - 1]) in entries:
+                        reached.add(end)
+                        break
+        return len(words) in reached
 
 
+_NONE: frozenset[str] = frozenset()
 _NEVER = 1000
 
 
 def _knows(word: str) -> bool:
-    return word in COMMON_WORDS or _singular(word) in COMMON_WORDS
+    return word in COMMON_WORDS or singular(word) in COMMON_WORDS
 
 
 _LONGEST_COMMON = max(map(len, COMMON_WORDS)) + 1
@@ -192,7 +219,7 @@ def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
             part = run[start:end]
             if rest is None or (known is not None and len(rest) + 1 >= len(known)):
                 continue
-            if part in entries or _singular(part) in entries:
+            if part in entries or singular(part) in entries:
                 best[start] = (part, *rest)
     return best[0]
 
@@ -207,7 +234,9 @@ def _parts(name: str) -> list[str]:
     return _TOKEN.findall(fold(name if name.islower() else _HUMP.sub("_", name)))
 
 
-def _singular(word: str) -> str:
+@lru_cache(maxsize=65536)
+def singular(word: str) -> str:
+    """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails."""
     if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
         return word
     if word.endswith("ies"):

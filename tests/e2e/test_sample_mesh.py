@@ -209,9 +209,14 @@ class Mesh:
             assert time.monotonic() < deadline, "the mesh did not come to rest"
         return read_units(Place(f"http://127.0.0.1:{self.port}", "eu-west-1").administrator(CENTRAL))
 
-    def pass_time(self, seconds):
-        """Lets time pass; everything due happens at its moment."""
-        local.tell(local.Server(0, "", self.port), "POST", "clock", {"advance": seconds}, timeout=120)
+    def pass_time(self, seconds, skip=False):
+        """Lets time pass; everything due happens at its moment, or, where it is skipped, late or not at all."""
+        body = {"advance": seconds, "skip": skip}
+        local.tell(local.Server(0, "", self.port), "POST", "clock", body, timeout=120)
+
+    def now(self):
+        """The time there, as ISO 8601 has it, in UTC."""
+        return local.ask(local.Server(0, "", self.port), "clock")["now"]
 
     def runs(self, machine):
         """The statuses of a state machine's executions."""
@@ -350,6 +355,45 @@ def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_ge
     assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
+def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
+    lake = mesh.client(CENTRAL, "lakeformation")
+    assert mesh.query("Analyst", "SELECT COUNT(category) FROM products").rows == (("32",),)
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT email FROM customers", "sales_customers")
+
+    def assign(database, table, column, value):
+        columns = {"DatabaseName": database, "Name": table, "ColumnNames": [column]}
+        tags = [{"TagKey": "sensitivity", "TagValues": [value]}]
+        answer = lake.add_lf_tags_to_resource(Resource={"TableWithColumns": columns}, LFTags=tags)
+        assert not answer.get("Failures")
+
+    def again(folder):
+        for file in (ROOT / "sample_data" / "sales" / folder).iterdir():
+            mesh.upload(*SALES, f"{folder}/{file.name}", file.read_bytes())
+
+    assign("sales_orders", "products", "category", "restricted")
+    assign("sales_customers", "customers", "phone", "public")
+    again("orders/products")
+    again("customers/customers")
+    units = mesh.settle()
+
+    assert {
+        ("stricter-by-hand", "sales_orders.products.category"),
+        ("looser-by-hand", "sales_customers.customers.phone"),
+    } <= findings(units)
+    tags = {(t.table, c.name): dict(c.lf_tags)["sensitivity"] for t in mesh.catalogue() for c in t.columns}
+    assert tags["products", "category"] == "restricted"
+    assert tags["customers", "phone"] == "confidential"
+    for sql, database in (("category FROM products", "sales_orders"), ("phone FROM customers", "sales_customers")):
+        with pytest.raises(QueryRefused):
+            mesh.query("Analyst", f"SELECT {sql}", database)
+
+    assign("sales_orders", "products", "category", "public")  # as the rules have it
+    again("orders/products")
+    assert ("stricter-by-hand", "sales_orders.products.category") not in findings(mesh.settle())
+    assert mesh.query("Analyst", "SELECT COUNT(category) FROM products").rows == (("32",),)
+
+
 def test_hours_of_sweeps_of_a_mesh_that_is_as_it_should_be_write_nothing(mesh):
     mesh.settle()
     before, swept = mesh.counts(), mesh.runs("tagmesh-sweep")
@@ -384,3 +428,35 @@ def test_one_correlation_id_leads_from_the_upload_to_the_grant(mesh):
         seen.setdefault(line.get("correlation_id"), set()).add(line.get("message"))
     chain = {"uploads counted", "crawl prepared", "tables classified", "tags applied", "access granted"}
     assert any(chain | {"consumer linked"} <= messages for messages in seen.values())
+
+
+def test_an_override_opens_a_column_until_it_expires_if_somebody_else_agrees(mesh):
+    files = read_folder(ROOT / "mesh")
+    today = mesh.now()[:10]
+    override = f"""overrides:
+  - data_product: sales/customers
+    table: customers
+    column: postal_code
+    tags: {{pii: none, sensitivity: internal}}
+    author: ann
+    reason: needed for a survey
+    expires: {today}
+"""
+    refused = ("override-not-approved", "sales_customers.customers.postal_code")
+
+    def postal_codes():
+        return mesh.query("Analyst", "SELECT COUNT(postal_code) FROM customers", "sales_customers").rows
+
+    assert refused in findings(mesh.apply({**files, "overrides/survey.yaml": override}))
+    with pytest.raises(QueryRefused):
+        postal_codes()
+
+    units = mesh.apply({**files, "overrides/survey.yaml": f"{override}    approved_by: bo\n"})
+    assert refused not in findings(units)
+    assert postal_codes() == (("81",),)
+
+    mesh.pass_time(24 * 3600, skip=True)
+    mesh.pass_time(1800)
+    assert ("override-expired", "sales_customers.customers.postal_code") in findings(mesh.settle())
+    with pytest.raises(QueryRefused):
+        postal_codes()
