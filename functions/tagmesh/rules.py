@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 from tagmesh.catalog import Column, Finding, Table
@@ -159,6 +159,7 @@ class Classifier:
                 self._always.append(index)
             for word in needed or ():
                 self._by_word.setdefault(word, []).append(index)
+        self._candidates = lru_cache(maxsize=65536)(self._find_candidates)
         self._over = {rule.id: frozenset(rule.over) for rule in rules if rule.over}
         self._defaults = {
             key.name: Decision(key.default, "default", f"no rule speaks about its {key.name}")
@@ -273,7 +274,7 @@ class Classifier:
                     spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
         return spoken
 
-    def _candidates(self, name: str) -> list[_CompiledRule]:
+    def _find_candidates(self, name: str) -> list[_CompiledRule]:
         """The rules that may speak about a column of this name, by id."""
         found = set(self._always)
         by_word = self._by_word

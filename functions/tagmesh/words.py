@@ -76,15 +76,27 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 
+@lru_cache(maxsize=65536)
+def singular(word: str) -> str:
+    """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails."""
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+        return word
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
+
+
 class Name(NamedTuple):
     """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: every run of consecutive
     words, written together, and its singular, and the entries found in runs of letters besides; ``hints``: those and
-    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words)."""
+    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words); ``strange``: whether a run
+    is no common word."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
     hints: frozenset[str]
     runs: tuple[tuple[str, tuple[str, ...]], ...]
+    strange: bool
 
 
 class Vocabulary:
@@ -94,8 +106,8 @@ class Vocabulary:
     one or brings one to light, so that adding a rule that raises never opens a column."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._entries = frozenset(key for word in words if (key := entry(word)))
-        self._longest_entry = max(map(len, self._entries), default=0) + 1  # and a plural's s
+        self._entries = _with_plurals(key for word in words if (key := entry(word)))
+        self._longest_entry = max(map(len, self._entries), default=0)
         self.read = lru_cache(maxsize=65536)(self._read)
         self._read_run = lru_cache(maxsize=65536)(self._read_run)
         self._cut = lru_cache(maxsize=65536)(_cut_into)
@@ -110,19 +122,23 @@ class Vocabulary:
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return (run,), _NONE, _NONE
         after = _fewest(run)
-        before = [len(words) if words is not None else _NEVER for words in _fewest(run[::-1], backwards=True)][::-1]
-        whole = len(after[0]) if after[0] is not None else _NEVER
-        found, alike = set(), set()
-        for start in range(len(run) - 1):
-            for end in range(start + 2, min(len(run), start + self._longest_entry) + 1):
-                part = run[start:end]
-                if part not in self._entries and (part := singular(part)) not in self._entries:
-                    continue
-                alike.add(part)
-                rest = after[end]
-                if rest is not None and before[start] + 1 + len(rest) <= whole:
-                    found.add(part)
-        return after[0] or (run,), frozenset(found), frozenset(alike)
+        entries, longest, length = self._entries, self._longest_entry, len(run)
+        seen = [
+            (start, end, known)
+            for start in range(length - 1)
+            for end in range(start + 2, min(length, start + longest) + 1)
+            if (known := entries.get(run[start:end]))
+        ]
+        if not seen:
+            return after[0] or (run,), _NONE, _NONE
+        before = [_NEVER if words is None else len(words) for words in _fewest(run[::-1], _BACKWARDS)][::-1]
+        whole = _NEVER if after[0] is None else len(after[0])
+        found = {
+            known
+            for start, end, known in seen
+            if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
+        }
+        return after[0] or (run,), frozenset(found), frozenset(known for _, _, known in seen)
 
     def _read(self, name: str) -> Name:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
@@ -145,7 +161,8 @@ class Vocabulary:
                 phrase += word
                 phrases.add(phrase)
         held = frozenset(phrases)
-        return Name(tuple(words), held, held | alike, tuple(runs))
+        strange = any(len(cut) > 1 or not _knows(run) for run, cut in runs)
+        return Name(tuple(words), held, held | alike if alike else held, tuple(runs), strange)
 
     def split(self, name: str) -> tuple[str, ...]:
         """The words of a name."""
@@ -161,50 +178,78 @@ class Vocabulary:
 
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
+        read = self.read(name)
+        words = [word for word in read.words if not word.isdigit()]
+        for word in words:
+            if word not in entries and singular(word) not in entries:
+                break
+        else:
+            return bool(words)
+        return (read.strange or not _spanning(entries).isdisjoint(read.phrases)) and self._made_of(read, entries)
+
+    def _made_of(self, read: Name, entries: frozenset[str]) -> bool:
+        """The same, where entries may span several words, or be found in a run that is no common word."""
         words: list[str] = []
-        for run, cut in self.read(name).runs:
-            if len(cut) == 1 and (run in COMMON_WORDS or len(run) < 4 or run in entries or run.isdigit()):
-                words += cut
-                continue
-            own = self._cut(run, entries)
+        for run, cut in read.runs:
+            own = None if run in entries or run.isdigit() or len(run) < 4 else self._cut(run, entries)
             words += own if own is not None and (cut == (run,) or len(own) <= len(cut)) else cut
         words = [word for word in words if not word.isdigit()]
-        if all(word in entries or singular(word) in entries for word in words):
-            return bool(words)
         reached = {0}
         for end in range(1, len(words) + 1):
+            last = singular(words[end - 1])
             for start in range(max(0, end - _LONGEST_ENTRY), end):
                 if start in reached:
-                    run = "".join(words[start:end])
-                    if run in entries or "".join(words[start : end - 1]) + singular(words[end - 1]) in entries:
+                    head = "".join(words[start : end - 1])
+                    if head + words[end - 1] in entries or head + last in entries:
                         reached.add(end)
-                        break
-        return len(words) in reached
+        return bool(words) and len(words) in reached
 
 
 _NONE: frozenset[str] = frozenset()
 _NEVER = 1000
 
 
+def _with_plurals(words: Iterable[str]) -> dict[str, str]:
+    """Each word, and its plural -> the word."""
+    known = {}
+    for word in words:
+        for plural in (f"{word}s", f"{word}es", f"{word[:-1]}ies"):
+            if singular(plural) == word:
+                known.setdefault(plural, word)
+        known[word] = word
+    return known
+
+
+_COMMON = frozenset(_with_plurals(COMMON_WORDS))
+_BACKWARDS = frozenset(word[::-1] for word in _COMMON)
+_LONGEST_COMMON = max(map(len, _COMMON))
+
+
 def _knows(word: str) -> bool:
-    return word in COMMON_WORDS or singular(word) in COMMON_WORDS
+    return word in _COMMON
 
 
-_LONGEST_COMMON = max(map(len, COMMON_WORDS)) + 1
-
-
-def _fewest(run: str, backwards: bool = False) -> list[tuple[str, ...] | None]:
+def _fewest(run: str, common: frozenset[str] = _COMMON) -> list[tuple[str, ...] | None]:
     """For each position of a run the fewest common words that make all from there to the end, or None; the last is
-    (), for nothing. Backwards, the run and the words are read from right to left."""
-    best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
-    for start in range(len(run) - 1, -1, -1):
-        for end in range(min(len(run), start + _LONGEST_COMMON), start, -1):
-            rest, known = best[end], best[start]
-            if rest is None or (known is not None and len(rest) + 1 >= len(known)):
+    (), for nothing."""
+    length = len(run)
+    best: list[tuple[str, ...] | None] = [None] * length + [()]
+    for start in range(length - 1, -1, -1):
+        fewest: tuple[str, ...] | None = None
+        for end in range(min(length, start + _LONGEST_COMMON), start, -1):
+            rest = best[end]
+            if rest is None or (fewest is not None and len(rest) + 1 >= len(fewest)):
                 continue
-            if _knows(run[start:end][::-1] if backwards else run[start:end]):
-                best[start] = (run[start:end], *rest)
+            if run[start:end] in common:
+                fewest = (run[start:end], *rest)
+        best[start] = fewest
     return best
+
+
+@lru_cache(maxsize=4096)
+def _spanning(entries: frozenset[str]) -> frozenset[str]:
+    """The entries that may be made of several words."""
+    return frozenset(each for each in entries if each not in _COMMON)
 
 
 def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
@@ -232,13 +277,3 @@ def entry(word: str) -> str:
 def _parts(name: str) -> list[str]:
     """The runs of letters and of digits of a name, lower-case: cut at anything else, and at humps."""
     return _TOKEN.findall(fold(name if name.islower() else _HUMP.sub("_", name)))
-
-
-@lru_cache(maxsize=65536)
-def singular(word: str) -> str:
-    """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails."""
-    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
-        return word
-    if word.endswith("ies"):
-        return f"{word[:-3]}y"
-    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
