@@ -42,6 +42,14 @@ WANTED = 0.9
 ENOUGH = 100
 TRIES = 8
 """Test files that a mutant is tried on, the nearest first: that so few must notice keeps a run short."""
+NAMED_ELSE = {
+    "access": {"iam"},
+    "alarms": {"clock", "scheduler"},
+    "allowed": {"allowlist"},
+    "server": {"allowlist", "iam"},
+    "wire": {"calls", "services"},
+}
+"""Packages and modules whose test files have other names than they."""
 NOT_RULES = {"__main__.py", "sessions.py", "seen.py"}
 """Modules that decide nothing: a start, how our own clients are made, what tests used."""
 
@@ -253,6 +261,7 @@ def _tests_for(mutant: Mutant, records: dict[str, dict]) -> list[str]:
     """The test files that run a mutant's function, the most telling first: named alike, then quick ones."""
     file = str(mutant.path.relative_to(ROOT))
     near = set(mutant.path.stem.split("_")) | {mutant.path.parent.name}
+    near |= {name for each in set(near) for name in NAMED_ELSE.get(each, ())}
     enclosing = {f"{file}:{name}" for name in _enclosing(mutant.function)}
 
     def order(name: str) -> tuple[int, float]:
