@@ -355,8 +355,24 @@ def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_ge
     assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
+def steward(mesh):
+    """A person who is made an administrator of the data lake."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"}, "Action": "sts:AssumeRole"}
+    may = {"Effect": "Allow", "Action": ["lakeformation:*", "glue:Get*"], "Resource": "*"}
+    iam, lake = mesh.client(CENTRAL, "iam"), mesh.client(CENTRAL, "lakeformation")
+    made = iam.create_role(
+        RoleName="Steward", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_role_policy(RoleName="Steward", PolicyName="lake", PolicyDocument=policy)
+    settings = lake.get_data_lake_settings()["DataLakeSettings"]
+    settings["DataLakeAdmins"].append({"DataLakePrincipalIdentifier": made["Role"]["Arn"]})
+    lake.put_data_lake_settings(DataLakeSettings=settings)
+    return role(mesh.place, CENTRAL, "Steward")
+
+
 def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
-    lake = mesh.client(CENTRAL, "lakeformation")
+    lake = steward(mesh).client("lakeformation")
     assert mesh.query("Analyst", "SELECT COUNT(category) FROM products").rows == (("32",),)
     with pytest.raises(QueryRefused):
         mesh.query("Analyst", "SELECT email FROM customers", "sales_customers")
