@@ -378,6 +378,13 @@ def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
         mesh.query("Analyst", "SELECT email FROM customers", "sales_customers")
 
     def assign(database, table, column, value):
+        every = ["ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"]
+        lake.grant_permissions(
+            Principal={"DataLakePrincipalIdentifier": f"arn:aws:iam::{CENTRAL}:role/Steward"},
+            Resource={"Table": {"DatabaseName": database, "Name": table}},
+            Permissions=every,
+            PermissionsWithGrantOption=every,
+        )
         columns = {"DatabaseName": database, "Name": table, "ColumnNames": [column]}
         tags = [{"TagKey": "sensitivity", "TagValues": [value]}]
         answer = lake.add_lf_tags_to_resource(Resource={"TableWithColumns": columns}, LFTags=tags)
