@@ -379,15 +379,17 @@ def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
 
     def assign(database, table, column, value):
         every = ["ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"]
+        me = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{CENTRAL}:role/Steward"}
         lake.grant_permissions(
-            Principal={"DataLakePrincipalIdentifier": f"arn:aws:iam::{CENTRAL}:role/Steward"},
+            Principal=me,
             Resource={"Table": {"DatabaseName": database, "Name": table}},
             Permissions=every,
             PermissionsWithGrantOption=every,
         )
+        tag = {"TagKey": "sensitivity", "TagValues": [value]}
+        lake.grant_permissions(Principal=me, Resource={"LFTag": tag}, Permissions=["ASSOCIATE"])
         columns = {"DatabaseName": database, "Name": table, "ColumnNames": [column]}
-        tags = [{"TagKey": "sensitivity", "TagValues": [value]}]
-        answer = lake.add_lf_tags_to_resource(Resource={"TableWithColumns": columns}, LFTags=tags)
+        answer = lake.add_lf_tags_to_resource(Resource={"TableWithColumns": columns}, LFTags=[tag])
         assert not answer.get("Failures")
 
     def again(folder):
