@@ -397,7 +397,7 @@ def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
             for file in (ROOT / "sample_data" / "sales" / folder).iterdir():
                 mesh.upload(*SALES, f"{folder}/{file.name}", file.read_bytes())
         mesh.settle()
-        mesh.pass_time(1200)  # a data product is crawled at most every 15 minutes
+        mesh.pass_time(2000)  # a data product is crawled at most every 15 minutes, and so is the mesh swept
         return findings(mesh.settle())
 
     assign("sales_orders", "products", "category", "restricted")
