@@ -25,6 +25,8 @@ from tagmesh.conditions import Conditions, Scene, Subject, Test, needed_words, w
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
 from tagmesh.words import Vocabulary
 
+#: Effect of a rule -> what it makes of a column, the strongest first.
+_OUTCOMES = {"raise": "raised", "assign": "assigned", "clear": "cleared"}
 _REMEMBERED = 100_000  # columns whose decisions are kept to be given again
 
 
@@ -100,7 +102,8 @@ def decide(
 
     Args:
         today: the day (``2027-03-31``, UTC) that expiries of overrides are held against; the present one if None.
-        content: what a sample of the values showed: column, or ``column.path`` of a field -> kinds (``content.py``).
+        content: what a sample of the values showed: column, or ``column.path`` of a field -> kinds
+            (``evidence.py``).
     """
     return governance.classifier.decide(data_product, table, today=today, content=content)
 
@@ -138,6 +141,11 @@ class _CompiledRule(NamedTuple):
     test: Test
     tables: tuple[int, ...]  # the conditions about the table that it rests on
     effects: tuple[tuple[str, str, str], ...]  # (key, effect, value)
+
+
+class _Candidates(NamedTuple):
+    rules: list[_CompiledRule]
+    tables: tuple[int, ...]  # the conditions about tables that any of them rests on
 
 
 class Classifier:
@@ -223,8 +231,12 @@ class Classifier:
 
     def _tables_of(self, column: Column) -> tuple[int, ...]:
         """The conditions about tables that may matter to a column."""
-        names = [column.name, *(f"{column.name}.{field.path}" for field in nested_fields(column.type))]
-        return tuple(sorted({number for name in names for rule in self._candidates(name) for number in rule.tables}))
+        tables = self._candidates(column.name).tables
+        nested = nested_fields(column.type)
+        if not nested:
+            return tables
+        found = {number for each in nested for number in self._candidates(f"{column.name}.{each.path}").tables}
+        return tuple(sorted(found.union(tables)))
 
     def _judge(
         self,
@@ -234,31 +246,20 @@ class Classifier:
         partition_key: bool,
         content: Mapping[str, tuple[str, ...]],
     ) -> dict[str, Decision]:
-        def matches(path: str, family: str) -> dict[str, list[Match]]:
+        def subject(path: str, family: str) -> Subject:
             name = f"{column.name}.{path}" if path else column.name
-            subject = Subject(
-                scene,
-                self._vocabulary.phrases(name),
-                name,
-                family,
-                path,
-                column.comment,
-                partition_key,
-                column.parameters,
-                content.get(path, ()),
-            )
-            return self._matches(subject)
+            phrases = self._vocabulary.phrases(name)
+            shown = content.get(path, ())
+            return Subject(scene, phrases, name, family, path, column.comment, partition_key, column.parameters, shown)
 
-        own = matches("", type_family(column.type))
+        own = self._matches(subject("", type_family(column.type)))
         nested = nested_fields(column.type)
         if not nested:
             return {key.name: self._resolve(key, own.get(key.name)) for key in keys}
-        fields = [(each.path, matches(each.path, each.family)) for each in nested]
+        fields = [(each.path, self._matches(subject(each.path, each.family)) if each.path else {}) for each in nested]
         return {
             key.name: self._joined(
-                key,
-                own.get(key.name, []),
-                [(path, found.get(key.name, []) if path else []) for path, found in fields],
+                key, own.get(key.name, []), [(path, found.get(key.name, [])) for path, found in fields]
             )
             for key in keys
         }
@@ -266,7 +267,7 @@ class Classifier:
     def _matches(self, subject: Subject) -> dict[str, list[Match]]:
         """key -> the rules that speak about a column's key, by id."""
         spoken: dict[str, list[Match]] = {}
-        for compiled in self._candidates(subject.column):
+        for compiled in self._candidates(subject.column).rules:
             evidence = compiled.test(subject)
             if evidence is not None:
                 rule = compiled.rule
@@ -274,20 +275,24 @@ class Classifier:
                     spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
         return spoken
 
-    def _find_candidates(self, name: str) -> list[_CompiledRule]:
+    def _find_candidates(self, name: str) -> _Candidates:
         """The rules that may speak about a column of this name, by id."""
         found = set(self._always)
         by_word = self._by_word
         for hint in self._vocabulary.hints(name):
             if hint in by_word:
                 found.update(by_word[hint])
-        return [self._rules[index] for index in sorted(found)]
+        rules = [self._rules[index] for index in sorted(found)]
+        return _Candidates(rules, tuple(sorted({number for rule in rules for number in rule.tables})))
 
     def _resolve(self, key: LFTagKey, matches: list[Match] | None) -> Decision:
         if not matches:
             return self._defaults[key.name]
+        if len(matches) == 1:
+            (only,) = matches
+            return Decision(only.value, _OUTCOMES[only.effect], only.because or only.rule, (only,))
         beaten = self._beaten(matches)
-        for effect, outcome in (("raise", "raised"), ("assign", "assigned"), ("clear", "cleared")):
+        for effect, outcome in _OUTCOMES.items():
             speaking = [match for match in matches if match.effect == effect and match.rule not in beaten]
             if speaking:
                 value = reduce(key.join, (match.value for match in speaking))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         self._entries = _with_plurals(key for word in words if (key := entry(word)))
-        self._longest_entry = max(map(len, self._entries), default=0)
+        self._entries_by_start = _by_start(self._entries)
         self.read = lru_cache(maxsize=65536)(self._read)
         self._read_run = lru_cache(maxsize=65536)(self._read_run)
         self._cut = lru_cache(maxsize=65536)(_cut_into)
@@ -121,17 +121,16 @@ class Vocabulary:
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return (run,), _NONE, _NONE
-        after = _fewest(run)
-        entries, longest, length = self._entries, self._longest_entry, len(run)
+        after = _fewest(run, _COMMON_BY_START)
         seen = [
-            (start, end, known)
-            for start in range(length - 1)
-            for end in range(start + 2, min(length, start + longest) + 1)
-            if (known := entries.get(run[start:end]))
+            (start, start + len(word), self._entries[word])
+            for start in range(len(run) - 1)
+            for word in self._entries_by_start.get(run[start : start + 2], ())
+            if run.startswith(word, start)
         ]
         if not seen:
             return after[0] or (run,), _NONE, _NONE
-        before = [_NEVER if words is None else len(words) for words in _fewest(run[::-1], _BACKWARDS)][::-1]
+        before = [_NEVER if words is None else len(words) for words in _fewest(run[::-1], _COMMON_BACKWARDS)][::-1]
         whole = _NEVER if after[0] is None else len(after[0])
         found = {
             known
@@ -220,28 +219,34 @@ def _with_plurals(words: Iterable[str]) -> dict[str, str]:
     return known
 
 
+def _by_start(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The first two letters -> the words that begin so, the longest first."""
+    found: dict[str, list[str]] = {}
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        found.setdefault(word[:2], []).append(word)
+    return {start: tuple(words) for start, words in found.items() if len(start) == 2}
+
+
 _COMMON = frozenset(_with_plurals(COMMON_WORDS))
-_BACKWARDS = frozenset(word[::-1] for word in _COMMON)
-_LONGEST_COMMON = max(map(len, _COMMON))
+_COMMON_BY_START = _by_start(_COMMON)
+_COMMON_BACKWARDS = _by_start(word[::-1] for word in _COMMON)
 
 
 def _knows(word: str) -> bool:
     return word in _COMMON
 
 
-def _fewest(run: str, common: frozenset[str] = _COMMON) -> list[tuple[str, ...] | None]:
-    """For each position of a run the fewest common words that make all from there to the end, or None; the last is
-    (), for nothing."""
-    length = len(run)
-    best: list[tuple[str, ...] | None] = [None] * length + [()]
-    for start in range(length - 1, -1, -1):
+def _fewest(run: str, words: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...] | None]:
+    """For each position of a run the fewest words (by their start) that make all from there to the end, of several
+    ways the one with the longest first word, or None; the last is (), for nothing."""
+    best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
+    for start in range(len(run) - 2, -1, -1):
         fewest: tuple[str, ...] | None = None
-        for end in range(min(length, start + _LONGEST_COMMON), start, -1):
-            rest = best[end]
-            if rest is None or (fewest is not None and len(rest) + 1 >= len(fewest)):
-                continue
-            if run[start:end] in common:
-                fewest = (run[start:end], *rest)
+        for word in words.get(run[start : start + 2], ()):
+            if run.startswith(word, start):
+                rest = best[start + len(word)]
+                if rest is not None and (fewest is None or len(rest) + 1 < len(fewest)):
+                    fewest = (word, *rest)
         best[start] = fewest
     return best
 
@@ -252,21 +257,16 @@ def _spanning(entries: frozenset[str]) -> frozenset[str]:
     return frozenset(each for each in entries if each not in _COMMON)
 
 
+@lru_cache(maxsize=4096)
+def _starts_of(entries: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    return _by_start(_with_plurals(entries))
+
+
 def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
     """A run as the fewest of these entries, where it is no common word and can be made of them."""
     if len(run) > _LONGEST_RUN or _knows(run):
         return None
-    longest = max(map(len, entries)) + 1
-    best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
-    for start in range(len(run) - 1, -1, -1):
-        for end in range(min(len(run), start + longest), start, -1):
-            rest, known = best[end], best[start]
-            part = run[start:end]
-            if rest is None or (known is not None and len(rest) + 1 >= len(known)):
-                continue
-            if part in entries or singular(part) in entries:
-                best[start] = (part, *rest)
-    return best[0]
+    return _fewest(run, _starts_of(entries))[0]
 
 
 def entry(word: str) -> str:
