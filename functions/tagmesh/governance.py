@@ -86,6 +86,18 @@ class Csv:
 
 
 @dataclass(frozen=True)
+class ContentSample:
+    """How much of a data product's content is looked at: so many ``objects`` of each table, and of each object so many
+    ``rows`` and ``megabytes`` (as stored). ``countries`` (``GB``) are those whose national numbers it may hold; all that
+    are known if none is named."""
+
+    objects: int = 5
+    rows: int = 1000
+    megabytes: int = 8
+    countries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class DataProduct:
     """One Glue database, one crawler, one folder per table. ``prefix`` ends with ``/`` or is empty."""
 
@@ -96,6 +108,7 @@ class DataProduct:
     prefix: str
     tags: tuple[tuple[str, str], ...] = ()
     csv: Csv | None = None
+    sample_content: ContentSample | None = None
     crawl_at_most_every: int = 900
     owner: str | None = None
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tagmesh.governance import (
     Consumer,
+    ContentSample,
     Csv,
     DataProduct,
     Example,
@@ -431,6 +432,7 @@ class _Loader:
                 delimiter=_optional(csv.get("delimiter")),
                 quote=_optional(csv.get("quote")),
             ),
+            sample_content=_content_sample(fields.get("sample_content")),
             crawl_at_most_every=int(every[:-1]) * _SECONDS[every[-1]],
             owner=_optional(fields.get("owner", producer.get("owner"))),
         )
@@ -555,6 +557,14 @@ def expression_bytes(expression: Expression) -> int:
 
 def _optional(text: Text | None) -> str | None:
     return None if text is None else str(text)
+
+
+def _content_sample(node: Text | Fields | None) -> ContentSample | None:
+    """How much is sampled where a field says so; None where it says false, or nothing."""
+    if isinstance(node, Fields):
+        bounds = {name: int(node[name]) for name in ("objects", "rows", "megabytes") if name in node}
+        return ContentSample(**bounds, countries=tuple(sorted(map(str, node.get("countries", ())))))
+    return ContentSample() if node == "true" else None
 
 
 class _Inside(NamedTuple):

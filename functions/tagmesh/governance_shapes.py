@@ -14,6 +14,7 @@ from tagmesh.governance_yaml import (
     FLAG,
     Choice,
     Constant,
+    Count,
     Field,
     Later,
     ListOf,
@@ -75,7 +76,7 @@ WORD = Scalar(
 )
 LIST_NAME = Scalar("a name of lower-case letters, digits and _", r"[a-z][a-z0-9_]{0,62}")
 DATE = Scalar("a day such as 2027-03-31", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fault=_date_fault)
-#: What a sample of the values can show: see content.py.
+#: What a sample of the values can show: see docs/content.md.
 CONTENT = (
     "email",
     "phone",
@@ -168,6 +169,19 @@ MESH = Record(
         ),
     }
 )
+CONTENT_SAMPLE = Record(
+    {
+        "objects": Field(Count(1, 50), "of each table, so many objects; 5 if not given"),
+        "rows": Field(Count(10, 10_000), "of each object, so many rows; 1000 if not given"),
+        "megabytes": Field(Count(1, 64), "of each object, so much is read at most; 8 if not given"),
+        "countries": Field(
+            ListOf(Scalar("a country by its two letters, such as GB", r"[A-Z]{2}")),
+            "whose national ids, and telephone numbers without +, it may hold; all that are known if not given",
+        ),
+    },
+    one_of=("objects", "rows", "megabytes", "countries"),
+    several=True,
+)
 PRODUCER = Record(
     {
         "producer": Field(NAME, "the producer's name", required=True),
@@ -194,6 +208,10 @@ PRODUCER = Record(
                                 }
                             ),
                             "how its CSV files are read",
+                        ),
+                        "sample_content": Field(
+                            OneOrRecord(FLAG, CONTENT_SAMPLE),
+                            "whether a sample of its values is looked at, for rules with `content`; false if not given",
                         ),
                         "crawl_at_most_every": Field(DURATION, "the least time between two crawls; 15m if not given"),
                         "owner": OWNER,

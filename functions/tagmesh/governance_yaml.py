@@ -214,6 +214,24 @@ FLAG = Constant({"true": True, "false": False})
 
 
 @dataclass(frozen=True)
+class Count:
+    """A whole number from ``least`` to ``most``."""
+
+    least: int
+    most: int
+
+    def check(self, node: Node, report: Report) -> None:
+        mend = f"write a number from {self.least} to {self.most}, without quotes"
+        if not isinstance(node, Text) or node.quoted or not re.fullmatch(r"[1-9][0-9]{0,8}", node):
+            report(node.at, f"{_written(node)} is no number", mend)
+        elif not self.least <= int(node) <= self.most:
+            report(node.at, f"{node} is not from {self.least} to {self.most}", mend)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True)
 class ListOf:
     """At least one of a shape, each once; with ``or_one``, a single one may stand without the brackets."""
 
@@ -324,9 +342,9 @@ class Record:
 
 @dataclass(frozen=True)
 class OneOrRecord:
-    """A plain text, or a record that says the same at length."""
+    """A plain text or truth value, or a record that says the same at length."""
 
-    scalar: Scalar
+    scalar: Scalar | Constant
     record: Record
 
     def check(self, node: Node, report: Report) -> None:
