@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from local_aws.access import identity, lookup
-from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
     from local_aws.world import World
@@ -36,7 +35,8 @@ class RoleClients:
         """A client of `service` as a role that the principal assumes on behalf of `source_arn`.
 
         With `then_role` as that role instead, assumed by the first one with the external id `source_arn`, as
-        Step Functions does. Raises AwsError or botocore ClientError if a role does not let itself be assumed.
+        Step Functions does. Raises AwsError or botocore ClientError if there is no such role, or it does not let
+        itself be assumed.
         """
         key = (service, source_arn, region, _version(role_arn), then_role and _version(then_role))
         with self._guard:
@@ -58,9 +58,7 @@ class RoleClients:
         return client
 
 
-def _version(role_arn: str) -> tuple[str, str]:
-    """What identifies a role and its trust policy: a session of an earlier one must not be used on."""
+def _version(role_arn: str) -> tuple[str, str] | None:
+    """What identifies a role and its trust policy: a session of an earlier one must not be used on. None: no role."""
     role = lookup.iam_entity(role_arn)
-    if role is None:
-        raise AwsError("NoSuchEntity", f"There is no role {role_arn}.", 404)
-    return role.id, role.assume_role_policy_document
+    return (role.id, role.assume_role_policy_document) if role else None

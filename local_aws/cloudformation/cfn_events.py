@@ -8,7 +8,6 @@ from typing import Any
 from local_aws.cloudformation.cfn_resources import (
     Made,
     Properties,
-    ResourceFailed,
     ResourceType,
     Site,
     changed,
@@ -125,10 +124,7 @@ def _put_targets(site: Site, name: str, properties: Properties) -> None:
     targets = properties.get("Targets", [])
     if not targets:
         return
-    answer = site.client("events").put_targets(Rule=name, EventBusName=_rule_place(properties)[0], Targets=targets)
-    if answer["FailedEntryCount"]:
-        failed = answer["FailedEntries"][0]
-        raise ResourceFailed(f"target {failed['TargetId']}: {failed['ErrorMessage']} ({failed['ErrorCode']})")
+    site.client("events").put_targets(Rule=name, EventBusName=_rule_place(properties)[0], Targets=targets)
 
 
 def _create_rule(site: Site, properties: Properties) -> Made:

@@ -96,7 +96,7 @@ def _put_settings(site: Site, removed: Properties, properties: Properties) -> Ma
         listed = properties.get(key)
         if append:
             kept = [each for each in present.get(member, ()) if each not in removed.get(key, ())]
-            settings[member] = kept + [each for each in listed or () if each not in kept]
+            settings[member] = [*kept, *(listed or ())]  # Lake Formation keeps each once
         elif listed is not None:
             settings[member] = listed
         else:

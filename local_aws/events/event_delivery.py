@@ -238,9 +238,7 @@ def invoke_function(sender: Sender, function_arn: str, payload: str) -> None:
             Payload=payload.encode(),
         )
         return
-    engine = sender.world.engines.get("lambda")
-    if engine is None:
-        raise Undeliverable("NO_RESOURCE", f"Function not found: {function_arn}")
+    engine = sender.world.engines["lambda"]
     try:
         engine.invoke_event(function_arn, payload.encode(), service=sender.service, source_arn=sender.source_arn)
     except AwsError as error:

@@ -223,16 +223,13 @@ class LakeFormation:
     # -- locations ----------------------------------------------------------------------------------------------------
 
     def RegisterResource(self, caller: Any, **params: Any) -> dict:
-        for unbuilt in ("WithFederation", "WithPrivilegedAccess"):
-            if params.get(unbuilt):
-                raise refused(f"RegisterResource.{unbuilt} is not built here")
+        if params.get("WithFederation"):  # False is taken: it is what AWS takes when nothing is said
+            raise refused("RegisterResource.WithFederation is not built here")
         service_linked = bool(params.get("UseServiceLinkedRole"))
         hybrid = bool(params.get("HybridAccessEnabled"))
         return self.locations.register(caller, params["ResourceArn"], service_linked, params.get("RoleArn"), hybrid)
 
     def UpdateResource(self, caller: Any, **params: Any) -> dict:
-        if params.get("WithFederation"):
-            raise refused("UpdateResource.WithFederation is not built here")
         hybrid = params.get("HybridAccessEnabled")
         return self.locations.update(caller, params["ResourceArn"], params["RoleArn"], hybrid)
 

@@ -212,15 +212,13 @@ class Grant:
 
 
 def expression_from_api(conditions: list[dict[str, Any]]) -> Expression:
-    """A folded expression. InvalidInputException for none, a repeated key, or a key without values."""
+    """A folded expression. InvalidInputException for none, or a repeated key."""
     if not conditions:
         raise invalid("LF-Tag expression is empty")
     expression: dict[str, frozenset[str]] = {}
     for condition in conditions:
         key = condition["TagKey"].lower()
-        values = frozenset(value.lower() for value in condition.get("TagValues", ()))
-        if not values:
-            raise invalid(f"LF-Tag {key} has no values in the expression")
+        values = frozenset(value.lower() for value in condition["TagValues"])
         if key in expression:
             raise invalid(f"LF-Tag key {key} is repeated in the expression")
         expression[key] = values

@@ -11,10 +11,10 @@ from local_aws.wire import AwsError
 
 
 def page(
-    items: Sequence[Any], token: str | None, wanted: int | None, largest: int, error: str = "InvalidInputException"
+    items: Sequence[Any], token: str | None, wanted: int | None, usual: int, error: str = "InvalidInputException"
 ) -> tuple[list[Any], str | None]:
     """The next page of `items` and the token of the page after it, or None at the end. See `chosen_page`."""
-    return chosen_page(items, lambda item: item, token, wanted, largest, error)
+    return chosen_page(items, lambda item: item, token, wanted, usual, error)
 
 
 def chosen_page(
@@ -22,23 +22,21 @@ def chosen_page(
     chosen: Callable[[Any], Any],
     token: str | None,
     wanted: int | None,
-    largest: int,
+    usual: int,
     error: str = "InvalidInputException",
 ) -> tuple[list[Any], str | None]:
     """The next page of what `chosen` makes of `items`, and the token of the page after it, or None at the end.
 
-    `chosen` is asked only about the items of the page; those it answers None for are left out. `largest` is both the
-    service's page size and the most a caller may ask for. A token is a position in `items`, so a list that changes
-    between two pages may repeat or skip items, as AWS's eventually consistent lists may.
-    Raises AwsError with the service's code `error` for a token or a size that it never gives or takes.
+    `chosen` is asked only about the items of the page; those it answers None for are left out. `usual` is the service's
+    page size where the caller has not `wanted` another, which its model limits. A token is a position in `items`, so a
+    list that changes between two pages may repeat or skip items, as AWS's eventually consistent lists may.
+    Raises AwsError with the service's code `error` for a token that it never gave.
     """
-    if wanted is not None and not 1 <= wanted <= largest:
-        raise AwsError(error, f"MaxResults must be between 1 and {largest}, not {wanted}")
     at = _position(token, error)
     shown: list[Any] = []
     while at < len(items):
         if (each := chosen(items[at])) is not None:
-            if len(shown) == (wanted or largest):
+            if len(shown) == (wanted or usual):
                 return shown, base64.urlsafe_b64encode(f"after:{at}".encode()).decode()
             shown.append(each)
         at += 1

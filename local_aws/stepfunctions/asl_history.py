@@ -76,7 +76,7 @@ def status_change(execution: Execution, now: datetime) -> dict:
     redrive = redrive_status(execution, now)
     size_out = len((execution.output or "").encode())
     size_in = len(execution.input.encode())
-    with_output = execution.output is not None and size_out <= MAX_EVENT_DATA
+    with_output = size_out <= MAX_EVENT_DATA
     with_input = size_in + (size_out if with_output else 0) <= MAX_EVENT_DATA
     return {
         "executionArn": execution.arn,

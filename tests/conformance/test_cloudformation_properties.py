@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from functions_lab import MACHINE, PYTHON, package, role_for
 from stacks import group, make, queue
 
 
@@ -255,6 +256,14 @@ def test_a_managed_policy_has_many_versions_over_time(lab):
     assert document["Statement"][0]["Sid"] == "v7"
     assert stack.delete() == "DELETE_COMPLETE"
 
+    stack = make(lab, template(1), **capable)
+    arn = stack.physical()["X"]
+    for _ in range(4):
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=False)
+    assert stack.update(template(2), **capable) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    kept = {each["VersionId"]: each["IsDefaultVersion"] for each in iam.list_policy_versions(PolicyArn=arn)["Versions"]}
+    assert kept == {"v1": False, "v3": False, "v4": False, "v5": False, "v6": True}, "the default one is not deleted"
+
 
 @pytest.mark.statement("cloudformation.only-what-changed")
 def test_a_property_that_goes_keeps_what_has_no_default_and_numbers_may_be_keys(lab):
@@ -301,6 +310,47 @@ def test_an_update_sets_what_changed_and_leaves_what_was_set_by_hand(lab):
     assert stack.update({"Resources": {"Q": queue(DelaySeconds=1)}}) == "UPDATE_COMPLETE"
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "30", "a property that goes has its default again"
+
+
+@pytest.mark.statement("cloudformation.only-what-changed")
+def test_a_keys_policy_that_was_set_by_hand_stays_while_the_templates_is_the_same(lab):
+    policy = {"Version": "2012-10-17", "Statement": [KEY_STATEMENT]}
+
+    def template(description):
+        return typed("AWS::KMS::Key", KeyPolicy=policy, Description=description)
+
+    root = {"AWS": f"arn:aws:iam::{lab.account('central')}:root"}
+    stack, kms = make(lab, template("one")), lab.client("kms", "central")
+    key = stack.physical()["X"]
+    by_hand = {**policy, "Statement": [{**KEY_STATEMENT, "Sid": "byhand", "Principal": root}]}
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(by_hand))
+    assert stack.update(template("two")) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["Description"] == "two"
+    assert json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]) == by_hand
+
+
+@pytest.mark.statement("cloudformation.version-anew")
+def test_a_version_of_a_function_that_did_not_change_since_the_last_one_fails(lab):
+    bucket, role = lab.bucket("central"), role_for(lab).arn
+    lab.put("central", bucket, "code.zip", package("def handler(event, context): return 1"))
+    code = {"S3Bucket": bucket, "S3Key": "code.zip"}
+    function = {"Role": role, "Handler": "app.handler", "Runtime": PYTHON, "Architectures": [MACHINE], "Code": code}
+
+    def template(*versions, **changed):
+        properties = {**function, **changed}
+        resources = {"F": {"Type": "AWS::Lambda::Function", "Properties": properties}}
+        for each in versions:
+            resources[each] = {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "F"}}}
+        return {"Resources": resources}
+
+    stack = make(lab, template("V1"))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    first = stack.physical()["V1"]
+    assert stack.update(template("V1", "V2")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "A version for this Lambda function exists ( 1 )" in stack.reasons("CREATE_FAILED")
+    lab.client("lambda", "central").get_function(FunctionName=first)
+    assert stack.update(template("V1", "V2", Timeout=9)) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    assert stack.physical()["V2"].endswith(":2")
 
 
 @pytest.mark.statement("cloudformation.deleted-by-hand")

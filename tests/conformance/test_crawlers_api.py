@@ -87,6 +87,9 @@ def test_crawlers_are_listed_in_pages(lab, glue, here):
             token = {"NextToken": page["NextToken"]}
 
     assert made <= set(pages(glue.list_crawlers, "CrawlerNames"))
+    assert made <= set(glue.list_crawlers(MaxResults=1000)["CrawlerNames"])
+    with refused("ValidationException", message="maxResults"):
+        glue.list_crawlers(MaxResults=1001)
     assert made <= {each["Name"] for each in pages(glue.get_crawlers, "Crawlers")}
     of_these = pages(glue.get_crawler_metrics, "CrawlerMetricsList", CrawlerNameList=sorted(made))
     assert {each["CrawlerName"] for each in of_these} == made

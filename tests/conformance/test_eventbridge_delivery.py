@@ -223,6 +223,18 @@ def test_a_target_with_a_role_is_reached_as_that_role(lab):
     assert came(lab, dead_url)[0]["attributes"]["ERROR_CODE"] == "NO_RESOURCE"
 
 
+@pytest.mark.statement("eventbridge.role-gone")
+def test_a_target_whose_role_is_gone_is_not_reached(lab):
+    (url, arn), (dead_url, dead), iam = queue(lab), queue(lab), lab.client("iam", "central")
+    role = service_role(lab, "central", EVENTS)
+    source = rule(lab, {"Arn": arn, "RoleArn": role, "DeadLetterConfig": {"Arn": dead}})
+    iam.delete_role(RoleName=name_of(role))
+    put(lab, source)
+    told = came(lab, dead_url)[0]["attributes"]
+    assert (told["ERROR_CODE"], told["RETRY_ATTEMPTS"]) == ("FAILED_TO_ASSUME_ROLE", "0")
+    came(lab, url, 0)
+
+
 @pytest.mark.statement("eventbridge.machine-role", "eventbridge.duplicates")
 def test_a_machine_is_started_anew_for_each_delivery(lab):
     machines, (dead_url, dead) = Machines(lab), queue(lab)

@@ -230,7 +230,16 @@ def test_a_line_that_is_no_json_object_is_an_error_unless_ignored(here, body):
 
 @pytest.mark.statement("files.json-bad-value")
 @pytest.mark.parametrize(
-    ("value", "kind"), [('"x"', "bigint"), ("1.5", "int"), ("true", "int"), ("[1]", "struct<a:int>")]
+    ("value", "kind"),
+    [
+        ('"x"', "bigint"),
+        ("1.5", "int"),
+        ("99999999999", "int"),
+        ("true", "int"),
+        ("[1]", "struct<a:int>"),
+        ("7", "map<string,int>"),
+        ('"ab"', "array<string>"),
+    ],
 )
 def test_json_values_of_another_type_are_bad_data(here, value, kind):
     here.described(f'{{"v": {value}}}', {"v": kind}, JSON)

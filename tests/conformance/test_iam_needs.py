@@ -157,6 +157,16 @@ def test_every_permission_that_a_call_needs_must_be_there(lab):
         lab.client("s3", _allowed(lab, writer)).put_object(**tagged)
     tagger = allow("s3:PutObjectTagging")
     lab.eventually(lambda: lab.client("s3", _allowed(lab, writer, tagger)).put_object(**tagged))
+    of_a_version = {
+        "Bucket": bucket,
+        "Key": "to/b",
+        "VersionId": "null",
+        "Tagging": {"TagSet": [{"Key": "a", "Value": "c"}]},
+    }
+    with refused("AccessDenied", message="s3:PutObjectVersionTagging on"):
+        lab.client("s3", _allowed(lab, tagger)).put_object_tagging(**of_a_version)
+    version_tagger = _allowed(lab, allow("s3:PutObjectVersionTagging"))
+    lab.eventually(lambda: lab.client("s3", version_tagger).put_object_tagging(**of_a_version))
     catalog = f"arn:aws:glue:{lab.region}:{lab.account('central')}"
     table = {"DatabaseName": "ddd", "Name": "ttt"}
     for lacking in ("catalog", "database/ddd", "table/ddd/ttt"):

@@ -157,6 +157,15 @@ def test_what_cannot_run_here_is_refused_with_the_reason(functions, client, sett
         client.create_function(**functions.settings(CODE, **settings))
 
 
+@pytest.mark.statement("lambda.not-built")
+@pytest.mark.local_only("what is not built is refused here only")
+def test_a_python_that_is_not_installed_is_refused(functions, client, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    other = "python3.10" if PYTHON != "python3.10" else "python3.11"
+    with refused("InvalidParameterValueException", message=f"no Python {other.removeprefix('python')}"):
+        client.create_function(**functions.settings(CODE, Runtime=other))
+
+
 @pytest.mark.statement("lambda.role-trust")
 def test_the_role_must_exist_and_trust_lambda(lab, functions, client):
     of_glue = role_for(lab, service="glue.amazonaws.com")

@@ -377,7 +377,7 @@ def test_revoking_super_leaves_what_was_granted_besides(lab, reader):
 
 @pytest.mark.statement("lf-grants.revoke-held")
 def test_revoking_what_is_not_held_fails_and_changes_nothing(lab, names, pii, reader):
-    with refused("InvalidInputException", message="No permissions revoked"):
+    with refused("InvalidInputException", message="Grantee has no permissions and no grantable permissions"):
         revoke(lab, CENTRAL, reader, on_table(*names), "SELECT")
     grant(lab, CENTRAL, reader, on_table(*names), "SELECT", "DESCRIBE")
     with refused("InvalidInputException", message="does not have: ALTER"):

@@ -26,7 +26,8 @@ BAD += [
     "cron(0 0 * * ? 2200)",
     "cron(0-61 0 * * ? *)",
 ]
-BAD += ["cron(0 0 ? * 9#1 *)", "cron(a 0 * * ? *)"]
+BAD += ["cron(0 0 ? * 9#1 *)", "cron(a 0 * * ? *)", "cron(+5 0 * * ? *)", "cron(1_0 0 * * ? *)"]
+BAD += ["cron(\u0665 0 * * ? *)", "rate(\u0665 minutes)"]  # a digit, though none of ours
 
 
 @pytest.mark.statement("scheduler.expressions", "eventbridge.schedule-expressions")
