@@ -6,6 +6,8 @@ GET  /_local/calls?after=N                {"counts": {"s3:PutObject": n}, "log":
 POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
 GET  /_local/clock                        {"now", "ahead_seconds", "next"}: the time, how far ahead, what is due next
 POST /_local/clock {"advance": seconds}   let time pass, fast: what is due happens at its moment; "skip": true jumps
+GET  /_local/faults                       the faults that wait (faults.py), with what they have hit
+POST /_local/faults {"operation": ...}    let a fault happen; DELETE /_local/faults: none any more
 GET  /_local/executions                   state machine executions of all accounts
 GET  /_local/activity?after=N             numbered lines of what happened, for a live view
 """
@@ -14,12 +16,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from werkzeug.wrappers import Response
 
 from local_aws.clock import NO_MOMENT
+from local_aws.faults import Fault
 from local_aws.world import World
 
 
@@ -91,6 +94,23 @@ def advance_clock(world: World, query: Any, body: dict) -> dict:
     return {**clock(world, query, {}), "stops": stops}
 
 
+def faults(world: World, _query: Any, _body: dict) -> list[dict]:
+    return world.faults.list()
+
+
+def add_fault(world: World, _query: Any, body: dict) -> list[dict]:
+    known = {each.name for each in fields(Fault) if each.init}
+    if unknown := set(body) - known:
+        raise ValueError(f"unknown keys {sorted(unknown)}: a fault has {', '.join(sorted(known))}")
+    world.faults.add(Fault(**body))
+    return world.faults.list()
+
+
+def clear_faults(world: World, _query: Any, _body: dict) -> list[dict]:
+    world.faults.clear()
+    return []
+
+
 def executions(world: World, _query: Any, _body: dict) -> list[dict]:
     engine = world.engines.get("stepfunctions")
     return engine.executions() if hasattr(engine, "executions") else []
@@ -107,6 +127,9 @@ ROUTES: dict[tuple[str, str], Callable[[World, Any, dict], Any]] = {
     ("POST", "/_local/idle"): idle,
     ("GET", "/_local/clock"): clock,
     ("POST", "/_local/clock"): advance_clock,
+    ("GET", "/_local/faults"): faults,
+    ("POST", "/_local/faults"): add_fault,
+    ("DELETE", "/_local/faults"): clear_faults,
     ("GET", "/_local/executions"): executions,
     ("GET", "/_local/activity"): activity,
 }

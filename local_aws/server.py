@@ -30,6 +30,7 @@ from local_aws import allowed, wire
 from local_aws.access import actions, authorization, iam, identity, principals
 from local_aws.access.need import Need
 from local_aws.admin import answer_admin
+from local_aws.faults import BrokenOff
 from local_aws.moto_services import dynamodb, kms, s3, sns, sqs
 from local_aws.wire import AwsError, Call
 from local_aws.world import World
@@ -98,6 +99,10 @@ class Front:
             response = self._answer(request, body, judgement)
         except AwsError as error:
             response = self._failed(request, judgement, error)
+        except BrokenOff:
+            judgement.error = AwsError("BrokenOff", "the connection broke off", 0)
+            self._record(judgement, Response(status=500), started)
+            raise
         except Exception:  # noqa: BLE001 - the boundary of the process: AWS answers 500 too
             trace = traceback.format_exc()
             self.world.failures.append(trace)
@@ -166,7 +171,7 @@ class Front:
 
     def _dispatch(self, call: Call, needs: list[Need]) -> Response:
         principals.check(call)
-        response = self._answered(call, needs)
+        response = self.world.faults.answer(call, lambda each: self._answered(each, needs))
         principals.pin(self.world, call, needs, response)
         return response
 
@@ -250,7 +255,11 @@ class Handler(MotoRequestHandler):
     timeout = 300
 
     def run_wsgi(self) -> None:
-        response = self.server.app.answer(self.make_environ())
+        try:
+            response = self.server.app.answer(self.make_environ())
+        except BrokenOff:
+            self.close_connection = True
+            return
         bodiless = self.command == "HEAD" or response.status_code in (204, 304)
         body = b"" if bodiless else response.get_data()
         if not bodiless:

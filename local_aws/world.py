@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.clock import Clock
+from local_aws.faults import Faults
 
 log = logging.getLogger("local_aws")
 
@@ -92,6 +93,7 @@ class World:
         self.state_dir = Path(state_dir or self._temporary.name)
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self.clock = Clock(self.state_dir / "clock")
+        self.faults = Faults(self)
 
         self._serving: dict[str, list[Any]] = {}
         self._activity: list[Activity] = []

@@ -68,6 +68,12 @@ class EventBridge:
         an event is not sent on to a further bus.
         """
         key = (account, region, bus_name)
+        if forwarded:
+            self._route(key, event, forwarded)
+        else:
+            self.world.faults.deliver(event, lambda: self._route(key, event, forwarded))
+
+    def _route(self, key: BusKey, event: dict, forwarded: bool) -> None:
         with self.world.lock:
             matched = [
                 Matched(event, rule.arn, key, target, forwarded)

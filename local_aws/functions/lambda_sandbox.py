@@ -218,6 +218,7 @@ class Sandbox:
         clock_file: Path,
     ) -> None:
         self.launch = launch
+        self.access_key = credentials.access_key
         self.started = started
         """The world's time at which it was started: its credentials age."""
         self.idle_since = 0.0
@@ -459,6 +460,13 @@ class Pool:
         sandbox = self._start(launch)
         self.give_back(sandbox)
         return sandbox
+
+    def kill(self, access_key: str) -> None:
+        """Kill the process that an access key was given to, in the middle of whatever it does."""
+        with self._changed:
+            sandbox = next((each for each in self._busy if each.access_key == access_key), None)
+        if sandbox is not None:
+            sandbox.kill()
 
     def give_back(self, sandbox: Sandbox) -> None:
         """Keep a process for the next invocation, if it still runs."""
