@@ -153,30 +153,13 @@ def _delete_alias(site: Site, _arn: str, properties: Properties) -> None:
 
 def _create_permission(site: Site, properties: Properties) -> Made:
     statement_id = site.generated_name(100)
-    site.client("lambda").add_permission(StatementId=statement_id, **_permission_parameters(properties))
+    site.client("lambda").add_permission(StatementId=statement_id, **properties)
     return Made(statement_id, {"Id": statement_id})
 
 
-def _permission_parameters(properties: Properties) -> dict[str, Any]:
-    """A FunctionName may carry the qualifier, as the ARN of an alias does."""
-    name, qualifier = _split_qualifier(properties["FunctionName"])
-    parameters = {key: value for key, value in properties.items() if key != "FunctionName"}
-    return {"FunctionName": name, **given(Qualifier=qualifier), **parameters}
-
-
-def _split_qualifier(name: str) -> tuple[str, str | None]:
-    parts = name.split(":")
-    if name.startswith("arn:"):
-        return ":".join(parts[:7]), parts[7] if len(parts) > 7 else None
-    return parts[0], parts[1] if len(parts) == 2 else None
-
-
 def _delete_permission(site: Site, statement_id: str, properties: Properties) -> None:
-    name, qualifier = _split_qualifier(properties["FunctionName"])
     with tolerating(MISSING):
-        site.client("lambda").remove_permission(
-            FunctionName=name, StatementId=statement_id, **given(Qualifier=qualifier)
-        )
+        site.client("lambda").remove_permission(FunctionName=properties["FunctionName"], StatementId=statement_id)
 
 
 # -- AWS::Lambda::EventSourceMapping ---------------------------------------------------------------------------------

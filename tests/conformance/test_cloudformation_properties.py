@@ -25,6 +25,15 @@ def alarm(**properties):
     return typed("AWS::CloudWatch::Alarm", **{**needed, **properties})
 
 
+def function_of(lab, *actions):
+    """The properties of a function that returns 1; its role is allowed `actions`."""
+    bucket = lab.bucket("central")
+    lab.put("central", bucket, "code.zip", package("def handler(event, context): return 1"))
+    code = {"S3Bucket": bucket, "S3Key": "code.zip"}
+    role = role_for(lab, *actions).arn
+    return {"Role": role, "Handler": "app.handler", "Runtime": PYTHON, "Architectures": [MACHINE], "Code": code}
+
+
 METRIC = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60}
 
 KEY_STATEMENT = {
@@ -176,9 +185,9 @@ def test_statements_of_several_bus_policies_stand_side_by_side(lab):
 
 @pytest.mark.statement("cloudformation.rule-targets")
 def test_a_rules_targets_follow_the_template_and_a_target_that_is_refused_fails_it(lab):
-    def template(*targets, name=None):
+    def template(*targets, source=None):
         properties = {
-            "EventPattern": json.dumps({"source": ["s"], "detail": {"1": ["a"]}}) if not name else {"source": ["t"]},
+            "EventPattern": {"source": [source]} if source else json.dumps({"source": ["s"], "detail": {"1": ["a"]}}),
             "Targets": [{"Id": each, "Arn": {"Fn::GetAtt": ["Q", "Arn"]}} for each in targets],
         }
         return {"Resources": {"Q": queue(), "Rule": {"Type": "AWS::Events::Rule", "Properties": properties}}}
@@ -188,10 +197,11 @@ def test_a_rules_targets_follow_the_template_and_a_target_that_is_refused_fails_
     assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
     rule = stack.physical()["Rule"]
     assert json.loads(events.describe_rule(Name=rule)["EventPattern"])["source"] == ["s"]
-    assert stack.update(template("b", "c", name="other")) == "UPDATE_COMPLETE"
-    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
-    assert sorted(each["Id"] for each in targets) == ["b", "c"]
-    assert json.loads(events.describe_rule(Name=rule)["EventPattern"]) == {"source": ["t"]}
+    for source in ("t", "u"):
+        assert stack.update(template("b", "c", source=source)) == "UPDATE_COMPLETE"
+        targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+        assert sorted(each["Id"] for each in targets) == ["b", "c"]
+        assert json.loads(events.describe_rule(Name=rule)["EventPattern"]) == {"source": [source]}
     broken = make(lab, template(*(f"t{n}" for n in range(6))))
     assert broken.status == "ROLLBACK_COMPLETE", "five targets a rule"
 
@@ -329,12 +339,36 @@ def test_a_keys_policy_that_was_set_by_hand_stays_while_the_templates_is_the_sam
     assert json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]) == by_hand
 
 
+@pytest.mark.statement("cloudformation.only-what-changed")
+def test_settings_of_functions_and_mappings_that_were_set_by_hand_stay(lab):
+    function = function_of(lab, "sqs:*")
+
+    def template(memory, batch):
+        mapping = {"FunctionName": {"Ref": "F"}, "EventSourceArn": {"Fn::GetAtt": ["Q", "Arn"]}, "BatchSize": batch}
+        return {
+            "Resources": {
+                "Q": queue(),
+                "F": {"Type": "AWS::Lambda::Function", "Properties": {**function, "MemorySize": memory}},
+                "M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping},
+            }
+        }
+
+    stack, functions = make(lab, template(128, 1)), lab.client("lambda", "central")
+    assert stack.status == "CREATE_COMPLETE", stack.reasons("CREATE_FAILED")
+    made = stack.physical()
+    functions.update_function_configuration(FunctionName=made["F"], Timeout=9)
+    functions.update_event_source_mapping(UUID=made["M"], MaximumBatchingWindowInSeconds=7)
+    lab.eventually(lambda: functions.get_event_source_mapping(UUID=made["M"])["State"] == "Enabled")
+    assert stack.update(template(256, 2)) == "UPDATE_COMPLETE", stack.reasons("UPDATE_FAILED")
+    shown = functions.get_function_configuration(FunctionName=made["F"])
+    assert (shown["MemorySize"], shown["Timeout"]) == (256, 9)
+    mapping = functions.get_event_source_mapping(UUID=made["M"])
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (2, 7)
+
+
 @pytest.mark.statement("cloudformation.version-anew")
 def test_a_version_of_a_function_that_did_not_change_since_the_last_one_fails(lab):
-    bucket, role = lab.bucket("central"), role_for(lab).arn
-    lab.put("central", bucket, "code.zip", package("def handler(event, context): return 1"))
-    code = {"S3Bucket": bucket, "S3Key": "code.zip"}
-    function = {"Role": role, "Handler": "app.handler", "Runtime": PYTHON, "Architectures": [MACHINE], "Code": code}
+    function = function_of(lab)
 
     def template(*versions, **changed):
         properties = {**function, **changed}
