@@ -1,0 +1,164 @@
+"""What a governance version would change in a mesh as it is: tags, and who can read what. Pure.
+
+The mesh as it is: its tables with the LF-Tags that they carry, whatever the files say. What the version decides is
+decided as the pipeline does it, so that a preview and what then happens cannot differ for the same catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from tagmesh import plan
+from tagmesh.access import Readable, database_tags, readable
+from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.governance import Consumer, Governance, Principal, Subscription
+from tagmesh.plan import AssignTags
+from tagmesh.rules import TableDecision, decide
+
+#: Seconds a call of a plan takes where Lake Formation takes five writes a second and nothing else is at it.
+SECONDS_A_WRITE = 0.2
+
+Decide = Callable[..., TableDecision]
+
+
+@dataclass(frozen=True)
+class ColumnChange:
+    """A column that somebody gains or loses; ``because`` tells why it carries the tags that it then has, ``raised``
+    that a rule raised it: what it holds is about people."""
+
+    name: str
+    tags: tuple[tuple[str, str], ...]
+    because: str = ""
+    raised: bool = False
+
+
+@dataclass(frozen=True)
+class AccessChange:
+    """What one principal gains and loses in one table."""
+
+    consumer: str
+    account: str
+    principal: Principal
+    database: str
+    table: str
+    gained: tuple[ColumnChange, ...]
+    lost: tuple[ColumnChange, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """``tags``: the calls that assign LF-Tags, in order; ``access``: what opens first; ``findings``: what decisions
+    would report; ``tables``: how many there are, and ``seconds`` what the calls take at least."""
+
+    tags: tuple[AssignTags, ...]
+    access: tuple[AccessChange, ...]
+    findings: tuple[Finding, ...]
+    tables: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.tags) * SECONDS_A_WRITE
+
+
+def preview(
+    now: Governance | None,
+    new: Governance,
+    mesh: Iterable[tuple[Table, AssignedTags]],
+    *,
+    content: Mapping[tuple[str, str], Mapping[str, Collection[str]]] | None = None,
+    today: str | None = None,
+) -> Preview:
+    """What changes when ``new`` takes the place of ``now`` (None: no version is in force).
+
+    Args:
+        mesh: every table of the mesh's databases with the tags that it carries.
+        content: (database, table) -> what samples of its content showed, as ``rules.decide`` takes it.
+        today: the day that expiries are held against, as ``rules.decide`` takes it.
+    """
+    mesh = list(mesh)
+    by_database: dict[str, list[tuple[Table, AssignedTags]]] = {}
+    for table, tags in mesh:
+        by_database.setdefault(table.database, []).append((table, tags))
+    after: list[tuple[Table, AssignedTags]] = []
+    decisions: dict[tuple[str, str], TableDecision] = {}
+    actions: list[AssignTags] = []
+    findings: list[Finding] = []
+    for database, tables in sorted(by_database.items()):
+        product = new.data_product_of_database(database)
+        if product is None:  # it leaves the files: its database closes, and with it what its own keys opened
+            closed = {key.name: key.default for key in new.lf_tags}
+            after += [(table, AssignedTags(closed, {}, _own(tags))) for table, tags in tables]
+            continue
+        decided = [
+            decide(new, product, table, today=today, content=(content or {}).get((database, table.name)))
+            for table, _ in tables
+        ]
+        observed = {table.name: tags for table, tags in tables}
+        actions += plan.plan_tags(new, product, dict(tables[0][1].database), observed, decided)
+        resting = database_tags(new, product)
+        for (table, _), decision in zip(tables, decided, strict=True):
+            decisions[database, table.name] = decision
+            findings += decision.findings
+            after.append((table, AssignedTags(resting, {}, {name: decision.tags(name) for name in decision.columns})))
+    access = _changes(now, new, mesh, after, decisions)
+    return Preview(tuple(actions), tuple(access), tuple(findings), len(mesh))
+
+
+def _own(tags: AssignedTags) -> dict[str, dict[str, str]]:
+    """The values that columns carry themselves, as far as they can be told from inherited ones."""
+    inherited = tags.effective_table
+    return {
+        column: {key: value for key, value in own.items() if value != inherited.get(key)}
+        for column, own in tags.columns.items()
+    }
+
+
+def _changes(
+    now: Governance | None,
+    new: Governance,
+    before: list[tuple[Table, AssignedTags]],
+    after: list[tuple[Table, AssignedTags]],
+    decisions: Mapping[tuple[str, str], TableDecision],
+) -> list[AccessChange]:
+    carried = {(table.database, table.name): tags for table, tags in before}
+    found = []
+    for who, consumer in sorted({**_principals(now), **_principals(new)}.items()):
+        name, principal = who
+        reads = readable(before, _subscriptions(now, name, principal))
+        will_read = readable(after, _subscriptions(new, name, principal))
+        for database, table in sorted(_tables(reads) | _tables(will_read)):
+            had = reads.get(database, {}).get(table, frozenset())
+            has = will_read.get(database, {}).get(table, frozenset())
+            if had == has:
+                continue
+            decision = decisions.get((database, table))
+            tags = carried[database, table]
+            gained = tuple(_column(name, tags, decision) for name in sorted(has - had))
+            lost = tuple(_column(name, tags, decision) for name in sorted(had - has))
+            found.append(AccessChange(name, consumer.account, principal, database, table, gained, lost))
+    # What opens comes first, and of that what is about people.
+    return sorted(found, key=lambda change: (not any(c.raised for c in change.gained), not change.gained))
+
+
+def _column(name: str, tags: AssignedTags, decision: TableDecision | None) -> ColumnChange:
+    if decision is None or name not in decision.columns:
+        return ColumnChange(name, tuple(sorted(tags.effective(name).items())))
+    decided = decision.columns[name]
+    because = "; ".join(dict.fromkeys(each.because for each in decided.values()))
+    raised = any(each.outcome == "raised" for each in decided.values())
+    return ColumnChange(name, tuple((key, each.value) for key, each in decided.items()), because, raised)
+
+
+def _principals(governance: Governance | None) -> dict[tuple[str, Principal], Consumer]:
+    consumers = governance.consumers if governance else ()
+    return {(consumer.name, principal): consumer for consumer in consumers for principal in consumer.principals}
+
+
+def _subscriptions(governance: Governance | None, consumer: str, principal: Principal) -> list[Subscription]:
+    found = governance.consumer(f"consumer/{consumer}") if governance else None
+    return [each for each in found.subscriptions if principal in each.principals] if found else []
+
+
+def _tables(reads: Readable) -> set[tuple[str, str]]:
+    return {(database, table) for database, tables in reads.items() for table in tables}
