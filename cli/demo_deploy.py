@@ -21,7 +21,7 @@ from tagmesh.governance import Governance
 from cli.demo_accounts import ORGANIZATION_ID, Place, external_accounts
 from cli.project import ROOT, state_folder
 
-SOURCES = ("template.yaml", "samconfig.toml", "accounts", "statemachines", "functions")
+SOURCES = ("template.yaml", "samconfig.toml", "accounts", "statemachines", "functions", "sampling")
 SAM_AT_ONCE = 3  # starting the SAM CLI costs two seconds of processor time: more at once only wait for each other
 
 

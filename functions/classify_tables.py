@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import drift, plan, rules
-from tagmesh.aws import events, glue, governance_store, lakeformation, ledger, plans, units
+from tagmesh import drift, evidence, plan, rules
+from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, ledger, plans, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
@@ -34,7 +35,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """A crawler's `{crawler, state}`, or the sweep's `{unit, token}` in; `{publish, unit, token, plan}` out.
 
     The crawler's name says which data product it is about, and what the catalogue holds says the rest: the event's
-    state is not believed.
+    state is not believed. Where the content is to be sampled first, `{sample, unit, token, request}` comes out, and
+    `{unit, token, request, sampled}` back in; without `sampled` where that failed.
     """
     dynamodb = client("dynamodb")
     governance = governance_store.current(client("s3"), dynamodb)
@@ -48,7 +50,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         if crawler and crawler.state != "READY":
             return wait(dynamodb, product, lease, crawler, after_crawl)
         with units.freed_on_failure(dynamodb, lease):
-            return classify(dynamodb, governance, product, lease, unit, crawler if after_crawl == "crawling" else None)
+            crawler = crawler if after_crawl == "crawling" else None
+            return classify(dynamodb, governance, product, lease, unit, crawler, event)
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"publish": False, "reason": str(lost)}
@@ -96,24 +99,40 @@ def classify(
     lease: units.Lease,
     unit: units.Unit,
     crawler: glue.Crawler | None,
+    event: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Plans the tags and hands the plan to apply_tags; or ends the run where the crawl failed.
+    """Plans the tags and hands the plan to apply_tags; or asks for a sample of the content first; or ends the run where
+    the crawl failed.
 
     Args:
         crawler: the data product's crawler, where this run started its crawl.
+        event: with `request`, if this run has asked for a sample.
     """
+    s3 = client("s3")
+    asked = plans.read(s3, event["request"]) if "request" in event else None
     # Glue's clock may cut fractions of a second.
     ours = crawler is not None and crawler.started >= math.floor(unit.crawled_at)
     if ours and crawler.status != "SUCCEEDED":
         return crawl_failed(dynamodb, product, lease, crawler)
     tables = list(glue.tables(client("glue"), product.database)) if has_database(product) else []
+    kept = evidence_store.read_kept(s3, product) if product.sample_content and tables else {}
+    if asked is None and (wanted := evidence.request(product, tables, kept, crawled=ours)):
+        return ask_for_sample(dynamodb, lease, unit, {**wanted, "covered": ours})
+    not_sampled: list[Finding] = []
+    if asked:
+        ours = asked["covered"]
+    if asked and product.sample_content:
+        kept, not_sampled = take_evidence(product, tables, kept, asked, event.get("sampled", ""))
     observed = {table.name: tags_of(table) for table in tables}
     database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
-    decisions = [rules.decide(governance, product, table) for table in tables]
+    decisions = [
+        rules.decide(governance, product, table, content=evidence.content_of(kept, table.name)) for table in tables
+    ]
     decisions = keep_stricter(dynamodb, governance, product, unit, database_tags, observed, decisions)
     actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
     findings += [asdict(finding) for decision in decisions for finding in decision.findings]
+    findings += [asdict(finding) for finding in not_sampled]
     unclassified = sum(
         any(decision.outcome == "default" for decision in keys.values())
         for table in decisions
@@ -131,7 +150,7 @@ def classify(
         },
     )
     key = plans.write(
-        client("s3"),
+        s3,
         plans.key(product.unit, lease.token),
         {
             "version": governance.digest,
@@ -139,7 +158,7 @@ def classify(
             "actions": [asdict(action) for action in actions],
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
-            "recheck": rules.recheck(governance, product),
+            "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, today()),
         },
     )
     return {
@@ -150,6 +169,44 @@ def classify(
         "plan": key,
         "tables": len(tables),
     }
+
+
+def ask_for_sample(dynamodb: Any, lease: units.Lease, unit: units.Unit, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Hands the data product to sample_content, with the lease taken anew for it."""
+    key = plans.write(client("s3"), evidence_store.request_key(lease.unit, lease.token), wanted)
+    units.advance(dynamodb, lease, "publishing")
+    logger.info("sample asked for", extra={"unit": lease.unit, "tables": len(wanted["tables"])})
+    return {
+        "publish": False,
+        "sample": True,
+        "unit": lease.unit,
+        "token": lease.token,
+        "correlation_id": unit.correlation_id,
+        "request": key,
+    }
+
+
+def take_evidence(
+    product: DataProduct, tables: list[Table], kept: evidence.Evidence, asked: Mapping[str, Any], sampled_key: str
+) -> tuple[evidence.Evidence, list[Finding]]:
+    """The evidence in force after a sample, which is kept, and what people must mend where there was none.
+
+    Args:
+        sampled_key: of the sample's answer in the governance bucket; "" if it failed.
+    """
+    s3 = client("s3")
+    sampled = plans.read(s3, sampled_key)["tables"] if sampled_key else None
+    in_force = evidence.keep(product, tables, kept, sampled or {}, today())
+    if tables and in_force != kept:
+        evidence_store.keep(s3, product, in_force)
+    not_sampled = evidence.findings(product, asked, sampled)
+    metrics.add_metric("TablesNotSampled", MetricUnit.Count, len(not_sampled))
+    return in_force, not_sampled
+
+
+def today() -> str:
+    """The day, in UTC: 2027-03-31."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def keep_stricter(

@@ -40,14 +40,14 @@ def client(service: str) -> Any:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """`{unit, token, correlation_id, request}` in; `{unit, token, correlation_id, sampled}` out: the keys of the
-    request and of the evidence in the governance bucket."""
+    """`{unit, token, correlation_id, request}` in; the same with `sampled` out: the keys of the request and of what the
+    sample showed, in the governance bucket."""
     logger.set_correlation_id(event["correlation_id"])
     try:
         key = sample(event["request"], context)
     except Exception as error:  # noqa: BLE001 - whatever it is, its message must not get out
         raise SampleFailed(f"{type(error).__name__} at {_place(error)}") from None
-    return {**{name: event[name] for name in ("unit", "token", "correlation_id")}, "sampled": key}
+    return {**{name: event[name] for name in ("unit", "token", "correlation_id", "request")}, "sampled": key}
 
 
 def sample(request_key: str, context: Any) -> str:

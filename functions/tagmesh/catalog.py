@@ -29,7 +29,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the Glue catalogue. ``location`` is an s3:// URL, with or without a last slash."""
+    """A table of the Glue catalogue. ``location`` is an s3:// URL, with or without a last slash; ``serde`` the library
+    that reads its files (``org.openx.data.jsonserde.JsonSerDe``)."""
 
     database: str
     name: str
@@ -37,6 +38,8 @@ class Table:
     partition_keys: tuple[Column, ...] = ()
     location: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+    serde: str = ""
+    serde_parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -47,6 +50,7 @@ class Table:
 def from_glue(table: Mapping[str, Any]) -> Table:
     """A Table from a member of Glue GetTables' TableList (or GetTable's Table)."""
     storage = table.get("StorageDescriptor") or {}
+    serde = storage.get("SerdeInfo") or {}
     return Table(
         database=table["DatabaseName"].lower(),
         name=table["Name"].lower(),
@@ -54,6 +58,8 @@ def from_glue(table: Mapping[str, Any]) -> Table:
         partition_keys=tuple(map(_column, table.get("PartitionKeys") or ())),
         location=storage.get("Location") or "",
         parameters=dict(table.get("Parameters") or {}),
+        serde=serde.get("SerializationLibrary") or "",
+        serde_parameters=dict(serde.get("Parameters") or {}),
     )
 
 

@@ -88,8 +88,8 @@ class Csv:
 @dataclass(frozen=True)
 class ContentSample:
     """How much of a data product's content is looked at: so many ``objects`` of each table, and of each object so many
-    ``rows`` and ``megabytes`` (as stored). ``countries`` (``GB``) are those whose national numbers it may hold; all that
-    are known if none is named."""
+    ``rows`` and ``megabytes`` (as stored). ``countries`` (``GB``) are those whose national ids and telephone numbers it
+    may hold; all that are known if none is named."""
 
     objects: int = 5
     rows: int = 1000

@@ -18,6 +18,7 @@ def test_the_statements_admit_the_central_roles_to_this_bucket_only():
     assert found[1]["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [
         "arn:aws:iam::555555555555:role/tagmesh-crawler",
         "arn:aws:iam::555555555555:role/tagmesh-registration",
+        "arn:aws:iam::555555555555:role/tagmesh-sample-content",
     ]
 
 

@@ -14,7 +14,8 @@ PATHS = (ROOT / "template.yaml", *sorted(ROOT.glob("accounts/*.yaml")))
 TEMPLATES = {path.name: yaml_parse(path.read_text()) for path in PATHS}
 CENTRAL = TEMPLATES["template.yaml"]
 MACHINES = {path.name.removesuffix(".asl.json"): json.loads(path.read_text()) for path in ROOT.glob("statemachines/*")}
-HANDLERS = sorted(path.stem for path in (ROOT / "functions").glob("*.py"))
+CODE = {path.stem: path.parent for folder in ("functions", "sampling") for path in (ROOT / folder).glob("*.py")}
+HANDLERS = sorted(CODE)
 
 
 def camel(name: str) -> str:
@@ -41,6 +42,8 @@ def test_file_function_and_state_share_one_name():
         assert function["Handler"] == f"{name}.handler"
         assert function["FunctionName"] == f"tagmesh-{name.replace('_', '-')}"
         assert function["Description"]
+        own = function.get("CodeUri", CENTRAL["Globals"]["Function"]["CodeUri"])
+        assert ROOT / own == CODE[name]
     invoked = {
         state["Parameters"]["FunctionName"]: name
         for machine in MACHINES.values()
@@ -139,6 +142,25 @@ def test_nobody_of_ours_may_ask_lake_formation_for_data():
         if "lakeformation:GetDataAccess" in statement["Action"]
     ]
     assert readers == []
+
+
+def test_only_one_function_may_read_data_and_it_can_do_nothing_else_with_it():
+    """What reads producers' objects reaches neither the catalogue, nor state, nor the bus, nor plans and decisions."""
+    functions = of_type(CENTRAL, "AWS::Serverless::Function")
+    roles = {name: function["Role"]["Fn::GetAtt"][0] for name, function in functions.items()}
+    of_producers = "${AWS::Partition}:s3:::*"
+    readers = {
+        role
+        for role, statement in statements(CENTRAL)
+        if role in roles.values() and "s3:GetObject" in statement["Action"] and of_producers in str(statement)
+    }
+    assert readers == {"SampleContentRole"}
+    assert [name for name, role in roles.items() if role == "SampleContentRole"] == ["SampleContentFunction"]
+    allowed = {s["Sid"]: (s["Action"], str(s["Resource"])) for role, s in statements(CENTRAL) if role in readers}
+    assert list(allowed) == ["ReadProducers", "Decrypt", "ReadRequest", "WriteEvidence", "Logs", "Traces"]
+    assert allowed["ReadProducers"][0] == ["s3:GetObject", "s3:ListBucket"]
+    assert allowed["ReadRequest"][0] == "s3:GetObject" and "/plans/*.request.json" in allowed["ReadRequest"][1]
+    assert allowed["WriteEvidence"][0] == "s3:PutObject" and "/plans/*.evidence.json" in allowed["WriteEvidence"][1]
 
 
 def test_the_account_templates_need_no_transform():
