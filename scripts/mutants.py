@@ -46,6 +46,8 @@ NAMED_ELSE = {
     "access": {"iam"},
     "alarms": {"clock", "scheduler"},
     "allowed": {"allowlist"},
+    "events": {"eventbridge"},
+    "lakeformation": {"lf"},
     "server": {"allowlist", "iam"},
     "wire": {"calls", "services"},
 }
@@ -259,18 +261,22 @@ def _try(mutant: Mutant, test: Path) -> int:
 
 
 def _tests_for(mutant: Mutant, records: dict[str, dict]) -> list[str]:
-    """The test files that run a mutant's function, the most telling first: named alike, then quick ones."""
+    """The test files that run a mutant's function, the most telling first: named like its module, like its package,
+    then quick ones."""
     file = str(mutant.path.relative_to(ROOT))
-    near = set(mutant.path.stem.split("_")) | {mutant.path.parent.name}
-    near |= {name for each in set(near) for name in NAMED_ELSE.get(each, ())}
+    module, package = _names(mutant.path.stem.split("_")), _names([mutant.path.parent.name])
     enclosing = {f"{file}:{name}" for name in _enclosing(mutant.function)}
 
-    def order(name: str) -> tuple[int, float]:
-        alike = len(near & set(name.removesuffix(".py").split("_")))
-        return -alike, len(records[name]["functions"]) * records[name]["seconds"]
+    def order(name: str) -> tuple[int, int, float]:
+        words = set(name.removesuffix(".py").split("_"))
+        return -len(module & words), -len(package & words), len(records[name]["functions"]) * records[name]["seconds"]
 
     running = [name for name, record in records.items() if enclosing & set(record["functions"])]
     return sorted(running, key=order)[:TRIES]
+
+
+def _names(words: list[str]) -> set[str]:
+    return {*words, *(name for word in words for name in NAMED_ELSE.get(word, ()))}
 
 
 def _enclosing(function: str) -> Iterator[str]:

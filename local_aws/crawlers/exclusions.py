@@ -44,6 +44,8 @@ def excluded_by(glob: str) -> re.Pattern[str]:
             expression += "|"
         else:
             expression += re.escape(character)
+    if grouped:
+        raise BadPattern(f"the brace of {glob!r} is not closed")
     try:
         return re.compile(expression, re.DOTALL)
     except re.error as error:

@@ -120,9 +120,8 @@ class LakeFormation:
         """The role with which Lake Formation lets a principal read a location of a table, or None where the principal
         reads with its own rights: what is not registered, or in hybrid mode and the principal not opted in."""
         with self.world.lock:
-            database = self._find(table.catalog_id, table.database)
-            real = database.tables.get(table.name) if database else None
-            if real and self._opt_ins.keeps_to_iam(principal, real, location):
+            named = TableResource(table.catalog_id, table.database, table.name)
+            if self._opt_ins.keeps_to_iam(principal, named, location):
                 return None
             return self.registration_for(location, table.catalog_id)
 

@@ -211,7 +211,7 @@ class GrantStore:
     ) -> None:
         held = self._held[part.catalog][grant.principal]
         held.drop(grant)
-        if isinstance(part, ColumnsResource) and part.included is not None and gone:
+        if isinstance(part, ColumnsResource) and part.included is not None:  # they carry no grant option
             left = grant.resource.included - part.included
             if left:
                 kept = replace(grant.resource, included=left)

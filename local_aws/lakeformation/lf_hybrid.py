@@ -81,12 +81,12 @@ class OptIns:
         """Whether a principal was opted in on a database by its owner."""
         return self._opted_in(principal, DatabaseResource(database.catalog, database.name))
 
-    def governs_table(self, principal: str, table: Table) -> bool:
+    def governs_table(self, principal: str, table: Table | TableResource) -> bool:
         """Whether a principal was opted in on a table, or on all tables of its database, by its owner."""
         every = TableResource(table.catalog, table.database, None)
         return self._on_table(principal, table) or self._opted_in(principal, every)
 
-    def _on_table(self, principal: str, table: Table) -> bool:
+    def _on_table(self, principal: str, table: Table | TableResource) -> bool:
         return self._opted_in(principal, TableResource(table.catalog, table.database, table.name))
 
     def _opted_in(self, principal: str, resource: Held) -> bool:
@@ -96,7 +96,7 @@ class OptIns:
 
     # -- hybrid mode ------------------------------------------------------------------------------------------------
 
-    def keeps_to_iam(self, principal: str, table: Table, location: str) -> bool:
+    def keeps_to_iam(self, principal: str, table: TableResource, location: str) -> bool:
         """Whether a principal reads a table's location with its own rights: in hybrid mode, and not opted in."""
         return self._is_hybrid(table.catalog, location) and not self.governs_table(principal, table)
 

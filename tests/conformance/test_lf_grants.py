@@ -120,6 +120,16 @@ def test_column_lists_of_a_table_grow_and_shrink(lab, names, reader):
     assert sees(lab, reader, *names) is None
 
 
+@pytest.mark.statement("lf-grants.revoke-held")
+def test_revoking_listed_columns_of_which_none_is_held_fails(lab, names, reader):
+    with refused("InvalidInputException", message="No permissions revoked"):
+        revoke(lab, CENTRAL, reader, on_columns(*names, "id"), "SELECT")
+    grant(lab, CENTRAL, reader, on_table(*names), "DESCRIBE")
+    with refused("InvalidInputException", message="No permissions revoked"):
+        revoke(lab, CENTRAL, reader, on_columns(*names, "id"), "SELECT")
+    assert sees(lab, reader, *names) == ["id", "email", "total"]
+
+
 @pytest.mark.statement("lf-grants.partition-keys")
 def test_partition_keys_cannot_be_left_out(lab, names, reader):
     daily = lab.table(CENTRAL, names[0], "daily", keys=("day",))
@@ -379,7 +389,10 @@ def test_revoking_super_leaves_what_was_granted_besides(lab, reader):
 def test_revoking_what_is_not_held_fails_and_changes_nothing(lab, names, pii, reader):
     with refused("InvalidInputException", message="Grantee has no permissions and no grantable permissions"):
         revoke(lab, CENTRAL, reader, on_table(*names), "SELECT")
-    grant(lab, CENTRAL, reader, on_table(*names), "SELECT", "DESCRIBE")
+    grant(lab, CENTRAL, reader, on_table(*names), "SELECT")
+    with refused("InvalidInputException", message="does not have: ALTER"):
+        revoke(lab, CENTRAL, reader, on_table(*names), "ALTER")
+    grant(lab, CENTRAL, reader, on_table(*names), "DESCRIBE")
     with refused("InvalidInputException", message="does not have: ALTER"):
         revoke(lab, CENTRAL, reader, on_table(*names), "SELECT", "ALTER")
     with refused("InvalidInputException", message="does not have: SELECT"):
