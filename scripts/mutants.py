@@ -44,9 +44,11 @@ TRIES = 8
 """Test files that a mutant is tried on, the nearest first: that so few must notice keeps a run short."""
 NAMED_ELSE = {
     "access": {"iam"},
+    "admin": {"clock", "control"},
     "alarms": {"clock", "scheduler"},
     "allowed": {"allowlist"},
     "events": {"eventbridge"},
+    "faults": {"control"},
     "lakeformation": {"lf"},
     "server": {"allowlist", "iam"},
     "wire": {"calls", "services"},

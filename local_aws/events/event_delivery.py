@@ -186,9 +186,7 @@ def _of_code(api_code: str, message: str, status: int) -> Undeliverable:
 def send_to_queue(sender: Sender, queue_arn: str, body: str, group: str | None, attributes: dict[str, str]) -> None:
     """Put a message on a queue: as the role, or as the service if the queue's policy admits it."""
     _, _, _, region, account, name = queue_arn.split(":", 5)
-    message_attributes = {
-        key: {"DataType": "String", "StringValue": value} for key, value in attributes.items() if value
-    }
+    message_attributes = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
     if sender.role_arn:
         sqs = sender.client("sqs")
         more = {"MessageGroupId": group} if group else {}

@@ -6,6 +6,9 @@ import json
 
 import pytest
 import requests
+from asl import queue
+from bus import came, put, rule
+from lab import refused
 
 pytestmark = pytest.mark.local_only("no other AWS has it")
 
@@ -64,6 +67,105 @@ def test_waiting_for_rest_ends_when_nothing_runs_and_names_what_does(lab, ask):
     assert ask("POST", "clock", advance=31)[0] == 200
     assert ask("POST", "idle", timeout=10)[1]["idle"] is True
     assert stepfunctions.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+
+
+@pytest.fixture
+def faults(ask):
+    """Asks for a fault; all are taken back at the end."""
+
+    def add(**fault):
+        status, answer = ask("POST", "faults", **fault)
+        assert status == 200, answer
+
+    yield add
+    assert ask("DELETE", "faults") == (200, [])
+
+
+def keys(lab, who="central"):
+    return {tag["TagKey"] for tag in lab.client("lakeformation", who).list_lf_tags()["LFTags"]}
+
+
+@pytest.mark.statement("control.faults")
+def test_a_fault_happens_to_its_calls_after_those_that_pass_and_as_often_as_asked(lab, ask, faults):
+    sts, caller = lab.client("sts", "central"), lab.role("central", "caller")
+    faults(operation="sts:GetCallerIdentity", fault="throttle", skip=1, times=2)
+    faults(operation="lakeformation:*", fault="throttle", times=0, principal=caller.name)
+    sts.get_caller_identity()
+    for _ in range(2):
+        with refused("Throttling"):
+            sts.get_caller_identity()
+        sts.assume_role(RoleArn=caller.arn, RoleSessionName="other")
+    sts.get_caller_identity()
+    keys(lab)
+    lab.allow(caller, "lakeformation:*")
+    for _ in range(3):
+        with refused("ThrottlingException"):
+            keys(lab, caller)
+    assert [(each["seen"], each["hits"]) for each in ask("GET", "faults")[1]] == [(4, 2), (3, 3)]
+
+
+@pytest.mark.statement("control.fault-kinds")
+def test_failures_are_named_in_a_successful_answer_and_an_old_answer_ends_with_its_time(lab, faults):
+    lab.lake("central")
+    lakeformation, resource = lab.client("lakeformation", "central"), {"Database": {"Name": lab.database("central")}}
+    pairs = [{"TagKey": lab.lf_tag("central", key, "x"), "TagValues": ["x"]} for key in "ab"]
+    for fault, failed in (("failures", pairs), ("partial", pairs[1:])):
+        faults(operation="lakeformation:AddLFTagsToResource", fault=fault)
+        answer = lakeformation.add_lf_tags_to_resource(Resource=resource, LFTags=pairs)
+        assert [each["LFTag"] for each in answer["Failures"]] == failed
+    carried = lakeformation.get_resource_lf_tags(Resource=resource)["LFTagOnDatabase"]
+    assert [each["TagKey"] for each in carried] == [pairs[0]["TagKey"]]
+
+    first, missing = keys(lab), lab.name("late")
+    faults(operation="lakeformation:*", fault="stale", seconds=30, times=0)
+    with refused("EntityNotFoundException"):
+        lakeformation.get_lf_tag(TagKey=missing)
+    assert keys(lab) == first
+    lakeformation.create_lf_tag(TagKey=missing, TagValues=["x"])
+    assert keys(lab) == first
+    assert lakeformation.get_lf_tag(TagKey=missing)["TagValues"] == ["x"], "an error is asked for anew"
+    lab.aws.world.advance(31)
+    later = {*first, missing}
+    assert keys(lab) == later
+    lakeformation.delete_lf_tag(TagKey=missing)
+    assert keys(lab) == first, "it is stale once"
+
+
+@pytest.mark.statement("control.fault-kinds")
+@pytest.mark.parametrize(("fault", "count"), [("lose", 0), ("duplicate", 2), ("delay", 1)])
+def test_an_event_is_lost_late_or_comes_twice(lab, ask, faults, fault, count):
+    url, arn = queue(lab)
+    source = rule(lab, {"Arn": arn})
+    faults(event="Test", fault=fault, seconds=45.0 if fault == "delay" else 0.0)
+    put(lab, source, DetailType="Other")
+    came(lab, url)
+    put(lab, source)
+    came(lab, url, 0 if fault == "delay" else count)
+    lab.aws.world.pass_time(60)
+    came(lab, url, 1 if fault == "delay" else 0)
+    put(lab, source)
+    came(lab, url)
+
+
+@pytest.mark.statement("control.fault-refused")
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"fault": "throttle"}, "a fault has an operation"),
+        ({"operation": "glue:GetTable", "event": "x", "fault": "lose"}, "a fault has an operation"),
+        ({"operation": "glue:GetTable", "fault": "lose"}, "there is no fault 'lose' there"),
+        ({"event": "x", "fault": "throttle"}, "there is no fault 'throttle' there"),
+        ({"operation": "GetTable", "fault": "throttle"}, "'GetTable' is no operation"),
+        ({"operation": "glue:GetTable", "fault": "failures"}, "only these answer with failures: Add"),
+        ({"operation": "glue:GetTable", "fault": "stale", "seconds": 61}, "at most 60"),
+        ({"operation": "glue:GetTable", "fault": "throttle", "times": -1}, "not negative"),
+        ({"operation": "glue:GetTable", "fault": "throttle", "hits": 3}, "['hits']: a fault has event, fault, op"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_the_reason(ask, fault, reason):
+    status, answer = ask("POST", "faults", **fault)
+    assert (status, reason in answer["error"]) == (400, True), answer
+    assert ask("GET", "faults") == (200, [])
 
 
 @pytest.mark.statement("control.unknown")

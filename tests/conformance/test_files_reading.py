@@ -236,6 +236,7 @@ def test_a_line_that_is_no_json_object_is_an_error_unless_ignored(here, body):
         ("1.5", "int"),
         ("99999999999", "int"),
         ("true", "int"),
+        ("[1]", "double"),
         ("[1]", "struct<a:int>"),
         ("7", "map<string,int>"),
         ('"ab"', "array<string>"),
