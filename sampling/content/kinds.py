@@ -88,7 +88,7 @@ def judge(texts: Collection[str], countries: Collection[str], today: date) -> di
 
 _ADDRESS = re.compile(
     r"(?<![\w.%+'/@-])([\w.%+'-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,30}))"
-    r"(?![\w@:/-])"
+    r"(?![\w@:/-]|\.\w)"
 )
 #: What follows the last dot of files and of no domain (logo@2x.png).
 _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "json", "html", "pdf", "txt")

@@ -60,17 +60,16 @@ def _choose(
             levels.append({})
         levels[len(above)].update(dict.fromkeys(folders))
     entries: list[Found | str] = [*_spread(files, wanted), *_spread(folders, wanted)]
-    chosen: list[Found] = []
-    # The last folders, mostly the newest, get what does not divide.
     places = _spread(entries, wanted)
-    for position, entry in enumerate(reversed(places)):
-        left = len(places) - position
-        share = -(-(wanted - len(chosen)) // left)
-        if isinstance(entry, Found):
-            chosen.append(entry)
-        elif share > 0:
-            chosen += _choose(s3, bucket, f"{prefix}{entry}/", share, (*above, entry), levels)
-    return chosen[::-1]
+    parts: list[list[Found]] = []
+    # From the last folder, mostly the newest, on: it gets what does not divide, and leaves the others what it has not.
+    for entry in reversed(places):
+        share = -(-(wanted - sum(map(len, parts))) // (len(places) - len(parts)))
+        found = [entry]
+        if isinstance(entry, str):
+            found = _choose(s3, bucket, f"{prefix}{entry}/", share, (*above, entry), levels)
+        parts.append(found)
+    return [found for part in reversed(parts) for found in part]
 
 
 def _listed(s3: Any, bucket: str, prefix: str, above: tuple[str, ...]) -> tuple[list[Found], list[str]]:

@@ -170,11 +170,11 @@ def _leaf(
 
 
 def _chunk(group: dict[int, Any], schema_path: tuple[str, ...]) -> dict[int, Any] | None:
-    """A leaf's column chunk in a row group, if it lies in this file."""
+    """A leaf's column chunk in a row group, if it has values and lies in this file."""
     for chunk in group.get(1) or []:
         metadata = chunk.get(3)
         if metadata and tuple(part.decode("utf-8", "replace") for part in metadata.get(3) or ()) == schema_path:
-            return None if chunk.get(1) else metadata
+            return None if chunk.get(1) or not metadata.get(5) else metadata
     return None
 
 
