@@ -91,7 +91,7 @@ def principal_from_api(shape: dict[str, str]) -> str:
         return IAM_ALLOWED
     if is_account(principal) or re.fullmatch(r"\d{12}:IAMPrincipals", principal):
         return principal
-    if len(principal) <= 255 and re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:(role|user)/[^*?]+", principal):
+    if re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:(role|user)/[^*?]+", principal):
         return principal
     unbuilt = r"arn:aws[\w-]*:(organizations|quicksight|identitystore):.*|arn:aws[\w-]*:iam::\d{12}:saml-provider/.*"
     if re.fullmatch(unbuilt, principal):
@@ -243,26 +243,12 @@ def is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
 
 
-MEMBERS = (
-    "Catalog",
-    "Database",
-    "Table",
-    "TableWithColumns",
-    "DataLocation",
-    "LFTag",
-    "LFTagPolicy",
-    "LFTagExpression",
-)
-
-
 def resource_member(shape: dict[str, Any]) -> str:
     """The one member of a Resource shape that is set. InvalidInputException if not exactly one is."""
-    members = [member for member, value in shape.items() if value is not None]
-    if len(members) != 1:
-        raise invalid(f"Resource must have exactly one member, not {len(members)}: {', '.join(sorted(members))}")
-    if members[0] not in MEMBERS:
-        raise refused(f"Resource.{members[0]} is not built here")
-    return members[0]
+    if len(shape) != 1:
+        raise invalid(f"Resource must have exactly one member, not {len(shape)}: {', '.join(sorted(shape))}")
+    (member,) = shape
+    return member
 
 
 def table_from_api(shape: dict[str, Any], catalog: str) -> TableResource:
