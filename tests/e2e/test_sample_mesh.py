@@ -238,6 +238,15 @@ class Mesh:
         """The central catalogue's tables with their LF-Tags."""
         return read_catalogue(role(self.place, CENTRAL, "MeshAuditor"))
 
+    def governance_objects(self):
+        """(key, text) of what the functions have written to the governance bucket, the oldest first."""
+        s3, bucket = self.client(CENTRAL, "s3"), f"tagmesh-governance-{CENTRAL}-eu-west-1"
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        listed = [each for page in pages for each in page["Contents"]]
+        for each in sorted(listed, key=lambda each: each["LastModified"]):
+            if each["Key"].startswith(("plans/", "evidence/", "decisions/")):
+                yield each["Key"], s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode()
+
     def counts(self):
         """How often each operation has been called so far."""
         return local.ask(local.Server(0, "", self.port), "calls")["counts"]
@@ -298,6 +307,59 @@ def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
 
     assert ("crawl-failed", "data_product/hr/people") not in findings(units)
     assert units["data_product/hr/people"].behind is False
+
+
+def test_what_a_column_holds_closes_it_whatever_its_name_is(mesh):
+    tags = {(t.table, c.name): dict(c.lf_tags) for t in mesh.catalogue() for c in t.columns}
+    assert tags["web_events", "channel"] == {"domain": "sales", "sensitivity": "confidential", "pii": "contact"}
+    assert tags["web_events", "page"]["sensitivity"] == "internal"
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT channel FROM web_events", "sales_customers")
+    of_table = "decisions/sales_customers/web_events/"
+    reasons = [body for key, body in mesh.governance_objects() if key.startswith(of_table)]
+    channel = json.loads(reasons[-1])["columns"]["channel"]["sensitivity"]
+    assert (channel["outcome"], channel["winners"][0]["matched"]) == ("raised", ["content email"])
+
+
+def test_no_value_of_a_sample_is_kept_logged_or_handed_on(mesh):
+    with open(ROOT / "sample_data/sales/customers/customers/customers.csv", newline="", encoding="utf-8") as file:
+        values = {row[name] for row in csv.DictReader(file) for name in ("email", "phone", "last_name")}
+    said = [body for _, body in mesh.governance_objects()]
+    logs = mesh.client(CENTRAL, "logs").get_paginator("filter_log_events")
+    said += [event["message"] for page in logs.paginate(logGroupName="/tagmesh/functions") for event in page["events"]]
+    sfn = mesh.client(CENTRAL, "stepfunctions")
+    machine = f"arn:aws:states:eu-west-1:{CENTRAL}:stateMachine:tagmesh-publish"
+    runs = sfn.list_executions(stateMachineArn=machine)["executions"]
+    said += [json.dumps(sfn.get_execution_history(executionArn=run["executionArn"]), default=str) for run in runs]
+
+    assert any('"SampleContent"' in text for text in said), "a sample was taken"
+    assert any("content sampled" in text for text in said)
+    assert [value for value in values if any(value in text for text in said)] == []
+
+
+def test_a_sample_that_may_not_be_taken_is_a_finding_and_what_was_shown_stays_in_force(mesh):
+    s3 = mesh.client(SALES[0], "s3")
+    policy = s3.get_bucket_policy(Bucket=SALES[1])["Policy"]
+    without = json.loads(policy)
+    for statement in without["Statement"]:
+        roles = statement["Condition"].get("ArnEquals", {}).get("aws:PrincipalArn", [])
+        roles[:] = [role for role in roles if not role.endswith("/tagmesh-sample-content")]
+    s3.put_bucket_policy(Bucket=SALES[1], Policy=json.dumps(without))
+    mesh.upload(*SALES, "customers/visits/a.csv", b"page,segment\n/a,retail\n/b,trade\n")
+
+    units = mesh.settle()
+
+    missing = ("content-not-sampled", "data_product/sales/customers")
+    assert missing in findings(units)
+    assert mesh.query("Analyst", "SELECT COUNT(page) FROM visits", "sales_customers").rows == (("2",),)
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT channel FROM web_events", "sales_customers")
+
+    s3.put_bucket_policy(Bucket=SALES[1], Policy=policy)
+    mesh.pass_time(24 * 3600, skip=True)
+    mesh.pass_time(1800)
+
+    assert missing not in findings(mesh.settle())
 
 
 def test_a_governance_version_with_a_mistake_is_refused_and_the_last_good_one_stays(mesh):
