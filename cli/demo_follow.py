@@ -27,6 +27,7 @@ STAGES = {
     "record-uploads": "event",
     "prepare-crawl": "crawl",
     "classify-tables": "classify",
+    "sample-content": "sample",
     "apply-tags": "tag",
     "grant-access": "share",
     "link-consumer": "link",

@@ -7,6 +7,7 @@ CloudFormation would. `sam local invoke` ends well even where the function fails
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ PORT = 4680
 # What a function leaves is what the next one takes up.
 ORDER = (
     *("configure_lake_formation", "deploy_governance", "load_governance", "sweep_mesh", "record_uploads"),
-    *("prepare_crawl", "classify_tables", "apply_tags", "grant_access", "link_consumer"),
+    *("prepare_crawl", "classify_tables", "apply_tags", "sample_content", "grant_access", "link_consumer"),
 )
 
 
@@ -128,7 +129,7 @@ def problem_in(output: str, event: dict[str, Any], answers: dict[str, Any]) -> s
 
 
 def up_to_date(event: dict[str, Any], central: Identity, response_url: str) -> dict[str, Any]:
-    """The event with the token that its unit has now, that run's newest plan, and a place for the answer."""
+    """The event with the token that its unit has now, its newest plan or request, and a place for the answer."""
     if "ResponseURL" in event:
         return event | {"ResponseURL": response_url}
     if "token" not in event:
@@ -136,10 +137,12 @@ def up_to_date(event: dict[str, Any], central: Identity, response_url: str) -> d
     dynamodb, s3 = central.client("dynamodb"), central.client("s3")
     item = dynamodb.get_item(TableName="tagmesh-units", Key={"unit": {"S": event["unit"]}})["Item"]
     event = event | {"token": int(item["token"]["N"])}
-    if "plan" in event:
-        bucket = f"tagmesh-governance-{SAMPLE_CENTRAL_ACCOUNT}-{central.place.region}"
-        plans = s3.list_objects_v2(Bucket=bucket, Prefix=f"plans/{event['unit']}/")["Contents"]
-        event = event | {"plan": max(plans, key=lambda plan: plan["LastModified"])["Key"]}
+    for name, ending in (("plan", r"/\d+\.json"), ("request", r"/\d+\.request\.json")):
+        if name in event:
+            bucket = f"tagmesh-governance-{SAMPLE_CENTRAL_ACCOUNT}-{central.place.region}"
+            listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"plans/{event['unit']}/")["Contents"]
+            found = [each for each in listed if re.search(f"{ending}$", each["Key"])]
+            event = event | {name: max(found, key=lambda each: each["LastModified"])["Key"]}
     return event
 
 
