@@ -43,7 +43,7 @@ class GovernanceError(Exception):
     """A governance folder with mistakes is refused whole; ``problems`` holds every one that was found."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message)))
+        self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.column, p.message)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

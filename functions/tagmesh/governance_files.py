@@ -6,6 +6,7 @@ anything is raised. Nothing here is called once a version is loaded.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -85,9 +86,10 @@ class _Loader:
         if mesh is None:
             return None
         self._read_keys(mesh["lf_tags"])
-        rules = self._rules(documents["rules"])
+        # What refers to a broken file would be reported without cause.
+        rules = () if "rules" in broken else self._rules(documents["rules"])
         producers = self._producers(documents["producers"], rules)
-        if "producers" in broken:  # what refers to a broken file would be reported without cause
+        if "producers" in broken:
             return None
         consumers = self._consumers(documents["consumers"], producers)
         overrides = self._overrides(documents["overrides"], producers)
@@ -307,19 +309,23 @@ class _Loader:
         }
 
     def _words(self, node: Text | Items) -> list[str]:
-        """Words, with named lists written out; each once."""
+        """Words, with named lists written out, each once: of `$person $number`, each of one list before each of the
+        other."""
         words: dict[str, None] = {}
         for word in _items(node):
-            if not word.startswith("$"):
-                words[str(word)] = None
-            elif word[1:] in self.lists:
-                words.update(dict.fromkeys(map(str, self.lists[word[1:]])))
+            if "$" in word:
+                parts = [self._listed(part, word.at) if part.startswith("$") else [part] for part in word.split()]
+                words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
             else:
-                guess = did_you_mean(word[1:], self.lists)
-                self.report(
-                    word.at, f"there is no list of words `{word}`{guess}", "name one that stands under `words:`"
-                )
+                words[str(word)] = None
         return list(words)
+
+    def _listed(self, name: str, at: At) -> list[str]:
+        if name[1:] in self.lists:
+            return list(map(str, self.lists[name[1:]]))
+        guess = did_you_mean(name[1:], self.lists)
+        self.report(at, f"there is no list of words `{name}`{guess}", "name one that stands under `words:`")
+        return []
 
     def _overrides(self, documents: list[Fields], producers: tuple[Producer, ...]) -> tuple[Override, ...]:
         products = {
