@@ -362,6 +362,27 @@ def test_a_sample_that_may_not_be_taken_is_a_finding_and_what_was_shown_stays_in
     assert missing not in findings(mesh.settle())
 
 
+def test_a_sample_that_fails_does_not_keep_a_table_from_being_published(mesh):
+    iam, role = mesh.client(CENTRAL, "iam"), {"RoleName": "tagmesh-sample-content", "PolicyName": "sample-content"}
+    policy = iam.get_role_policy(**role)["PolicyDocument"]
+    crippled = {**policy, "Statement": [s for s in policy["Statement"] if s["Sid"] != "WriteEvidence"]}
+    iam.put_role_policy(**role, PolicyDocument=json.dumps(crippled))
+    mesh.upload(*SALES, "customers/clicks/a.csv", b"page,segment\n/a,retail\n/b,trade\n/c,trade\n")
+
+    units = mesh.settle()
+
+    (failed,) = [f for f in units["data_product/sales/customers"].findings if f.code == "content-not-sampled"]
+    assert "failed" in failed.message
+    assert units["data_product/sales/customers"].behind is False
+    assert mesh.query("Analyst", "SELECT COUNT(page) FROM clicks", "sales_customers").rows == (("3",),)
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT channel FROM web_events", "sales_customers")
+
+    iam.put_role_policy(**role, PolicyDocument=json.dumps(policy))
+    mesh.upload(*SALES, "customers/taps/a.csv", b"page,segment\n/a,retail\n/b,trade\n")
+    assert ("content-not-sampled", "data_product/sales/customers") not in findings(mesh.settle())
+
+
 def test_a_governance_version_with_a_mistake_is_refused_and_the_last_good_one_stays(mesh):
     files = read_folder(ROOT / "mesh")
 
