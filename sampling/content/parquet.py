@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from content.objects import BudgetSpent, NotReadable, RangedObject
+from content.objects import NotReadable, RangedObject
 
 MAGIC = b"PAR1"
 MOST_METADATA = 16 * 1024 * 1024  # bytes of a footer
@@ -199,8 +199,6 @@ def _values(file: RangedObject, leaf: Leaf, chunks: list[dict[int, Any]], rows: 
             start = begins + packed_size
             if header[1] == INDEX_PAGE:
                 continue
-            if packed_size > file.left():
-                raise BudgetSpent
             page = file.at(begins, packed_size)
             if header[1] == DICTIONARY_PAGE:
                 page = _unpack(page, chunk.get(4, 0), unpacked_size)
