@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from tagmesh.catalog import Table
@@ -123,12 +124,12 @@ class Conditions:
 
     def _compile(self, condition: Mapping[str, Any], needs: set[int]) -> Test:
         about_table = {name: wanted for name, wanted in condition.items() if _is_about_table({name: wanted})}
-        tests = []
+        about_column = [(name, wanted) for name, wanted in condition.items() if name not in about_table]
+        tests = [self._entry(name, wanted, needs) for name, wanted in sorted(about_column, key=_cost)]
         if about_table:
             number = self._number(about_table)
             needs.add(number)
             tests.append(lambda subject: subject.scene.evidence(number))
-        tests += [self._entry(name, wanted, needs) for name, wanted in condition.items() if name not in about_table]
         return tests[0] if len(tests) == 1 else _every(tests)
 
     def _number(self, condition: Mapping[str, Any]) -> int:
@@ -203,12 +204,11 @@ class Conditions:
     def _column_words(self, wanted: Mapping[str, Any]) -> Test:
         """Tests of a column's name; the commonest, for words, look at what its subject already knows of them."""
         tests: list[Test] = []
-        for name, texts in wanted.items():
-            entries = {entry(text): text for text in reversed(listed(texts))}
+        for name, texts in sorted(wanted.items(), key=_cost):
             if name == "words_any":
-                tests.append(_words_any(entries))
+                tests.append(_words_any(*_entries(tuple(listed(texts)))))
             elif name == "words_none":
-                tests.append(_words_none(frozenset(entries)))
+                tests.append(_words_none(_entries(tuple(listed(texts)))[1]))
             else:
                 test = self._text_test("column", name, listed(texts))
                 tests.append(lambda subject, test=test: test(subject.column))
@@ -220,18 +220,16 @@ class Conditions:
 
     def _text_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
         phrases = self.vocabulary.phrases
-        entries = {entry(text): text for text in reversed(texts)}
+        entries, wanted = _entries(tuple(texts))
         if test == "words_any":
-            wanted = frozenset(entries)
             return lambda text: tuple(f"{what} word {entries[word]}" for word in sorted(wanted & phrases(text))) or None
         if test == "words_all":
             all_words = tuple(f"{what} word {text}" for text in texts)
             return lambda text: all_words if entries.keys() <= phrases(text) else None
         if test == "words_only":
-            known = frozenset(entries)
             return lambda text: (
                 (f"{what} words {' '.join(self.vocabulary.split(text))} alone",)
-                if self.vocabulary.covers(text, known)
+                if self.vocabulary.covers(text, wanted)
                 else None
             )
         if test == "words_none":
@@ -249,9 +247,22 @@ class Conditions:
         return patterns_any
 
 
-def _words_any(entries: Mapping[str, str]) -> Test:
-    wanted = frozenset(entries)
+_COSTS = {"type": 0, "partition_key": 0, "content": 0, "words_none": 0, "words_any": 1, "not": 3, "words_only": 4}
 
+
+def _cost(entry: tuple[str, Any]) -> int:
+    """Which of several requirements to test first: the cheap ones."""
+    return _COSTS.get(entry[0], 2)
+
+
+@lru_cache(maxsize=1024)
+def _entries(words: tuple[str, ...]) -> tuple[dict[str, str], frozenset[str]]:
+    """The entries that words are looked up as -> the word as written; and the entries alone."""
+    entries = {entry(word): word for word in reversed(words)}
+    return entries, frozenset(entries)
+
+
+def _words_any(entries: Mapping[str, str], wanted: frozenset[str]) -> Test:
     def words_any(subject: Subject) -> Evidence:
         found = wanted & subject.phrases
         return tuple(f"column word {entries[word]}" for word in sorted(found)) if found else None
@@ -361,11 +372,11 @@ def needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
     for name, wanted in condition.items():
         if name in ("column", "field"):
             if "words_any" in wanted:
-                return frozenset(map(entry, listed(wanted["words_any"])))
+                return _entries(tuple(listed(wanted["words_any"])))[1]
             if "words_all" in wanted:
                 return frozenset(map(entry, listed(wanted["words_all"])[:1]))
             if "words_only" in wanted:
-                return frozenset(map(entry, listed(wanted["words_only"])))
+                return _entries(tuple(listed(wanted["words_only"])))[1]
         elif name == "all":
             for part in wanted:
                 if (needed := needed_words(part)) is not None:

@@ -4,68 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple
+
+from tagmesh.common_words import COMMON_WORDS
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONGEST_RUN = 48  # letters: a longer run without a break is no run of words
 _LONGEST_ENTRY = 5  # words that an entry of a rule may span
-
-#: Common words of column names, so that names run together are cut where a reader would cut them. Glue folds
-#: `postalCode` to `postalcode`, and what a longer word holds by chance (`state` in `estate`) must not be found.
-COMMON_WORDS = frozenset(
-    """
-    abstract account accounts action active activity actual added additional address addresses adjusted
-    admin age agent agreement alert alias allocation allowed amount amounts annual answer application
-    applied approval approved area array article assigned attachment attempt attribute audience author
-    authority auto available avatar average awarded back balance bank base basic batch begin benefit
-    bill billing birth blob block board body bonus book boolean box branch brand browser bucket budget
-    building business buy buyer by calendar call campaign cancelled capacity card cart case category
-    cause cell change channel charge check child citizen city claim class client closed code collection
-    color colour column comment comments commission company complete completed condition confirmed
-    connection consent contact content contract cost count country county coupon course created creator
-    credit criteria currency current custom customer customers cycle daily data database date day days
-    dead debit decision declined default degree deleted delivery department deposit depth description
-    destination detail details device diagnosis digit digital direct disabled discount display distance
-    district document domain done draft driver due duration early earnings education effective element
-    eligible email employee employees employer employment enabled encrypted end ended engine entered
-    entity entry error estate ethnic ethnicity event exam exchange expected expense expires expiry
-    extension external extra factor failed family fax feature fee feedback field file filing final
-    finance financial finish first fiscal flag floor folder following for foreign forename form format
-    free freight frequency from full function gender given goods grade grand grant granted gross group
-    guest has hash head header height hidden hire hired history holder holiday home host hour hours
-    house html id image import in inactive income index industry initial inserted inspection instruction
-    insurance interest internal interview inventory invoice is item items job join joined key kind label
-    language last late latitude lead leave legal length level licence license limit line lines link list
-    loan local location lock locked login logo long longitude lookup maiden mail main manager marital
-    mark market marketing married master match maximum measure media medical member memo message
-    messages meta method middle minimum minute missing mobile mode model modified module month monthly
-    mother move name names national nationality net network new next nick no note notebook notes notice number
-    object occupation occurred of offer office officer offices old on online open opened operation
-    option order ordered orders organisation organization origin original other outcome output owner
-    package page paid parent part partner party passport password patient pay payee payer payment
-    payments payroll pension people per percent percentage performance period person personal phone
-    photo picture place plan platform point policy position post postal postcode preferred premium
-    present previous price prices primary principal priority private procedure process product products
-    profile program progress project promo property provider public published purchase purpose quality
-    quantity quarter query question queue quote race rank rate rating reason receipt received record
-    reference referral region registered registration rejected relation release religion remark remarks
-    reminder rent rep reply report reports request required reset residence resource response result
-    results retail return returned revenue review role room root round route row salary sale sales
-    sample scale schedule scheduled school scope score second secret section security segment seller
-    send sender sent sequence serial series service session setting sex sexual orientation shift ship shipment shipped
-    shipping shop short signature signed site size slug social sort source staff stage standard start
-    started state statement station status step stock stop store street student subject submitted
-    subscription success suffix sum summary supplier supply support surname survey symptom system table
-    target task tax team telephone template term territory test text thread threshold ticket time times
-    title to token topic total town track tracking trade transaction transfer transport treatment trial
-    type unit units unsubscribed update updated upload uploaded url usage user users valid value values
-    variant vehicle vendor verified version view visit visitor volume voucher warehouse web website week
-    weight width window with work worked worker year years zip zone
-    """.split()  # noqa: SIM905
-)
 
 
 def fold(name: str) -> str:
@@ -121,12 +69,13 @@ class Vocabulary:
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return (run,), _NONE, _NONE
-        after = _fewest(run, _COMMON_BY_START)
+        after = _fewest(run, _COMMON_FORWARDS)
+        entries, lengths = self._entries, self._entries_by_start.lengths
         seen = [
-            (start, start + len(word), self._entries[word])
+            (start, start + length, known)
             for start in range(len(run) - 1)
-            for word in self._entries_by_start.get(run[start : start + 2], ())
-            if run.startswith(word, start)
+            for length in lengths.get(run[start : start + 2], ())
+            if start + length <= len(run) and (known := entries.get(run[start : start + length]))
         ]
         if not seen:
             return after[0] or (run,), _NONE, _NONE
@@ -178,30 +127,43 @@ class Vocabulary:
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
         read = self.read(name)
-        words = [word for word in read.words if not word.isdigit()]
-        for word in words:
-            if word not in entries and singular(word) not in entries:
-                break
-        else:
-            return bool(words)
-        return (read.strange or not _spanning(entries).isdisjoint(read.phrases)) and self._made_of(read, entries)
-
-    def _made_of(self, read: Name, entries: frozenset[str]) -> bool:
-        """The same, where entries may span several words, or be found in a run that is no common word."""
         words: list[str] = []
+        unknown = False
         for run, cut in read.runs:
-            own = None if run in entries or run.isdigit() or len(run) < 4 else self._cut(run, entries)
-            words += own if own is not None and (cut == (run,) or len(own) <= len(cut)) else cut
-        words = [word for word in words if not word.isdigit()]
-        reached = {0}
-        for end in range(1, len(words) + 1):
-            last = singular(words[end - 1])
-            for start in range(max(0, end - _LONGEST_ENTRY), end):
-                if start in reached:
-                    head = "".join(words[start : end - 1])
-                    if head + words[end - 1] in entries or head + last in entries:
-                        reached.add(end)
-        return bool(words) and len(words) in reached
+            if run in entries:
+                words.append(run)
+                continue
+            if all(word in entries or singular(word) in entries for word in cut):
+                words += cut
+            elif run.isdigit():
+                continue
+            elif read.strange and len(run) > 3 and (own := self._cut(run, entries)) and _as_few(own, run, cut):
+                words += own
+            else:
+                words += cut
+                unknown = True
+        if not unknown:
+            return any(not word.isdigit() for word in words)
+        return not _spanning(entries).isdisjoint(read.phrases) and _made_of(words, entries)
+
+
+def _as_few(own: tuple[str, ...], run: str, cut: tuple[str, ...]) -> bool:
+    """Whether a run is cut into no more words by the entries of a rule than by common words, if by those at all."""
+    return cut == (run,) or len(own) <= len(cut)
+
+
+def _made_of(words: list[str], entries: frozenset[str]) -> bool:
+    """Whether words in a row are entries, each of one or several of them."""
+    words = [word for word in words if not word.isdigit()]
+    reached = {0}
+    for end in range(1, len(words) + 1):
+        last = singular(words[end - 1])
+        for start in range(max(0, end - _LONGEST_ENTRY), end):
+            if start in reached:
+                head = "".join(words[start : end - 1])
+                if head + words[end - 1] in entries or head + last in entries:
+                    reached.add(end)
+    return bool(words) and len(words) in reached
 
 
 _NONE: frozenset[str] = frozenset()
@@ -219,34 +181,46 @@ def _with_plurals(words: Iterable[str]) -> dict[str, str]:
     return known
 
 
-def _by_start(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The first two letters -> the words that begin so, the longest first."""
-    found: dict[str, list[str]] = {}
-    for word in sorted(words, key=lambda word: (-len(word), word)):
-        found.setdefault(word[:2], []).append(word)
-    return {start: tuple(words) for start, words in found.items() if len(start) == 2}
+class _Words(NamedTuple):
+    """Words, and of how many letters those are that begin with the same two, the longest first."""
+
+    words: Collection[str]
+    lengths: dict[str, tuple[int, ...]]
+
+
+def _by_start(words: Collection[str]) -> _Words:
+    lengths: dict[str, set[int]] = {}
+    for word in words:
+        lengths.setdefault(word[:2], set()).add(len(word))
+    return _Words(words, {start: tuple(sorted(found, reverse=True)) for start, found in lengths.items()})
 
 
 _COMMON = frozenset(_with_plurals(COMMON_WORDS))
-_COMMON_BY_START = _by_start(_COMMON)
-_COMMON_BACKWARDS = _by_start(word[::-1] for word in _COMMON)
+_COMMON_FORWARDS = _by_start(_COMMON)
+_COMMON_BACKWARDS = _by_start(frozenset(word[::-1] for word in _COMMON))
 
 
 def _knows(word: str) -> bool:
     return word in _COMMON
 
 
-def _fewest(run: str, words: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...] | None]:
-    """For each position of a run the fewest words (by their start) that make all from there to the end, of several
-    ways the one with the longest first word, or None; the last is (), for nothing."""
+def _fewest(run: str, known: _Words) -> list[tuple[str, ...] | None]:
+    """For each position of a run the fewest words that make all from there to the end, of several ways the one with
+    the longest first word, or None; the last is (), for nothing."""
+    words, lengths = known
     best: list[tuple[str, ...] | None] = [None] * len(run) + [()]
     for start in range(len(run) - 2, -1, -1):
         fewest: tuple[str, ...] | None = None
-        for word in words.get(run[start : start + 2], ()):
-            if run.startswith(word, start):
-                rest = best[start + len(word)]
-                if rest is not None and (fewest is None or len(rest) + 1 < len(fewest)):
-                    fewest = (word, *rest)
+        left = len(run) - start
+        for length in lengths.get(run[start : start + 2], ()):
+            if length > left:
+                continue
+            rest = best[start + length]
+            if rest is None or (fewest is not None and len(rest) + 1 >= len(fewest)):
+                continue
+            word = run[start : start + length]
+            if word in words:
+                fewest = (word, *rest)
         best[start] = fewest
     return best
 
@@ -258,7 +232,7 @@ def _spanning(entries: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _starts_of(entries: frozenset[str]) -> dict[str, tuple[str, ...]]:
+def _starts_of(entries: frozenset[str]) -> _Words:
     return _by_start(_with_plurals(entries))
 
 
@@ -269,6 +243,7 @@ def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
     return _fewest(run, _starts_of(entries))[0]
 
 
+@lru_cache(maxsize=65536)
 def entry(word: str) -> str:
     """An entry of a rule (`e_mail`) as it is looked up among the phrases of a name; "" if it has no letter."""
     return "".join(_parts(word))

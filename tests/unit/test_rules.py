@@ -328,7 +328,7 @@ def test_examples_are_checked_against_the_rule_alone():
     bad = replace(good, match=(Example("mail", table="c"),), no_match=(Example("email", None, "c"),))
     assert check_examples(mesh(bad)) == [
         (bad, "c.mail does not match"),
-        (bad, "c.email matches by table like *c*, column word email"),
+        (bad, "c.email matches by column word email, table like *c*"),
     ]
 
 
