@@ -73,9 +73,6 @@ UNLOCKED = frozenset({"lambda", "events", "stepfunctions"})
 HOOKS = {"dynamodb": dynamodb, "iam": iam, "kms": kms, "s3": s3, "sns": sns, "sqs": sqs}
 """What is done around moto for a service: `before(world, call)`, and `after(world, call, response, before)`."""
 
-OWNED = frozenset({"s3", "sqs", "sns", "kms", "logs"})
-"""Services whose resources may be another account's: moto has to look in the owner's backend."""
-
 
 class Front:
     """The WSGI application."""
@@ -181,10 +178,9 @@ class Front:
             return wire.result_response(call, handler(call.caller, **call.params))
         hooks = HOOKS.get(call.service)
         known = hooks.before(self.world, call) if hasattr(hooks, "before") else None
-        account = call.caller.account
-        if call.service in OWNED and needs:
-            account = needs[0].owner(call.caller)
-        if call.service == "sqs" and call.operation == "ReceiveMessage":
+        # What is another account's is in its owner's backend of moto.
+        account = needs[0].owner(call.caller) if needs else call.caller.account
+        if call.operation == "ReceiveMessage":
             call = sqs.wait_for_message(self.world, call, account)
         response = self.moto(call, account)
         return hooks.after(self.world, call, response, known) if hasattr(hooks, "after") else response
@@ -192,8 +188,7 @@ class Front:
     def moto(self, call: Call, account: str) -> Response:
         """Let moto answer a call, in an account."""
         app = self._moto_app(call.service)
-        environ = {name: value for name, value in call.request.environ.items() if not name.startswith("werkzeug.")}
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+        environ = {**call.request.environ, "HTTP_X_MOTO_ACCOUNT_ID": account}
         if call.service == "s3" and call.request.content_type == "application/x-www-form-urlencoded":
             environ["CONTENT_TYPE"] = "binary/octet-stream"  # or moto reads an object as a form
         wire.rewind(environ, call.body)
@@ -217,9 +212,7 @@ class Front:
         call = judgement.call
         if call is None:
             return
-        code = judgement.error.code if judgement.error else None
-        if code is None and response.status_code >= 400:
-            code = wire.error_code(response)
+        code = judgement.error.code if judgement.error else wire.error_code(response)
         verdict = judgement.verdict
         if code == allowed.REFUSED:
             verdict = "refused"

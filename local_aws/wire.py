@@ -317,8 +317,13 @@ def unroutable_response(request: Request, error: AwsError) -> Response:
     return with_request_id(response, request_id)
 
 
-def error_code(response: Response) -> str:
-    """The error code in a response of any protocol, or its HTTP status where it has none (HEAD requests)."""
+def error_code(response: Response) -> str | None:
+    """The error code in a response of any protocol, or its HTTP status where it has none (HEAD requests).
+
+    None for a response that tells of no error.
+    """
+    if response.status_code < 400:
+        return None
     if code := response.headers.get("x-amzn-ErrorType"):
         return code.split("#")[-1].split(":")[0]
     text = response.get_data(as_text=True)

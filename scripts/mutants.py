@@ -50,7 +50,7 @@ NAMED_ELSE = {
     "events": {"eventbridge"},
     "faults": {"control"},
     "lakeformation": {"lf"},
-    "server": {"allowlist", "iam"},
+    "server": {"allowlist", "iam", "objects"},
     "wire": {"calls", "services"},
 }
 """Packages and modules whose test files have other names than they."""

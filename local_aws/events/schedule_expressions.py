@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 RATE = re.compile(r"rate\(([0-9]+) (minute|hour|day)(s?)\)")
 CRON = re.compile(rf"cron\({' '.join(['([!-~]+)'] * 6)}\)")  # six fields of printable ASCII: other digits are none
 AT = re.compile(r"at\(([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\)")
+STEP = re.compile(r"[1-9][0-9]*")
 MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 WEEKDAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
 LAST_YEAR = 2199
@@ -116,7 +117,7 @@ def _values(field: str, least: int, most: int, names: dict[str, int] | None = No
     values: set[int] = set()
     for part in field.split(","):
         span, slash, step = part.partition("/")
-        if slash and not step.isdigit():
+        if slash and not STEP.fullmatch(step):
             raise ValueError(f"'{part}' has no step")
         if span == "*":
             first, last = least, most
@@ -124,12 +125,11 @@ def _values(field: str, least: int, most: int, names: dict[str, int] | None = No
             low, dash, high = span.partition("-")
             first = _number(low, names)
             last = _number(high, names) if dash else (most if slash else first)
-        if not least <= first <= most or not least <= last <= most or (slash and int(step) < 1):
+        if not least <= first <= most or not least <= last <= most:
             raise ValueError(f"'{part}' is not within {least} and {most}")
-        if first <= last:
-            values.update(range(first, last + 1, int(step) if slash else 1))
-        else:  # a range that wraps, such as FRI-MON
-            values.update([*range(first, most + 1), *range(least, last + 1)])
+        wraps = first > last  # as FRI-MON does
+        among = [*range(first, most + 1), *range(least, last + 1)] if wraps else range(first, last + 1)
+        values.update(among[:: int(step) if slash else 1])
     return frozenset(values)
 
 

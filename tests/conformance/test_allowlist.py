@@ -341,9 +341,12 @@ def test_a_request_that_is_no_operation_is_refused_in_its_protocol(lab):
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask("dynamodb", {**json_type, "X-Amz-Target": "DynamoDB_20120810.FlyToTheMoon"})
     assert json.load(caught.value)["__type"].endswith("UnknownOperationException")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # boto3 names a character set besides
     with pytest.raises(urllib.error.HTTPError) as caught:
-        ask("iam", {"Content-Type": "application/x-www-form-urlencoded"}, b"Action=Fly&Version=2010-05-08")
+        ask("iam", form, b"Action=Fly&Version=2010-05-08")
     assert b"<ErrorResponse>" in caught.value.read()
+    with ask("iam", form, b"Action=ListRoles&Version=2010-05-08") as response:
+        assert b"<ListRolesResult>" in response.read()
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask("dynamodb", {**json_type, "X-Amz-Target": "DynamoDB_20120810.ListTables"}, b"[")
     assert caught.value.code == 400
