@@ -7,7 +7,9 @@ import json
 import pytest
 import requests
 from asl import queue
+from botocore.exceptions import ConnectionClosedError
 from bus import came, put, rule
+from functions_lab import Functions, role_for
 from lab import refused
 
 pytestmark = pytest.mark.local_only("no other AWS has it")
@@ -144,6 +146,50 @@ def test_an_event_is_lost_late_or_comes_twice(lab, ask, faults, fault, count):
     lab.aws.world.pass_time(60)
     came(lab, url, 1 if fault == "delay" else 0)
     put(lab, source)
+    came(lab, url)
+
+
+@pytest.mark.statement("control.fault-kinds")
+@pytest.mark.parametrize(("fault", "done"), [("timeout_before", False), ("timeout_after", True)])
+def test_a_call_breaks_off_before_or_after_it_was_done(lab, ask, faults, fault, done):
+    lab.lake("central")
+    key = lab.name("key")
+    faults(operation="lakeformation:CreateLFTag", fault=fault)
+    with pytest.raises(ConnectionClosedError):
+        lab.client("lakeformation", "central").create_lf_tag(TagKey=key, TagValues=["x"])
+    assert (key in keys(lab)) == done
+    (seen,) = [each for each in ask("GET", "calls")[1]["log"] if each["error"] == "BrokenOff"][-1:]
+    assert (seen["operation"], seen["verdict"]) == ("CreateLFTag", "allow")
+
+
+PASSING_ON = """
+import json, boto3, botocore.config
+
+ONCE = botocore.config.Config(retries={"total_max_attempts": 1})
+
+def handler(event, context):
+    if not event["through"]:
+        boto3.client("sqs", config=ONCE).send_message(QueueUrl=event["queue"], MessageBody="sent")
+        return "sent"
+    first, *rest = event["through"]
+    payload = json.dumps({**event, "through": rest})
+    answer = boto3.client("lambda", config=ONCE).invoke(FunctionName=first, Payload=payload)
+    return [answer.get("FunctionError"), json.loads(answer["Payload"].read())]
+"""
+
+
+@pytest.mark.statement("control.fault-kinds")
+@pytest.mark.parametrize(("fault", "sent"), [("crash_before", 0), ("crash_after", 1)])
+def test_the_function_that_calls_is_killed_and_none_that_waits_for_it(lab, faults, fault, sent):
+    functions = Functions(lab, role_for(lab, "lambda:InvokeFunction", "sqs:SendMessage"))
+    waiting, calling = functions.make(PASSING_ON, Timeout=60), functions.make(PASSING_ON, Timeout=60)
+    url, _ = queue(lab)
+    faults(operation="sqs:SendMessage", fault=fault, principal=f"/{calling}")
+    outer, (inner, (killed, error)) = functions.call(waiting, {"queue": url, "through": [waiting, waiting, calling]})
+    assert (outer, inner, killed) == (None, None, "Unhandled")
+    assert "Runtime exited" in error["errorMessage"]
+    came(lab, url, sent)
+    assert functions.call(calling, {"queue": url, "through": []}) == "sent"
     came(lab, url)
 
 
