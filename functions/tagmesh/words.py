@@ -37,13 +37,14 @@ def singular(word: str) -> str:
 class Name(NamedTuple):
     """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: every run of consecutive
     words, written together, and its singular, and the entries found in runs of letters besides; ``hints``: those and
-    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words); ``strange``: whether a run
-    is no common word."""
+    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words); ``plain``: each word that is
+    no number, and its singular; ``strange``: whether a run is no common word."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
     hints: frozenset[str]
     runs: tuple[tuple[str, tuple[str, ...]], ...]
+    plain: tuple[tuple[str, str], ...]
     strange: bool
 
 
@@ -74,7 +75,7 @@ class Vocabulary:
         seen = [
             (start, start + length, known)
             for start in range(len(run) - 1)
-            for length in lengths.get(run[start : start + 2], ())
+            for length in (*lengths.get(run[start : start + 3], ()), 2)
             if start + length <= len(run) and (known := entries.get(run[start : start + length]))
         ]
         if not seen:
@@ -110,7 +111,8 @@ class Vocabulary:
                 phrases.add(phrase)
         held = frozenset(phrases)
         strange = any(len(cut) > 1 or not _knows(run) for run, cut in runs)
-        return Name(tuple(words), held, held | alike if alike else held, tuple(runs), strange)
+        plain = tuple((word, singular(word)) for word in words if not word.isdigit())
+        return Name(tuple(words), held, held | alike if alike else held, tuple(runs), plain, strange)
 
     def split(self, name: str) -> tuple[str, ...]:
         """The words of a name."""
@@ -127,6 +129,13 @@ class Vocabulary:
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
         read = self.read(name)
+        for word, one in read.plain:
+            if word not in entries and one not in entries:
+                break
+        else:
+            return bool(read.plain)
+        if not read.strange and _spanning(entries).isdisjoint(read.phrases):
+            return False
         words: list[str] = []
         unknown = False
         for run, cut in read.runs:
@@ -168,21 +177,23 @@ def _made_of(words: list[str], entries: frozenset[str]) -> bool:
 
 _NONE: frozenset[str] = frozenset()
 _NEVER = 1000
+_HISSING = ("s", "x", "ch", "sh")
 
 
 def _with_plurals(words: Iterable[str]) -> dict[str, str]:
     """Each word, and its plural -> the word."""
     known = {}
     for word in words:
-        for plural in (f"{word}s", f"{word}es", f"{word[:-1]}ies"):
-            if singular(plural) == word:
-                known.setdefault(plural, word)
+        plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith(_HISSING) else f"{word}s"
+        for each in (plural, f"{word}s"):
+            if each not in known and singular(each) == word:
+                known[each] = word
         known[word] = word
     return known
 
 
 class _Words(NamedTuple):
-    """Words, and of how many letters those are that begin with the same two, the longest first."""
+    """Words, and of how many letters those are that begin with the same three, the longest first."""
 
     words: Collection[str]
     lengths: dict[str, tuple[int, ...]]
@@ -191,7 +202,7 @@ class _Words(NamedTuple):
 def _by_start(words: Collection[str]) -> _Words:
     lengths: dict[str, set[int]] = {}
     for word in words:
-        lengths.setdefault(word[:2], set()).add(len(word))
+        lengths.setdefault(word[:3], set()).add(len(word))
     return _Words(words, {start: tuple(sorted(found, reverse=True)) for start, found in lengths.items()})
 
 
@@ -212,7 +223,7 @@ def _fewest(run: str, known: _Words) -> list[tuple[str, ...] | None]:
     for start in range(len(run) - 2, -1, -1):
         fewest: tuple[str, ...] | None = None
         left = len(run) - start
-        for length in lengths.get(run[start : start + 2], ()):
+        for length in (*lengths.get(run[start : start + 3], ()), 2):
             if length > left:
                 continue
             rest = best[start + length]
