@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 # Byte code is written whatever the machine says: without it every process compiles hundreds of modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-slow conformance allowed mutants bench lint sam-local clean
+.PHONY: help setup demo test test-slow conformance allowed mutants bench bench-rules lint sam-local clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	  Architecture=$$(uname -m | sed 's/aarch64/arm64/') >/dev/null
 	@python benchmarks/cold_starts.py
 	@python benchmarks/local_aws_speed.py
+
+bench-rules: $(STAMP) ## how well the rules tell what is sensitive, by source, and how fast (needs the shared data)
+	@python benchmarks/rules_quality.py
 
 lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint, docs/conformance.md
 	@ruff check .

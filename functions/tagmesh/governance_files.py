@@ -57,7 +57,7 @@ class _Loader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.keys: dict[str, LFTagKey] = {}
-        self.lists: dict[str, Items] = {}
+        self.lists: dict[str, list[str]] = {}
         self.conditions: dict[str, Fields] = {}
 
     def report(self, at: At, message: str, mend: str) -> None:
@@ -242,10 +242,10 @@ class _Loader:
         for document in documents:
             for name, words in document.get("words", Fields()).items():
                 self._once(lists, name, f"the list of words `{name}`")
-                for word in words:
-                    if word.startswith("$"):
-                        self.report(word.at, "a list of words names no other list", "write the words themselves")
-                self.lists[str(name)] = words
+                listed = words.split() if isinstance(words, Text) else list(map(str, words))
+                if any("$" in word for word in listed):
+                    self.report(words.at, "a list of words names no other list", "write the words themselves")
+                self.lists[str(name)] = listed
             for name, condition in document.get("conditions", Fields()).items():
                 self._once(conditions, name, f"the condition `{name}`")
                 self.conditions[str(name)] = condition
@@ -322,7 +322,7 @@ class _Loader:
 
     def _listed(self, name: str, at: At) -> list[str]:
         if name[1:] in self.lists:
-            return list(map(str, self.lists[name[1:]]))
+            return self.lists[name[1:]]
         guess = did_you_mean(name[1:], self.lists)
         self.report(at, f"there is no list of words `{name}`{guess}", "name one that stands under `words:`")
         return []

@@ -22,6 +22,7 @@ from tagmesh.governance_yaml import (
     OneOrRecord,
     Record,
     Scalar,
+    TextOrList,
     shown,
 )
 from tagmesh.words import entry
@@ -37,6 +38,18 @@ def _tag_fault(text: str) -> str | None:
     bad = [c for c in folded if unicodedata.category(c)[0] not in "LNZ" and c not in "_.:/=+-@%"]
     if bad or folded != folded.strip():
         return f"`{shown(text)}` has a character that Lake Formation does not take: {(bad or [' '])[0]!r}"
+    return None
+
+
+def _words_fault(text: str) -> str | None:
+    words = text.split()
+    seen: set[str] = set()
+    for word in words:
+        if not entry(word):
+            return f"`{shown(word)}` has no letter and no digit"
+        if word in seen:
+            return f"`{shown(word)}` stands there twice"
+        seen.add(word)
     return None
 
 
@@ -74,6 +87,7 @@ WORD = Scalar(
     r"(?s).{1,100}",
     fault=lambda text: None if entry(text) else f"`{shown(text)}` has no letter and no digit",
 )
+WORDS = Scalar("words with spaces between them", fault=_words_fault)
 LIST_NAME = Scalar("a name of lower-case letters, digits and _", r"[a-z][a-z0-9_]{0,62}")
 DATE = Scalar("a day such as 2027-03-31", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fault=_date_fault)
 #: What a sample of the values can show: see docs/content.md.
@@ -267,7 +281,10 @@ CONSUMER = Record(
 )
 RULES = Record(
     {
-        "words": Field(MapOf(LIST_NAME, ListOf(WORD)), "lists of words, for `$name` in tests of words in any file"),
+        "words": Field(
+            MapOf(LIST_NAME, TextOrList(WORDS, ListOf(WORD))),
+            "lists of words, for `$name` in tests of words in any file",
+        ),
         "conditions": Field(MapOf(LIST_NAME, CONDITION), "conditions with a name, for `is` in rules of any file"),
         "rules": Field(
             ListOf(

@@ -355,6 +355,20 @@ class OneOrRecord:
 
 
 @dataclass(frozen=True)
+class TextOrList:
+    """A text that says it all, or a list."""
+
+    scalar: Scalar
+    listed: ListOf
+
+    def check(self, node: Node, report: Report) -> None:
+        (self.scalar if isinstance(node, Text) else self.listed).check(node, report)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.scalar.schema(), self.listed.schema()]}
+
+
+@dataclass(frozen=True)
 class Later:
     """A record that is defined further down, so that records may hold each other."""
 
