@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import queue
+import re
 import select
 import shutil
 import signal
@@ -177,7 +178,7 @@ class _Route(BaseHTTPRequestHandler):
         what = self.path.removeprefix("/2018-06-01/runtime/")
         if what == "init/error":
             self.server.sandbox.ended("init-error", body)
-        elif what.endswith("/response") and len(body) > MAX_RESPONSE_BYTES:
+        elif len(body) > MAX_RESPONSE_BYTES:
             fault = {
                 "errorType": "Function.ResponseSizeTooLarge",
                 "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
@@ -406,8 +407,8 @@ class Sandbox:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
             return 0
-        lines = (line.split() for line in status.splitlines())
-        return next((int(line[1]) // 1024 for line in lines if line and line[0] == "VmHWM:"), 0)
+        kilobytes = re.search(r"^VmHWM:\s*(\d+)", status, re.MULTILINE)
+        return int(kilobytes[1]) // 1024 if kilobytes else 0
 
 
 class Pool:

@@ -268,6 +268,35 @@ def test_a_process_is_used_again_until_the_function_changes(functions):
     assert functions.call(other)["process"] == apart["process"]
 
 
+ENDING = """
+import os, threading
+
+def handler(event, context):
+    if event:
+        threading.Timer(0.1, os._exit, [1]).start()
+    return os.getpid()
+"""
+
+
+@pytest.mark.statement("lambda.warm")
+@pytest.mark.local_only("AWS stops a process between two invocations: it cannot end there")
+def test_a_process_that_ended_is_not_used_again(functions):
+    name = functions.make(ENDING)
+    ended = functions.call(name, {"end": True})
+    time.sleep(0.5)
+    started = functions.call(name)
+    assert isinstance(started, int) and started != ended
+
+
+@pytest.mark.statement("lambda.warm")
+def test_many_other_functions_do_not_end_a_functions_process(functions):
+    name, *others = [functions.make(CODE) for _ in range(9)]
+    process = functions.call(name)["process"]
+    for other in others:
+        functions.call(other)
+    assert functions.call(name)["process"] == process
+
+
 @pytest.mark.statement("lambda.warm")
 @pytest.mark.local_only("moves the clock")
 def test_a_process_is_not_used_for_hours(lab, functions, usual):
