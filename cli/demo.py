@@ -16,7 +16,7 @@ from rich.text import Text
 from tagmesh.governance import Governance, GovernanceError, load, read_folder
 
 from cli import demo_report as reports
-from cli import local
+from cli import local, mesh
 from cli.demo_accounts import (
     Identity,
     Person,
@@ -180,7 +180,9 @@ def _query(demo: Demo, place: Place, people: list[Person]) -> None:
     report = demo.report
 
     def catalogue() -> list[reports.CatalogTable]:
-        return read_catalogue(create_auditor(place, demo.central))
+        reader = create_auditor(place, demo.central)
+        mesh.remember(demo.port, demo.central, place.region)
+        return read_catalogue(reader)
 
     report.tables = demo.attempt("catalogue", demo.central, catalogue) or []
     answers = ask_everyone(people, report.tables, demo.governance, demo.central)

@@ -102,6 +102,77 @@ def print_bucket_policy(
     print(json_module.dumps(printed, indent=2))
 
 
+Governance = Annotated[Path, typer.Option(help="Folder of governance files.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+MeshPort = Annotated[
+    int | None,
+    typer.Option("--port", help="Ask the mesh of the local AWS at this port, not AWS.", min=1, max=65535),
+]
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="Folder of governance files.")],
+    columns: Annotated[
+        Path | None, typer.Option(help="CSV of columns (database,table,column,type,comment): which rules hit none?")
+    ] = None,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Check governance files, and say which rules make no sense. Exit code 1 where there is something to say."""
+    from cli import rules_commands
+
+    raise typer.Exit(rules_commands.validate(folder, columns, port, json=json))
+
+
+@app.command()
+def classify(
+    file: Annotated[Path | None, typer.Argument(help="CSV of columns: database,table,column,type,comment.")] = None,
+    governance: Governance = Path("mesh"),
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",  # noqa: A002 - the option's name
+    from_catalog: Annotated[bool, typer.Option("--from-catalog", help="The tables of a mesh instead.")] = False,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say which LF-Tags the rules give columns, and by which rules."""
+    from cli import rules_commands
+
+    raise typer.Exit(rules_commands.classify(file, governance, "json" if json else format, from_catalog, port))
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="DATABASE.TABLE or DATABASE.TABLE.COLUMN.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="CSV of columns, not a mesh: database,table,column,type,comment.")
+    ] = None,
+    governance: Annotated[
+        Path | None, typer.Option(help="Folder of governance files; of a mesh, its version in force if not given.")
+    ] = None,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say what was decided of a table's columns, and why: each rule that spoke, and what would change it."""
+    from cli import rules_commands
+
+    raise typer.Exit(rules_commands.explain(name, source, governance, port, json=json))
+
+
+@app.command()
+def coverage(
+    source: Annotated[Path | None, typer.Option("--from", help="CSV of columns, not a mesh.")] = None,
+    governance: Annotated[
+        Path | None, typer.Option(help="Folder of governance files; of a mesh, its version in force if not given.")
+    ] = None,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say what the rules raise, clear and leave to people, and suggest rules. Exit code 1 where something is left."""
+    from cli import rules_commands
+
+    raise typer.Exit(rules_commands.coverage(source, governance, port, json=json))
+
+
 @app.command()
 def demo(
     data: Annotated[Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")] = ROOT

@@ -137,5 +137,6 @@ COMMON_WORDS = frozenset(
     weekly weight weighted weighting were whatsapp wheelchair whitelist whole wholesaler widget width wife window with
     without witness wohnort woonplaats work worked worker workload workspace worth write writing wynagrodzenie yaml
     year yearly years youth zero ziekte zip zone
+    relationship membership ownership scholarship partnership sponsorship internship apprenticeship
     """.split()  # noqa: SIM905
 )

@@ -300,6 +300,11 @@ class Governance:
 
         return compile_rules(self)
 
+    @cached_property
+    def ruled_keys(self) -> frozenset[str]:
+        """The LF-Tags that some rule decides."""
+        return frozenset(key for rule in self.rules for key, _ in rule.raises + rule.clears + rule.assigns)
+
     def column_keys(self, data_product: DataProduct) -> tuple[LFTagKey, ...]:
         """The keys decided for each column: those that the data product does not assign to its database."""
         assigned = {key for key, _ in data_product.tags}

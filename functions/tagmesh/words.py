@@ -27,7 +27,7 @@ def fold(name: str) -> str:
 @lru_cache(maxsize=65536)
 def singular(word: str) -> str:
     """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails."""
-    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies"):
         return f"{word[:-3]}y"

@@ -1,0 +1,109 @@
+"""A running mesh, as the commands see it: its governance in force, and its catalogue with the LF-Tags it carries."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tagmesh import evidence
+from tagmesh.aws import evidence_store, glue, governance_store, lakeformation
+from tagmesh.catalog import AssignedTags, Table
+from tagmesh.governance import DataProduct, Governance
+
+from cli import local
+from cli.demo_accounts import Identity, Place
+from cli.project import state_folder
+
+UNITS_TABLE = "tagmesh-units"
+AUDITOR = "MeshAuditor"  # the role with which the demo reads the whole catalogue of a local mesh
+
+
+class NoMesh(local.LocalAwsError):
+    """There is no mesh to ask; the text says what to do."""
+
+
+def remember(port: int, central: str, region: str) -> None:
+    """Notes which account of a local AWS is the central one, for the commands that ask it."""
+    (state_folder(port) / "mesh.json").write_text(json.dumps({"central": central, "region": region}), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The central account, through whose clients everything is read. ``clients`` makes one for a service."""
+
+    account: str
+    region: str
+    clients: Any
+    readers: Any
+
+    @cached_property
+    def governance(self) -> Governance:
+        """The version in force. Raises NoMesh if there is none."""
+        os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
+        os.environ["UNITS_TABLE"] = UNITS_TABLE
+        s3, dynamodb = self.clients("s3"), self.clients("dynamodb")
+        try:
+            return governance_store.current(s3, dynamodb)
+        except (governance_store.NoGovernance, dynamodb.exceptions.ResourceNotFoundException) as error:
+            raise NoMesh(
+                f"account {self.account} in {self.region} has no mesh with a governance version: {error}"
+            ) from error
+
+    def tables(self, product: DataProduct) -> Iterator[Table]:
+        """The tables of a data product, as crawled; none before its first crawl."""
+        reader = self.readers("glue")
+        if glue.database_exists(reader, product.database):
+            yield from glue.tables(reader, product.database)
+
+    def tags(self, table: Table) -> AssignedTags:
+        """The LF-Tags that a table and its columns carry now."""
+        names = [column.name for column in table.all_columns]
+        return lakeformation.tags_of_table(self.readers("lakeformation"), table.database, table.name, names)
+
+    def content(self, product: DataProduct, table: str) -> dict[str, list[str]]:
+        """What samples of its content showed: column or ``column.path`` -> kinds."""
+        if product.sample_content is None:
+            return {}
+        kept = evidence_store.read_kept(self.clients("s3"), product)
+        return evidence.content_of(kept, table)
+
+
+def find(port: int | None) -> Mesh:
+    """The mesh of the local AWS at a port, or, without one, of the account whose credentials are in the environment.
+
+    Raises NoMesh where there is none."""
+    return _local(port) if port is not None else _real()
+
+
+def _local(port: int) -> Mesh:
+    if local.find(port) is None:
+        raise NoMesh(f"no local AWS runs at port {port}: start a mesh there with `tagmesh demo --keep --port {port}`")
+    try:
+        noted = json.loads(Path(state_folder(port) / "mesh.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NoMesh(
+            f"the local AWS at port {port} has no mesh: `tagmesh demo --keep --port {port}` makes one"
+        ) from None
+    admin = Place(f"http://127.0.0.1:{port}", noted["region"]).administrator(noted["central"])
+    arn = f"arn:aws:iam::{noted['central']}:role/{AUDITOR}"
+    issued = admin.client("sts").assume_role(RoleArn=arn, RoleSessionName="tagmesh")["Credentials"]
+    reader = Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+    return Mesh(noted["central"], noted["region"], admin.client, reader.client)
+
+
+def _real() -> Mesh:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    session = boto3.Session()
+    try:
+        account = session.client("sts").get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError) as error:
+        raise NoMesh(
+            f"no AWS credentials that work ({error}): use the central account's, as somebody who reads its catalogue, "
+            "or ask a local mesh with --port"
+        ) from error
+    return Mesh(account, session.region_name, session.client, session.client)
