@@ -39,11 +39,14 @@ class Mesh:
     clients: Any
     readers: Any
 
+    def __post_init__(self) -> None:
+        # As the template tells the functions, whose modules read them here too.
+        os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
+        os.environ["UNITS_TABLE"] = UNITS_TABLE
+
     @cached_property
     def governance(self) -> Governance:
         """The version in force. Raises NoMesh if there is none."""
-        os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
-        os.environ["UNITS_TABLE"] = UNITS_TABLE
         s3, dynamodb = self.clients("s3"), self.clients("dynamodb")
         try:
             return governance_store.current(s3, dynamodb)
@@ -55,8 +58,10 @@ class Mesh:
     def tables(self, product: DataProduct) -> Iterator[Table]:
         """The tables of a data product, as crawled; none before its first crawl."""
         reader = self.readers("glue")
-        if glue.database_exists(reader, product.database):
+        try:
             yield from glue.tables(reader, product.database)
+        except reader.exceptions.EntityNotFoundException:
+            return
 
     def tags(self, table: Table) -> AssignedTags:
         """The LF-Tags that a table and its columns carry now."""

@@ -438,6 +438,39 @@ def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_ge
     assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
+def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
+    told = tagmesh("explain", "sales_customers.customers.EMAIL", "--port", mesh.port)
+    assert told.returncode == 0, told.stdout
+    assert "sensitivity = confidential: raised" in told.stdout
+    assert "by contact.email (rules/contact.yaml:" in told.stdout
+    assert "domain = sales: the data product sales/customers has it" in told.stdout
+    assert "Lake Formation carries these values" in told.stdout
+
+    by_content = json.loads(
+        tagmesh("explain", "sales_customers.web_events.channel", "--port", mesh.port, "--json").stdout
+    )
+    winners = by_content["columns"]["channel"]["decisions"]["pii"]["winners"]
+    assert [match["matched"] for match in winners] == [["content email"]]
+
+    told = tagmesh("classify", "--from-catalog", "--port", mesh.port, "--format", "csv", "--governance", ROOT / "mesh")
+    rows = {
+        f"{row['database']}.{row['table']}.{row['column']}": row for row in csv.DictReader(told.stdout.splitlines())
+    }
+    carried = {f"{t.database}.{t.table}.{c.name}": dict(c.lf_tags) for t in mesh.catalogue() for c in t.all_columns}
+    assert len(rows) == len(carried)
+    for name, tags in carried.items():
+        assert {key: rows[name][key] for key in tags} == tags, name
+
+    told = tagmesh("coverage", "--port", mesh.port, "--json")
+    left = {name for name, tags in carried.items() if tags["sensitivity"] == "unclassified"}
+    assert set(json.loads(told.stdout)["left"]) == left
+    assert told.returncode == (1 if left else 0)
+
+    told = tagmesh("explain", "sales_customers.customer", "--port", mesh.port)
+    assert told.returncode == 2
+    assert "no table customer; it has customers" in told.stdout
+
+
 def steward(mesh):
     """A person who is made an administrator of the data lake."""
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"}, "Action": "sts:AssumeRole"}

@@ -114,7 +114,8 @@ def test_a_clear_all_of_whose_columns_are_raised_is_shadowed_unless_it_stands_ov
 def test_lists_and_conditions_that_no_rule_names_are_unused():
     named = GOOD.replace("[email, mail]", "[$mails]").replace("not: {type", "is: people, not: {type")
     named = named.replace("match: [email]", "match: [{column: email, table: people}]")
-    lists = "words:\n  mails: email mail\n  others: [a]\nconditions:\n  people: {table: {equals: people}}\n  no: {type: date}\n"
+    lists = "words:\n  mails: email mail\n  others: [a]\n"
+    lists += "conditions:\n  people: {table: {equals: people}}\n  no: {type: date}\n"
 
     assert warnings(named, **{"rules/b.yaml": lists}) == [("unused", "rules/b.yaml:3"), ("unused", "rules/b.yaml:6")]
 
