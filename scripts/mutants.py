@@ -50,6 +50,8 @@ NAMED_ELSE = {
     "events": {"eventbridge"},
     "faults": {"control"},
     "lakeformation": {"lf"},
+    "schedule": {"scheduler"},
+    "schedules": {"scheduler"},
     "server": {"allowlist", "iam", "objects"},
     "wire": {"calls", "services"},
 }
