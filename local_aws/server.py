@@ -189,8 +189,8 @@ class Front:
         """Let moto answer a call, in an account."""
         app = self._moto_app(call.service)
         environ = {**call.request.environ, "HTTP_X_MOTO_ACCOUNT_ID": account}
-        if call.service == "s3" and call.request.content_type == "application/x-www-form-urlencoded":
-            environ["CONTENT_TYPE"] = "binary/octet-stream"  # or moto reads an object as a form
+        if call.request.content_type == "application/x-www-form-urlencoded":
+            environ["CONTENT_TYPE"] = "binary/octet-stream"  # or moto reads an object as a form; a form it reads anyway
         wire.rewind(environ, call.body)
         try:
             if call.service in UNLOCKED:

@@ -132,6 +132,13 @@ def test_failures_are_named_in_a_successful_answer_and_an_old_answer_ends_with_i
     lakeformation.delete_lf_tag(TagKey=missing)
     assert keys(lab) == first, "it is stale once"
 
+    sqs, name = lab.client("sqs", "central"), lab.name("late", "-")
+    faults(operation="sqs:GetQueueUrl", fault="stale", seconds=30, times=0)
+    with refused("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+        sqs.get_queue_url(QueueName=name)
+    lab.at_end(sqs.delete_queue, QueueUrl=sqs.create_queue(QueueName=name)["QueueUrl"])
+    assert name in sqs.get_queue_url(QueueName=name)["QueueUrl"], "nor is moto's"
+
 
 @pytest.mark.statement("control.fault-kinds")
 @pytest.mark.parametrize(("fault", "count"), [("lose", 0), ("duplicate", 2), ("delay", 1)])
