@@ -1,9 +1,9 @@
 """Classification: (rules, columns) -> decisions with reasons. Pure, and the same in any order of files and rules.
 
-For each column and each LF-Tag key that its data product leaves to columns: a valid override wins; else all raises
-join to the strictest (``LFTagKey.join``), but for those that a matching clear names in its ``over``; else the assigns
-do; else the clears do; else the key's default, which no subscription may name. A raise can so only ever close, and
-what no rule knows stays closed.
+For each column and each LF-Tag key that its data product leaves to columns: a valid override wins; else the assigns
+join to the strictest (``LFTagKey.join``), or, where there are none, the clears do; all raises join with that, but for
+those that a matching clear names in its ``over``; where no rule speaks, the key's default holds, which no subscription
+may name. A raise can so only ever close, and what no rule knows stays closed.
 
 A struct is what its fields are: each is decided like a column, and the column is as strict as the strictest of them.
 Where no rule speaks of a field, what the rules say of the column holds for it.
@@ -292,19 +292,25 @@ class Classifier:
             (only,) = matches
             return Decision(only.value, _OUTCOMES[only.effect], only.because or only.rule, (only,))
         beaten = self._beaten(matches)
-        for effect, outcome in _OUTCOMES.items():
-            speaking = [match for match in matches if match.effect == effect and match.rule not in beaten]
-            if speaking:
-                value = reduce(key.join, (match.value for match in speaking))
-                # Where two raises conflict, the value is neither's: both gave it.
-                winners = [match for match in speaking if match.value == value] or speaking
-                losers = tuple(
-                    match._replace(lost=beaten.get(match.rule) or _lost(match, effect, value))
-                    for match in matches
-                    if match not in winners
-                )
-                return Decision(value, outcome, _because(winners), tuple(winners), losers)
-        raise AssertionError(f"no known effect among {matches}")
+        given: list[tuple[str, str]] = []  # effect -> the value it gives: of the raises, and of what would hold without
+        for effect in _OUTCOMES:
+            values = [match.value for match in matches if match.effect == effect and match.rule not in beaten]
+            if values:
+                given.append((effect, reduce(key.join, values)))
+                if effect != "raise":
+                    break
+        value = reduce(key.join, (each for _, each in given))
+        # Where two values conflict, the value is neither's, and both gave it.
+        effects = {effect for effect, each in given if each == value} or {effect for effect, _ in given}
+        speaking = [match for match in matches if match.effect in effects and match.rule not in beaten]
+        winners = [match for match in speaking if match.value == value] or speaking
+        losers = tuple(
+            match._replace(lost=beaten.get(match.rule) or _lost(match, given, value))
+            for match in matches
+            if match not in winners
+        )
+        outcome = next(_OUTCOMES[effect] for effect in _OUTCOMES if effect in effects)
+        return Decision(value, outcome, _because(winners), tuple(winners), losers)
 
     def _beaten(self, matches: list[Match]) -> dict[str, str]:
         """Rules whose raise a matching clear names -> why they do not count."""
@@ -361,10 +367,12 @@ def _because(winners: Iterable[Match]) -> str:
     return "; ".join(dict.fromkeys(match.because or match.rule for match in winners))
 
 
-def _lost(match: Match, effect: str, value: str) -> str:
-    if match.effect != effect:
-        return f"a {match.effect} counts only where no rule {effect}s" if effect != "clear" else ""
-    return f"{value} is stricter"
+def _lost(match: Match, given: list[tuple[str, str]], value: str) -> str:
+    if match.effect not in dict(given):
+        return f"a {match.effect} counts only where no rule assigns"
+    if match.effect == "raise" or given[0][0] != "raise":
+        return f"{value} is stricter"
+    return f"a {match.effect} counts only where no rule raises to as much"
 
 
 def _of_field(path: str, match: Match) -> Match:

@@ -37,12 +37,14 @@ def singular(word: str) -> str:
 class Name(NamedTuple):
     """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: every run of consecutive
     words, written together, and its singular, and the entries found in runs of letters besides; ``hints``: those and
-    whatever else a part of it looks like; ``runs``: (run of letters or digits, its words); ``plain``: each word that is
-    no number, and its singular; ``strange``: whether a run is no common word."""
+    whatever else a part of it looks like; ``joined``: the phrases of several words; ``runs``: (run of letters or
+    digits, its words); ``plain``: each word that is no number, and its singular; ``strange``: whether a run is no
+    common word."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
     hints: frozenset[str]
+    joined: frozenset[str]
     runs: tuple[tuple[str, tuple[str, ...]], ...]
     plain: tuple[tuple[str, str], ...]
     strange: bool
@@ -103,16 +105,20 @@ class Vocabulary:
             runs.append((run, cut))
             phrases |= besides
             alike |= looks
-        for start in range(len(words)):
-            phrase = ""
-            for word in words[start : start + _LONGEST_ENTRY]:
-                phrases.add(phrase + singular(word))
+        joined: set[str] = set()
+        for start, first in enumerate(words):
+            phrases.add(first)
+            phrases.add(singular(first))
+            phrase = first
+            for word in words[start + 1 : start + _LONGEST_ENTRY]:
+                joined.add(phrase + singular(word))
                 phrase += word
-                phrases.add(phrase)
-        held = frozenset(phrases)
+                joined.add(phrase)
+        held = frozenset(phrases | joined)
         strange = any(len(cut) > 1 or not _knows(run) for run, cut in runs)
         plain = tuple((word, singular(word)) for word in words if not word.isdigit())
-        return Name(tuple(words), held, held | alike if alike else held, tuple(runs), plain, strange)
+        hints = held | alike if alike else held
+        return Name(tuple(words), held, hints, frozenset(joined), tuple(runs), plain, strange)
 
     def split(self, name: str) -> tuple[str, ...]:
         """The words of a name."""
@@ -134,7 +140,8 @@ class Vocabulary:
                 break
         else:
             return bool(read.plain)
-        if not read.strange and _spanning(entries).isdisjoint(read.phrases):
+        numbers = len(read.plain) < len(read.words)
+        if not read.strange and not numbers and entries.isdisjoint(read.joined):
             return False
         words: list[str] = []
         unknown = False
@@ -153,7 +160,7 @@ class Vocabulary:
                 unknown = True
         if not unknown:
             return any(not word.isdigit() for word in words)
-        return not _spanning(entries).isdisjoint(read.phrases) and _made_of(words, entries)
+        return _made_of(words, entries)
 
 
 def _as_few(own: tuple[str, ...], run: str, cut: tuple[str, ...]) -> bool:
@@ -234,12 +241,6 @@ def _fewest(run: str, known: _Words) -> list[tuple[str, ...] | None]:
                 fewest = (word, *rest)
         best[start] = fewest
     return best
-
-
-@lru_cache(maxsize=4096)
-def _spanning(entries: frozenset[str]) -> frozenset[str]:
-    """The entries that may be made of several words."""
-    return frozenset(each for each in entries if each not in _COMMON)
 
 
 @lru_cache(maxsize=4096)

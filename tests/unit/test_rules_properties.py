@@ -1,0 +1,129 @@
+"""What holds of any rules and any table: nothing depends on order or on the past, and a raise never opens."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tagmesh.catalog import Column, Table
+from tagmesh.column_types import nested_fields, type_family
+from tagmesh.governance import Governance, Rule, load
+from tagmesh.rules import TableDecision, compile_rules
+from test_rules_reference import PRODUCT, TODAY, conditions, contents, governances, tables
+
+KEYS = ("sensitivity", "pii")
+
+
+def decided(governance: Governance, table: Table, content: dict | None = None) -> TableDecision:
+    return compile_rules(governance).decide(PRODUCT, table, today=TODAY, content=content)
+
+
+def stricter_or_equal(governance: Governance, key: str, new: str, old: str) -> bool:
+    return governance.keys[key].join(new, old) == new
+
+
+@given(governances(), tables(), st.randoms(use_true_random=False), contents)
+def test_the_order_of_rules_overrides_and_columns_makes_no_difference(
+    governance: Governance, table: Table, shuffle: random.Random, content: dict
+):
+    rules, overrides, columns = list(governance.rules), list(governance.overrides), list(table.columns)
+    for each in (rules, overrides, columns):
+        shuffle.shuffle(each)
+    shuffled = replace(governance, rules=tuple(rules), overrides=tuple(overrides))
+
+    one = decided(governance, table, content)
+    other = decided(shuffled, replace(table, columns=tuple(columns)), content)
+
+    assert dict(one.columns) == dict(other.columns)
+
+
+@given(governances(), st.lists(tables(), min_size=1, max_size=4), contents)
+def test_what_was_decided_before_makes_no_difference(governance: Governance, seen: list[Table], content: dict):
+    classifier = compile_rules(governance)
+    for table in [*seen, *reversed(seen)]:
+        assert classifier.decide(PRODUCT, table, today=TODAY, content=content) == decided(governance, table, content)
+
+
+@settings(max_examples=300)
+@given(governances(), tables(), conditions, st.sampled_from(["internal", "restricted"]))
+def test_adding_a_rule_that_raises_never_opens_a_column_that_rules_have_classified(
+    governance: Governance, table: Table, when: dict, value: str
+):
+    """Of a default any rule is the classification; an override holds what it says."""
+    before = decided(governance, table)
+    more = Rule("added", (("pii", "contact"), ("sensitivity", value)), (), (), when)
+    after = decided(replace(governance, rules=(*governance.rules, more)), table)
+
+    for column in before.columns:
+        for key in KEYS:
+            old, new = before.columns[column][key], after.columns[column][key]
+            if old.outcome not in ("default", "override") and new.outcome != "override":
+                assert stricter_or_equal(governance, key, new.value, old.value), (column, old, new)
+
+
+@given(governances(), tables(), contents)
+def test_evidence_from_content_never_opens_what_is_classified(governance: Governance, table: Table, content: dict):
+    before, after = decided(governance, table), decided(governance, table, content)
+
+    for column in before.columns:
+        for key in KEYS:
+            old, new = before.columns[column][key], after.columns[column][key]
+            if old.outcome not in ("default", "override") and new.outcome != "override":
+                assert stricter_or_equal(governance, key, new.value, old.value)
+
+
+@given(governances(), tables())
+def test_every_decision_can_be_explained(governance: Governance, table: Table):
+    for keys in decided(governance, table).columns.values():
+        for decision in keys.values():
+            assert decision.because
+            if decision.outcome not in ("default", "override"):
+                assert decision.winners
+            assert all(not match.lost for match in decision.winners)
+            assert all(match.lost for match in decision.losers)
+            assert not set(decision.winners) & set(decision.losers)
+
+
+@given(governances(), tables())
+def test_a_struct_is_at_least_as_strict_as_each_of_its_fields_alone(governance: Governance, table: Table):
+    alone = replace(governance, overrides=())
+    closed = replace(table, columns=table.all_columns, partition_keys=())
+    found = decided(alone, closed)
+    for column in closed.columns:
+        for field in nested_fields(column.type):
+            if not field.path:
+                continue
+            flat = Column(f"{column.name}.{field.path}", field.family, column.comment, column.parameters)
+            beside = replace(closed, columns=(*[each for each in closed.columns if each is not column], flat, column))
+            of_field = decided(alone, beside).columns[flat.name]
+            of_column = decided(alone, beside).columns[column.name]
+            for key in KEYS:
+                if of_field[key].outcome == "raised":
+                    assert stricter_or_equal(alone, key, of_column[key].value, of_field[key].value)
+    assert set(found.columns) == {column.name for column in closed.columns}
+
+
+@given(st.text(), st.text())
+def test_any_type_is_read(text: str, inner: str):
+    type_family(text)
+    nested_fields(text)
+    nested_fields(f"struct<a:{inner}>")
+    nested_fields("struct<" * 200 + "a:int" + ">" * 200)
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=40), st.integers(1, 3))
+def test_a_name_of_any_length_and_characters_is_decided(text: str, factor: int):
+    rules = Rule("r", (("pii", "contact"),), (), (), {"column": {"words_any": ["email"], "words_none": ["zorb"]}})
+    governance = Governance(load({"mesh.yaml": MESH}).lf_tags, (), (), (rules,), (), "")
+    for name in (text, "\0" + text, text * 100 * factor, "email" * 1000, "\ud800" + text):
+        found = decided(governance, Table("d", name, (Column(name, name, name),)))
+        assert found.columns[name]["pii"].value in ("contact", "unknown")
+
+
+MESH = """version: 1
+lf_tags:
+  pii: {values: [none, contact, unknown], default: unknown}
+"""
