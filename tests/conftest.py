@@ -6,8 +6,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from local_aws.server import LocalAws
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("tagmesh", deadline=None)
+settings.load_profile("tagmesh")
 
 # Whatever the machine is configured for, tests speak to the local AWS alone. (The conformance suite may be told
 # otherwise, by profile: tests/conformance/lab.py reads the files that are remembered here.)

@@ -337,6 +337,7 @@ def test_no_value_of_a_sample_is_kept_logged_or_handed_on(mesh):
     assert [value for value in values if any(value in text for text in said)] == []
 
 
+@pytest.mark.slow
 def test_a_sample_that_may_not_be_taken_is_a_finding_and_what_was_shown_stays_in_force(mesh):
     s3 = mesh.client(SALES[0], "s3")
     policy = s3.get_bucket_policy(Bucket=SALES[1])["Policy"]
@@ -362,6 +363,7 @@ def test_a_sample_that_may_not_be_taken_is_a_finding_and_what_was_shown_stays_in
     assert missing not in findings(mesh.settle())
 
 
+@pytest.mark.slow
 def test_a_sample_that_fails_does_not_keep_a_table_from_being_published(mesh):
     iam, role = mesh.client(CENTRAL, "iam"), {"RoleName": "tagmesh-sample-content", "PolicyName": "sample-content"}
     policy = iam.get_role_policy(**role)["PolicyDocument"]
@@ -535,6 +537,7 @@ def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
     assert mesh.query("Analyst", "SELECT COUNT(category) FROM products").rows == (("32",),)
 
 
+@pytest.mark.slow
 def test_hours_of_sweeps_of_a_mesh_that_is_as_it_should_be_write_nothing(mesh):
     mesh.settle()
     before, swept = mesh.counts(), mesh.runs("tagmesh-sweep")
@@ -571,6 +574,7 @@ def test_one_correlation_id_leads_from_the_upload_to_the_grant(mesh):
     assert any(chain | {"consumer linked"} <= messages for messages in seen.values())
 
 
+@pytest.mark.slow
 def test_an_override_opens_a_column_until_it_expires_if_somebody_else_agrees(mesh):
     files = read_folder(ROOT / "mesh")
     today = mesh.now()[:10]
