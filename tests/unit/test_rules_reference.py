@@ -155,7 +155,7 @@ def agree(governance: Governance, seen: list[Table], content: dict) -> None:
         assert_agree(classifier.decide(PRODUCT, table, today=TODAY, content=content), expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(governances(), st.lists(tables(), min_size=1, max_size=3), contents)
 def test_any_governance_decides_any_table_as_the_reference_does(
     governance: Governance, seen: list[Table], content: dict
@@ -164,7 +164,7 @@ def test_any_governance_decides_any_table_as_the_reference_does(
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=2500)
 @given(governances(), st.lists(tables(), min_size=1, max_size=3), contents)
 def test_so_do_many_more(governance: Governance, seen: list[Table], content: dict):
     agree(governance, seen, content)
@@ -185,7 +185,7 @@ SAMPLE = load(read_folder(ROOT / "mesh"))
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables())
 def test_the_sample_rules_decide_any_table_as_the_reference_does(table: Table):
     product = SAMPLE.data_products[0]
