@@ -174,6 +174,37 @@ def coverage(
 
 
 @app.command()
+def plan(
+    folder: Annotated[Path, typer.Argument(help="Folder of governance files.")],
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say what governance files would change in a mesh: who gains and loses which columns, and the calls it takes."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.plan(folder, port, json=json))
+
+
+@app.command()
+def apply(
+    folder: Annotated[Path, typer.Argument(help="Folder of governance files.")],
+    port: MeshPort = None,
+) -> None:
+    """Put governance files in force. A folder with a mistake is refused, and the last good version stays."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.apply(folder, port))
+
+
+@app.command()
+def status(json: Json = False, port: MeshPort = None) -> None:
+    """Say what every data product and consumer is at. Exit code 1 where people must mend something."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.status(port, json=json))
+
+
+@app.command()
 def demo(
     data: Annotated[Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")] = ROOT
     / "sample_data",

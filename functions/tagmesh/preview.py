@@ -1,4 +1,4 @@
-"""What a governance version would change in a mesh as it is: tags, and who can read what. Pure.
+"""What a governance version would change in a mesh as it is: tags, grants, links, and who can read what. Pure.
 
 The mesh as it is: its tables with the LF-Tags that they carry, whatever the files say. What the version decides is
 decided as the pipeline does it, so that a preview and what then happens cannot differ for the same catalogue.
@@ -13,11 +13,13 @@ from tagmesh import plan
 from tagmesh.access import Readable, database_tags, readable
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import Consumer, Governance, Principal, Subscription
+from tagmesh.grants import Grant, Revoke, diff
 from tagmesh.plan import AssignTags
 from tagmesh.rules import TableDecision, decide
 
 #: Seconds a call of a plan takes where Lake Formation takes five writes a second and nothing else is at it.
 SECONDS_A_WRITE = 0.2
+BATCH = 20  # grants or revokes a call
 
 Decide = Callable[..., TableDecision]
 
@@ -48,23 +50,36 @@ class AccessChange:
 
 @dataclass(frozen=True)
 class Preview:
-    """``tags``: the calls that assign LF-Tags, in order; ``access``: what opens first; ``findings``: what decisions
-    would report; ``tables``: how many there are, and ``seconds`` what the calls take at least."""
+    """``tags``: the calls that assign LF-Tags, in order; ``grants``: what is granted and revoked, of the two versions;
+    ``links`` and ``unlinks``: resource links that come and go, as ``account/name``; ``access``: what opens first;
+    ``findings``: what decisions would report; ``tables``: how many there are."""
 
-    tags: tuple[AssignTags, ...]
-    access: tuple[AccessChange, ...]
-    findings: tuple[Finding, ...]
-    tables: int
+    tags: tuple[AssignTags, ...] = ()
+    grants: tuple[Grant | Revoke, ...] = ()
+    links: tuple[str, ...] = ()
+    unlinks: tuple[str, ...] = ()
+    access: tuple[AccessChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    tables: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Writing calls: grants go in batches, an account's revokes and grants apart."""
+        batches = {(type(each), each.principal) for each in self.grants}
+        full = sum(-(-sum((type(e), e.principal) == batch for e in self.grants) // BATCH) for batch in batches)
+        return len(self.tags) + full + len(self.links) + len(self.unlinks)
 
     @property
     def seconds(self) -> float:
-        return len(self.tags) * SECONDS_A_WRITE
+        """What the calls take at least."""
+        return self.calls * SECONDS_A_WRITE
 
 
 def preview(
     now: Governance | None,
     new: Governance,
     mesh: Iterable[tuple[Table, AssignedTags]],
+    central: str,
     *,
     content: Mapping[tuple[str, str], Mapping[str, Collection[str]]] | None = None,
     today: str | None = None,
@@ -73,6 +88,7 @@ def preview(
 
     Args:
         mesh: every table of the mesh's databases with the tags that it carries.
+        central: the central account.
         content: (database, table) -> what samples of its content showed, as ``rules.decide`` takes it.
         today: the day that expiries are held against, as ``rules.decide`` takes it.
     """
@@ -101,8 +117,49 @@ def preview(
             decisions[database, table.name] = decision
             findings += decision.findings
             after.append((table, AssignedTags(resting, {}, {name: decision.tags(name) for name in decision.columns})))
-    access = _changes(now, new, mesh, after, decisions)
-    return Preview(tuple(actions), tuple(access), tuple(findings), len(mesh))
+    databases = sorted(by_database)
+    before, then = (_granted(each, central, databases) for each in (now, new))
+    links, wanted = ({link for _, found in each for link in found} for each in (before, then))
+    granted, to_grant = ([grant for found, _ in each for grant in found] for each in (before, then))
+    return Preview(
+        tuple(actions),
+        tuple(diff(to_grant, granted, granted)),
+        tuple(sorted(wanted - links)),
+        tuple(sorted(links - wanted)),
+        tuple(_changes(now, new, mesh, after, decisions)),
+        tuple(findings),
+        len(mesh),
+    )
+
+
+def _granted(
+    governance: Governance | None, central: str, databases: Collection[str]
+) -> list[tuple[list[Grant], list[str]]]:
+    """For each consuming account what a version grants there and to it, and its links. Principals stand by name."""
+    found = []
+    for account in sorted({consumer.account for consumer in governance.consumers}) if governance else ():
+        named = {p for consumer in governance.consumers if consumer.account == account for p in consumer.principals}
+        in_account = plan.plan_principal_grants(
+            governance,
+            account,
+            central,
+            principals={
+                p: f"arn:aws:iam::{account}:{p.kind.replace('permission_set', 'role')}/{p.name}" for p in named
+            },
+            databases=databases,
+            catalog=[plan.Link("default")],
+            observed=[],
+            made=[],
+            made_links=[],
+        )
+        grants = [
+            action
+            for action in (*plan.plan_account_grants(governance, [account], central, [], []), *in_account.actions)
+            if isinstance(action, Grant)
+        ]
+        links = [f"{account}/{action.name}" for action in in_account.actions if isinstance(action, plan.CreateLink)]
+        found.append((grants, links))
+    return found
 
 
 def _own(tags: AssignedTags) -> dict[str, dict[str, str]]:

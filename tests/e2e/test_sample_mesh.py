@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import time
 from dataclasses import dataclass
 
@@ -471,6 +472,63 @@ def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
     told = tagmesh("explain", "sales_customers.customer", "--port", mesh.port)
     assert told.returncode == 2
     assert "no table customer; it has customers" in told.stdout
+
+
+def test_a_plan_says_who_gains_what_and_applying_it_does_just_that(mesh, tmp_path):
+    def plan(folder):
+        told = tagmesh("plan", folder, "--port", mesh.port, "--json")
+        assert told.returncode == 0, told.stdout
+        return json.loads(told.stdout)
+
+    def emails():
+        return mesh.query("Analyst", "SELECT COUNT(email) FROM customers", "sales_customers").rows
+
+    as_it_is = plan(ROOT / "mesh")
+    assert (as_it_is["access"], as_it_is["tags"], as_it_is["grants"], as_it_is["links"]) == ([], [], [], [])
+
+    folder = tmp_path / "mesh"
+    shutil.copytree(ROOT / "mesh", folder)
+    (folder / "overrides").mkdir()
+    (folder / "overrides" / "survey.yaml").write_text(
+        "overrides:\n  - {data_product: sales/customers, table: customers, column: email, author: ann,\n"
+        "     approved_by: bo, reason: a survey, tags: {pii: none, sensitivity: internal}}\n"
+    )
+    found = plan(folder)
+    gains = {(each["consumer"], each["principal"]): each for each in found["access"]}
+    assert ("analytics", "Analyst") in gains
+    assert not any(each["lost"] for each in found["access"])
+    for each in gains.values():
+        assert (each["table"], [column["column"] for column in each["gained"]]) == ("customers", ["email"])
+    assert found["calls"] == len(found["tags"]) > 0
+    shown = tagmesh("plan", folder, "--port", mesh.port).stdout
+    assert "analytics/Analyst (333333333333) sales_customers.customers: + email" in shown
+    with pytest.raises(QueryRefused):
+        emails()
+
+    before = mesh.counts()["lakeformation:AddLFTagsToResource"]
+    told = tagmesh("apply", folder, "--port", mesh.port)
+    assert told.returncode == 0, told.stdout
+    units = mesh.settle()
+    assert emails() != ()
+    assert mesh.counts()["lakeformation:AddLFTagsToResource"] - before == len(found["tags"])
+    assert plan(folder)["calls"] == 0
+
+    told = tagmesh("status", "--port", mesh.port, "--json")
+    states = {each["name"]: each for each in json.loads(told.stdout)["units"]}
+    assert states["data_product/sales/customers"]["state"] == "settled"
+    assert told.returncode == (1 if any(unit.findings for unit in units.values()) else 0)
+    assert "data_product/sales/customers  settled" in tagmesh("status", "--port", mesh.port).stdout
+
+    (folder / "overrides" / "survey.yaml").write_text("overrides: [{table: customers}]\n")
+    told = tagmesh("apply", folder, "--port", mesh.port)
+    assert told.returncode == 1
+    assert "overrides/survey.yaml:1:13: `data_product` is missing" in told.stdout
+    assert emails() != (), "the last good version stays"
+
+    assert tagmesh("apply", ROOT / "mesh", "--port", mesh.port).returncode == 0
+    mesh.settle()
+    with pytest.raises(QueryRefused):
+        emails()
 
 
 def steward(mesh):

@@ -15,6 +15,7 @@ from tagmesh.rules import decide
 ROOT = Path(__file__).parents[2]
 FILES = read_folder(ROOT / "mesh")
 NOW = load(FILES)
+CENTRAL = "555555555555"
 TABLES = (
     Table("sales_customers", "customers", tuple(Column(name) for name in ("email", "segment", "created_at"))),
     Table("sales_orders", "products", tuple(Column(name) for name in ("product_name", "category"))),
@@ -55,11 +56,11 @@ OVERRIDE = """overrides:
 
 
 def test_a_mesh_that_is_as_the_files_say_changes_nothing():
-    assert preview(NOW, NOW, published(NOW)) == Preview((), (), (), 3)
+    assert preview(NOW, NOW, published(NOW), CENTRAL) == Preview(tables=3)
 
 
 def test_an_override_that_opens_a_column_says_who_gains_it_and_that_it_is_about_people():
-    found = preview(NOW, with_files(overrides__open=OVERRIDE), published(NOW))
+    found = preview(NOW, with_files(overrides__open=OVERRIDE), published(NOW), CENTRAL)
 
     gaining = {told(change) for change in found.access}
     assert ("analytics/Analyst", "sales_customers.customers", ("email",), ()) in gaining
@@ -71,15 +72,18 @@ def test_an_override_that_opens_a_column_says_who_gains_it_and_that_it_is_about_
 
 
 def test_a_consumer_that_leaves_loses_all_and_others_nothing():
-    found = preview(NOW, with_files(consumers__analytics=None), published(NOW))
+    found = preview(NOW, with_files(consumers__analytics=None), published(NOW), CENTRAL)
 
     assert {change.consumer for change in found.access} == {"analytics"}
     assert not any(change.gained for change in found.access)
-    assert found.tags == ()
+    assert found.tags == found.links == ()
+    assert found.unlinks
+    assert {type(each).__name__ for each in found.grants} == {"Revoke"}
+    assert found.calls > 0
 
 
 def test_a_producer_that_leaves_closes_its_tables_for_everybody():
-    found = preview(NOW, with_files(producers__hr=None), published(NOW))
+    found = preview(NOW, with_files(producers__hr=None), published(NOW), CENTRAL)
 
     assert {(change.database, change.gained) for change in found.access} == {("hr_people", ())}
 
@@ -88,10 +92,12 @@ def test_without_a_version_in_force_everything_is_gained():
     closed = [
         (table, AssignedTags({key.name: key.default for key in NOW.lf_tags}, {}, {})) for table, _ in published(NOW)
     ]
-    found = preview(None, NOW, closed)
+    found = preview(None, NOW, closed, CENTRAL)
 
     assert found.access
     assert not any(change.lost for change in found.access)
+    assert "333333333333/sales_orders" in found.links
+    assert {type(each).__name__ for each in found.grants} == {"Grant"}
 
 
 # Files that no other refers to.
@@ -104,7 +110,7 @@ LEAVABLE = sorted(
 def test_what_is_foretold_is_what_then_is(left_out: list[str]):
     """For any files left out: who reads what before, and the changes, give who reads what after."""
     new = load({name: text for name, text in FILES.items() if name not in left_out})
-    changes = preview(NOW, new, published(NOW)).access
+    changes = preview(NOW, new, published(NOW), CENTRAL).access
     after = published(new)
     for consumer in NOW.consumers:
         for principal in consumer.principals:

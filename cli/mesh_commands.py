@@ -1,0 +1,73 @@
+"""The commands about a running mesh: what they print, and how they end (0 fine, 1 findings, 2 usage)."""
+
+import json as json_module
+import sys
+from pathlib import Path
+
+from tagmesh.governance import GovernanceError, load, read_folder
+
+from cli import plan as planning
+from cli import status as states
+from cli.local import LocalAwsError
+from cli.mesh import find
+
+FINE, FINDINGS, USAGE = 0, 1, 2
+
+
+def plan(folder: Path, port: int | None, *, json: bool) -> int:
+    """`tagmesh plan`."""
+    try:
+        new = load(read_folder(folder))
+        found = planning.of_mesh(find(port), new)
+    except GovernanceError as error:
+        return _refused(error)
+    except LocalAwsError as error:
+        return _usage(error)
+    if json:
+        print(json_module.dumps(planning.as_json(new, found), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(planning.lines(found)))
+    return FINE
+
+
+def apply(folder: Path, port: int | None) -> int:
+    """`tagmesh apply`."""
+    try:
+        files = read_folder(folder)
+        new = load(files)
+        mesh = find(port)
+        planning.apply(mesh, files)
+    except GovernanceError as error:
+        return _refused(error)
+    except LocalAwsError as error:
+        return _usage(error)
+    print(f"version {new.digest[:12]} is uploaded to account {mesh.account}, checked there once more, and put in force")
+    print("follow it with: tagmesh status" + (f" --port {port}" if port else ""))
+    return FINE
+
+
+def status(port: int | None, *, json: bool) -> int:
+    """`tagmesh status`."""
+    try:
+        mesh = find(port)
+        found = states.of_mesh(mesh)
+        governance = mesh.governance
+    except LocalAwsError as error:
+        return _usage(error)
+    if json:
+        print(json_module.dumps(states.as_json(governance, found), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(states.lines(governance, found)))
+    return FINDINGS if any(each.findings for each in found) else FINE
+
+
+def _refused(error: GovernanceError) -> int:
+    for problem in error.problems:
+        print(problem)
+    print(f"{len(error.problems)} mistakes: the folder would be refused; nothing was done", file=sys.stderr)
+    return FINDINGS
+
+
+def _usage(error: LocalAwsError) -> int:
+    print(f"tagmesh: {error}", file=sys.stderr)
+    return USAGE

@@ -1,0 +1,92 @@
+"""`tagmesh status`: every data product and consumer at a glance: what it is at, and what people must mend."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagmesh.aws import units
+from tagmesh.aws.units import Unit
+from tagmesh.governance import Governance
+
+from cli.mesh import Mesh
+
+#: What is neither a data product nor a consumer, and may have findings too.
+OTHERS = {"governance": "the governance files", "refused_uploads": "uploads that were refused"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One data product or consumer. ``state``: new, waiting, running, behind, or settled; ``age`` in seconds since its
+    last crawl, None where it has none."""
+
+    name: str
+    state: str
+    age: float | None
+    findings: tuple[Mapping[str, str], ...]
+
+
+def of_mesh(mesh: Mesh) -> list[Line]:
+    """Every unit that the governance in force names, and what has left it and still has something to mend."""
+    known = units.read_all(mesh.clients("dynamodb"))
+    governance = mesh.governance
+    names = [product.unit for product in governance.data_products]
+    names += [consumer.unit for consumer in governance.consumers]
+    left = [name for name, unit in known.items() if name not in names and unit.findings]
+    return [_line(governance, name, known.get(name, Unit(name))) for name in (*names, *sorted(left))]
+
+
+def _line(governance: Governance, name: str, unit: Unit) -> Line:
+    age = time.time() - unit.crawled_at if unit.crawled_at else None
+    return Line(OTHERS.get(name, name), _state(governance, name, unit), age, tuple(unit.findings))
+
+
+def _state(governance: Governance, name: str, unit: Unit) -> str:
+    if name in OTHERS:
+        return "findings"
+    if unit.live:
+        return unit.phase
+    if not unit.dirty and not unit.version:
+        return "new"
+    if unit.dirty > unit.done:
+        return "waiting"
+    return "settled" if unit.version == governance.digest else "behind"
+
+
+def lines(governance: Governance, found: Iterable[Line]) -> list[str]:
+    """For people."""
+    found = list(found)
+    width = max((len(each.name) for each in found), default=0)
+    said = [f"governance version {governance.digest[:12]}", ""]
+    for each in found:
+        crawled = f"crawled {_ago(each.age)} ago" if each.age is not None else ""
+        findings = f"{len(each.findings)} findings" if each.findings else ""
+        said.append("  ".join((each.name.ljust(width), each.state.ljust(10), crawled.ljust(20), findings)).rstrip())
+    for each in found:
+        for finding in each.findings:
+            said += ["", f"{finding['code']}  {finding['subject']}"]
+            said += [f"  {finding['message']}", f"  mend: {finding['mend']}"]
+    return said
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def as_json(governance: Governance, found: Iterable[Line]) -> dict[str, Any]:
+    """The same, as JSON has it."""
+    return {
+        "version": governance.digest,
+        "units": [
+            {
+                "name": each.name,
+                "state": each.state,
+                "crawled_seconds_ago": None if each.age is None else round(each.age),
+                "findings": [dict(finding) for finding in each.findings],
+            }
+            for each in found
+        ],
+    }
