@@ -416,3 +416,20 @@ def test_a_service_invokes_only_what_the_functions_policy_admits(lab, functions,
     client.remove_permission(FunctionName=name, StatementId="this")
     put(4)
     lab.eventually(lambda: seen() == [3])
+
+
+@pytest.mark.statement("lambda.policy-by-version")
+def test_a_permission_of_a_version_is_removed_there_and_the_functions_own_stays(lab, functions, client):
+    name = functions.make(CODE)
+    version = client.publish_version(FunctionName=name)["Version"]
+    given = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    client.add_permission(FunctionName=name, **given)
+    client.add_permission(FunctionName=name, Qualifier=version, **given)
+
+    client.remove_permission(FunctionName=name, StatementId="s", Qualifier=version)
+
+    with refused("ResourceNotFoundException"):
+        client.remove_permission(FunctionName=name, StatementId="s", Qualifier=version)
+    client.remove_permission(FunctionName=name, StatementId="s")
+    with refused("ResourceNotFoundException"):
+        client.remove_permission(FunctionName=name, StatementId="s")
