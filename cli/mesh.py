@@ -65,8 +65,7 @@ class Mesh:
 
     def tags(self, table: Table) -> AssignedTags:
         """The LF-Tags that a table and its columns carry now."""
-        names = [column.name for column in table.all_columns]
-        return lakeformation.tags_of_table(self.readers("lakeformation"), table.database, table.name, names)
+        return lakeformation.tags_of(self.readers("lakeformation"), table)
 
     def content(self, product: DataProduct, table: str) -> dict[str, list[str]]:
         """What samples of its content showed: column or ``column.path`` -> kinds."""

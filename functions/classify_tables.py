@@ -12,10 +12,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import drift, evidence, plan, rules
-from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, ledger, plans, units
+from tagmesh import evidence, plan, rules
+from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, plans, units
+from tagmesh.aws.decisions import decide as decided
 from tagmesh.aws.session import client
-from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.catalog import Finding, Table
 from tagmesh.governance import DataProduct, Governance
 
 logger = Logger()
@@ -123,12 +124,9 @@ def classify(
         ours = asked["covered"]
     if asked and product.sample_content:
         kept, not_sampled = take_evidence(product, tables, kept, asked, event.get("sampled", ""))
-    observed = {table.name: tags_of(table) for table in tables}
+    observed = {table.name: lakeformation.tags_of(client("lakeformation"), table) for table in tables}
     database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
-    decisions = [
-        rules.decide(governance, product, table, content=evidence.content_of(kept, table.name)) for table in tables
-    ]
-    decisions = keep_stricter(dynamodb, governance, product, unit, database_tags, observed, decisions)
+    decisions = decided(s3, dynamodb, governance, product, unit, tables, kept, database_tags, observed)
     actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
     findings += [asdict(finding) for decision in decisions for finding in decision.findings]
@@ -209,41 +207,6 @@ def today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def keep_stricter(
-    dynamodb: Any,
-    governance: Governance,
-    product: DataProduct,
-    unit: units.Unit,
-    database_tags: Mapping[str, str],
-    observed: Mapping[str, AssignedTags],
-    decisions: list[rules.TableDecision],
-) -> list[rules.TableDecision]:
-    """The decisions, with stricter tags of people kept. What we wrote is looked up only where something has moved."""
-    if not any(drift.moved_by_hand(decision, database_tags, observed[decision.table]) for decision in decisions):
-        return decisions
-    s3, made = client("s3"), ledger.made_by(dynamodb, product.unit)
-    keys = governance.column_keys(product)
-
-    def tags(key: str) -> dict[str, dict[str, str]]:
-        """column -> key -> the value that a run meant to write."""
-        columns = plans.read(s3, key)["columns"] if key else {}
-        return {
-            column: {name: decided.get("ruled") or decided["value"] for name, decided in each.items()}
-            for column, each in columns.items()
-        }
-
-    kept = []
-    for decision in decisions:
-        tagged = observed[decision.table]
-        if drift.moved_by_hand(decision, database_tags, tagged):
-            entry = made.get(ledger.tags_of(decision.database, decision.table), {}).get("detail", {})
-            before = ledger.written_before(entry, unit.whole)
-            written = drift.Written(tags(before["whole"]), [tags(key) for key in before["unfinished"]])
-            decision = drift.keep_stricter(keys, decision, database_tags, tagged, written)
-        kept.append(decision)
-    return kept
-
-
 def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
     """Closes a data product that has left the governance files: its database gets every default, so that no
     subscription reaches its tables any more. The data and the catalogue stay."""
@@ -260,12 +223,6 @@ def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
 def has_database(product: DataProduct) -> bool:
     """Whether the data product has been crawled before, or is being made ready now."""
     return glue.database_exists(client("glue"), product.database)
-
-
-def tags_of(table: Table) -> AssignedTags:
-    """The LF-Tags that a table and its columns carry now."""
-    columns = [column.name for column in table.all_columns]
-    return lakeformation.tags_of_table(client("lakeformation"), table.database, table.name, columns)
 
 
 def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:

@@ -12,13 +12,17 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import glue, governance_store, runs, s3, units
+from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, runs, s3, units
+from tagmesh.aws.decisions import decide
 from tagmesh.aws.session import client
+from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
+from tagmesh.plan import plan_tags
 
 logger = Logger()
 metrics = Metrics()
 
+STRICTER = "stricter-by-hand"  # a finding of drift.py that stays as long as the tag does
 CRAWL_STARTS_WITHIN = 900  # seconds: longer than the crawl machine may take from its note to StartCrawler
 
 
@@ -34,12 +38,17 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
         return {"crawls": 0, "publishes": 0, "shares": 0, "reason": str(nothing)}
     known = units.read_all(dynamodb)
-    started = {"crawls": 0, "publishes": 0, "shares": 0}
+    started = {"crawls": 0, "publishes": 0, "shares": 0, "drifted": 0}
+    settled: list[DataProduct] = []
     for product in governance.data_products:
         unit = known.get(product.unit, units.Unit(product.unit))
         kind = sweep_data_product(dynamodb, governance, product, unit)
         if kind:
             started[kind] += 1
+        elif unit.version == governance.digest and not unit.live:
+            settled.append(product)
+    for product in drifted(dynamodb, governance, settled, known):
+        started["drifted"] += runs.start_publish(dynamodb, client("stepfunctions"), product.unit, str(uuid.uuid4()))
     for consumer in governance.consumers:
         unit = known.get(consumer.unit, units.Unit(consumer.unit))
         if sweep_consumer(dynamodb, governance, unit):
@@ -83,6 +92,56 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"
     return None
+
+
+def drifted(
+    dynamodb: Any, governance: Governance, products: list[DataProduct], known: Mapping[str, units.Unit]
+) -> list[DataProduct]:
+    """The data products whose tables do not carry the tags that are decided for them: somebody assigned or removed
+    some, or dropped a table and made it again.
+
+    What SearchTablesByLFTags answers, 100 tables a call, may be some seconds old: where it differs, the table is asked
+    itself before anything is started."""
+    if not products:
+        return []
+    lf, catalogue = client("lakeformation"), client("glue")
+    tagged: dict[str, dict[str, AssignedTags]] = {}
+    # Every table of ours carries every LF-Tag, so any one finds them all.
+    key = min(governance.lf_tags, key=lambda key: len(key.values))
+    for database, table, tags in lakeformation.search_tables(lf, ((key.name, key.values),)):
+        tagged.setdefault(database, {})[table] = tags
+    found = []
+    for product in products:
+        try:
+            tables = list(glue.tables(catalogue, product.database))
+        except catalogue.exceptions.EntityNotFoundException:  # somebody removed it: the next crawl makes it again
+            continue
+        unit = known.get(product.unit, units.Unit(product.unit))
+        if tables and differs(dynamodb, governance, product, unit, tables, tagged.get(product.database, {})):
+            asked = {table.name: lakeformation.tags_of(lf, table) for table in tables}
+            if differs(dynamodb, governance, product, unit, tables, asked):
+                logger.warning("drift", extra={"unit": product.unit})
+                found.append(product)
+    metrics.add_metric("DriftedDataProducts", MetricUnit.Count, len(found))
+    return found
+
+
+def differs(
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    unit: units.Unit,
+    tables: list[Table],
+    observed: Mapping[str, AssignedTags],
+) -> bool:
+    """Whether there is something to assign to the tables, with these tags observed, or a stricter tag of a person is
+    not reported yet, or no more there."""
+    database = next((tags.database for tags in observed.values()), {})
+    kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
+    made = decide(client("s3"), dynamodb, governance, product, unit, tables, kept, database, observed)
+    stricter = {finding.subject for each in made for finding in each.findings if finding.code == STRICTER}
+    reported = {finding["subject"] for finding in unit.findings if finding["code"] == STRICTER}
+    return stricter != reported or bool(plan_tags(governance, product, database, observed, made))
 
 
 def today() -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tagmesh.catalog import AssignedTags, tags_from_api
+from tagmesh.catalog import AssignedTags, Table, tags_from_api
 from tagmesh.governance import DataProduct, Expression, LFTagKey
 
 CONCURRENT_ATTEMPTS = 6
@@ -75,10 +75,10 @@ def tags_of_database(lf: Any, database: str) -> dict[str, str]:
     return dict(tags_from_api(answer).database)
 
 
-def tags_of_table(lf: Any, database: str, table: str, columns: Iterable[str]) -> AssignedTags:
-    """The LF-Tags of a table and of its columns (partition keys included)."""
-    named = {"DatabaseName": database, "Name": table}
-    columns = list(columns)
+def tags_of(lf: Any, table: Table) -> AssignedTags:
+    """The LF-Tags that a table and its columns, partition keys included, carry now."""
+    named = {"DatabaseName": table.database, "Name": table.name}
+    columns = [column.name for column in table.all_columns]
     resource = {"TableWithColumns": {**named, "ColumnNames": columns}} if columns else {"Table": named}
     return tags_from_api(lf.get_resource_lf_tags(Resource=resource))
 
