@@ -76,6 +76,7 @@ class Scene:
         self._conditions = conditions
         self._columns = table
         self._known: dict[int, Evidence] = {}
+        self._several: dict[tuple[int, ...], tuple[Evidence, ...]] = {}
         self._subjects: list[Subject] | None = None
 
     def evidence(self, number: int) -> Evidence:
@@ -83,6 +84,17 @@ class Scene:
         if number not in self._known:
             self._known[number] = self._conditions.about_tables[number](self)
         return self._known[number]
+
+    def evidences(self, numbers: tuple[int, ...]) -> tuple[Evidence, ...]:
+        """What speaks for each of several conditions about tables."""
+        found = self._several.get(numbers)
+        if found is None:
+            found = self._several[numbers] = tuple(map(self.evidence, numbers))
+        return found
+
+    def names(self) -> Iterable[str]:
+        """The names of every column and partition key."""
+        return (column.name for column in self._columns.all_columns)
 
     def columns(self) -> list[Subject]:
         """Every column and partition key, without fields."""
@@ -171,7 +183,7 @@ class Conditions:
         if name == "all":
             return _every([self._about_table(condition) for condition in wanted])
         if name == "any":
-            return _some([self._about_table(condition) for condition in wanted])
+            return _first([self._about_table(condition) for condition in wanted])
         if name == "not":
             inner = self._about_table(wanted)
             return lambda scene: () if inner(scene) is None else None
@@ -188,13 +200,21 @@ class Conditions:
         return lambda scene: scene.evidence(number)
 
     def _table_has(self, condition: Mapping[str, Any]) -> _TableTest:
+        if set(condition) == {"column"} and set(condition["column"]) == {"words_any"}:
+            # The commonest: names are enough to tell.
+            phrases = self.vocabulary.phrases
+            wanted = _entries(tuple(listed(condition["column"]["words_any"])))[1]
+
+            def some_name(scene: Scene) -> Evidence:
+                found = [name for name in scene.names() if not wanted.isdisjoint(phrases(name))]
+                return (f"the table has {min(found)}",) if found else None  # whatever their order
+
+            return some_name
         test = self._compile(condition, set())
 
         def some_column(scene: Scene) -> Evidence:
-            for subject in scene.columns():
-                if test(subject) is not None:
-                    return (f"the table has {subject.column}",)
-            return None
+            found = [subject.column for subject in scene.columns() if test(subject) is not None]
+            return (f"the table has {min(found)}",) if found else None
 
         return some_column
 
@@ -303,6 +323,13 @@ def _some(tests: list[Any]) -> Any:
         return tuple(dict.fromkeys(text for evidence in found for text in evidence)) if found else None
 
     return some
+
+
+def _first(tests: list[_TableTest]) -> _TableTest:
+    def first(scene: Scene) -> Evidence:
+        return next((evidence for test in tests if (evidence := test(scene)) is not None), None)
+
+    return first
 
 
 def _is_about_table(condition: Mapping[str, Any]) -> bool:

@@ -161,7 +161,11 @@ class Classifier:
         self._by_word: dict[str, list[int]] = {}
         self._always: list[int] = []
         self._rules = [_compile_rule(rule, self._conditions) for rule in rules]
+        self._on_content: list[_CompiledRule] = []
         for index, rule in enumerate(rules):
+            if "content" in rule.when:
+                self._on_content.append(self._rules[index])
+                continue
             needed = needed_words(rule.when)
             if needed is None:
                 self._always.append(index)
@@ -221,21 +225,23 @@ class Classifier:
         if known is None:
             if len(self._decided) >= _REMEMBERED:
                 self._decided.clear()
-            known = self._decided[seen] = (self._tables_of(column), {})
+            known = self._decided[seen] = (self._tables_of(column, sampled=bool(shown)), {})
         tables, by_evidence = known
-        evidence = tuple(map(scene.evidence, tables)) if tables else ()
+        evidence = scene.evidences(tables) if tables else ()
         decided = by_evidence.get(evidence)
         if decided is None:
             decided = by_evidence[evidence] = self._judge(scene, column, keys, partition_key, dict(shown))
         return decided
 
-    def _tables_of(self, column: Column) -> tuple[int, ...]:
+    def _tables_of(self, column: Column, *, sampled: bool) -> tuple[int, ...]:
         """The conditions about tables that may matter to a column."""
         tables = self._candidates(column.name).tables
         nested = nested_fields(column.type)
-        if not nested:
+        if not nested and not sampled:
             return tables
         found = {number for each in nested for number in self._candidates(f"{column.name}.{each.path}").tables}
+        if sampled:
+            found.update(number for rule in self._on_content for number in rule.tables)
         return tuple(sorted(found.union(tables)))
 
     def _judge(
@@ -267,7 +273,10 @@ class Classifier:
     def _matches(self, subject: Subject) -> dict[str, list[Match]]:
         """key -> the rules that speak about a column's key, by id."""
         spoken: dict[str, list[Match]] = {}
-        for compiled in self._candidates(subject.column).rules:
+        candidates = self._candidates(subject.column).rules
+        if subject.content:
+            candidates = sorted([*candidates, *self._on_content], key=lambda each: each.rule.id)
+        for compiled in candidates:
             evidence = compiled.test(subject)
             if evidence is not None:
                 rule = compiled.rule

@@ -140,11 +140,11 @@ class Vocabulary:
                 break
         else:
             return bool(read.plain)
-        numbers = len(read.plain) < len(read.words)
-        if not read.strange and not numbers and entries.isdisjoint(read.joined):
+        apart = len(read.plain) == len(read.words) and entries.isdisjoint(read.joined)  # none spans several words
+        if apart and not read.strange:
             return False
         words: list[str] = []
-        unknown = False
+        unknown = cut_otherwise = False
         for run, cut in read.runs:
             if run in entries:
                 words.append(run)
@@ -155,12 +155,13 @@ class Vocabulary:
                 continue
             elif read.strange and len(run) > 3 and (own := self._cut(run, entries)) and _as_few(own, run, cut):
                 words += own
+                cut_otherwise = True
             else:
                 words += cut
                 unknown = True
         if not unknown:
             return any(not word.isdigit() for word in words)
-        return _made_of(words, entries)
+        return (cut_otherwise or not apart) and _made_of(words, entries)
 
 
 def _as_few(own: tuple[str, ...], run: str, cut: tuple[str, ...]) -> bool:
