@@ -6,7 +6,7 @@ those that a matching clear names in its ``over``; where no rule speaks, the key
 may name. A raise can so only ever close, and what no rule knows stays closed.
 
 A struct is what its fields are: each is decided like a column, and the column is as strict as the strictest of them.
-Where no rule speaks of a field, what the rules say of the column holds for it.
+Where no rule speaks of a field, what the rules say of the column holds for it; where rules only raise it, that too.
 
 What a rule's ``when`` may say is in ``conditions.py``.
 """
@@ -335,18 +335,23 @@ class Classifier:
 
     def _joined(self, key: LFTagKey, own: list[Match], fields: list[tuple[str, list[Match]]]) -> Decision:
         """The decision for a column that holds fields: what the strictest of them has."""
-        decisions = [("", self._resolve(key, own))] if any(match.effect == "raise" for match in own) else []
-        decisions += [(path, self._resolve(key, found or own)) for path, found in fields]
+        # What rules only raise is at least what the column's own rules say: a raise so never opens a field.
+        on_own = not all(any(match.effect != "raise" for match in found) for _, found in fields)
+        decisions = []
+        if own and (on_own or any(match.effect == "raise" for match in own)):
+            decisions.append(("", self._resolve(key, own)))
+        decisions += [(path, self._resolve(key, found)) for path, found in fields if found or not own]
         value = reduce(key.join, (decision.value for _, decision in decisions))
         deciding = [(path, decision) for path, decision in decisions if decision.value == value] or decisions
         path, first = deciding[0]
         because = f"its field {path}: {first.because}" if path else first.because
+        stricter = f"its field {path} is stricter" if path else "what rules say of the whole column is stricter"
         winners = [_of_field(path, match) for path, decision in deciding for match in decision.winners]
         losers = [_of_field(path, match) for path, decision in deciding for match in decision.losers]
         losers += [
-            _of_field(path, match)._replace(lost=match.lost or "another field is stricter")
-            for path, decision in decisions
-            if (path, decision) not in deciding
+            _of_field(other, match)._replace(lost=match.lost or stricter)
+            for other, decision in decisions
+            if (other, decision) not in deciding
             for match in decision.winners + decision.losers
         ]
         outcome = "default" if value == key.default else first.outcome
@@ -455,13 +460,17 @@ def _apply_partition_floor(
                 own = decisions[key.name]
                 value = key.join(own.value, floor.value)
                 if value != own.value:
-                    outcome = "default" if value == key.default else "raised"
+                    # Where the two conflict, the value is neither's, and both gave it.
+                    given = floor.winners if value == floor.value else _once(floor.winners + own.winners)
+                    closed = "override" if floor.outcome == "override" else "raised"
+                    outcome = "default" if value == key.default else closed
                     because = f"its table's partition key {partition_key} is {floor.value} ({floor.because})"
                     losers = tuple(
                         match._replace(lost=match.lost or "a partition key is as readable as its table")
                         for match in own.winners + own.losers
+                        if match not in given
                     )
-                    changed = Decision(value, outcome, because, floor.winners, losers)
+                    changed = Decision(value, outcome, because, given, losers)
                     columns[column] = {**decisions, key.name: changed}
     return [
         Finding(

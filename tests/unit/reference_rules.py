@@ -264,9 +264,15 @@ def column_decision(
     fields = nested_fields(column.type)
     if not fields:
         return resolved(key, own)
-    parts = [resolved(key, (at(each.path, each.family) if each.path else []) or own) for each in fields]
+    parts = []
     if any(effect == "raise" for _, effect, _ in own):
         parts.append(resolved(key, own))
+    for each in fields:
+        of_field = at(each.path, each.family) if each.path else []
+        if of_field or not own:
+            parts.append(resolved(key, of_field))
+        if own and all(effect == "raise" for _, effect, _ in of_field):  # also where no rule speaks of it
+            parts.append(resolved(key, own))
     value = reduce(key.join, [part[0] for part in parts])
     deciding = [part for part in parts if part[0] == value] or parts
     outcome = "default" if value == key.default else ""
@@ -299,7 +305,10 @@ def decide(
     for key in keys:
         for floor in [found[each.name][key.name] for each in table.partition_keys]:
             for decided in found.values():
-                value = key.join(decided[key.name][0], floor[0])
-                if value != decided[key.name][0]:
-                    decided[key.name] = (value, "default" if value == key.default else "raised", floor[2])
+                own = decided[key.name]
+                value = key.join(own[0], floor[0])
+                if value != own[0]:
+                    outcome = "override" if floor[1] == "override" else "raised"
+                    given = floor[2] if value == floor[0] else floor[2] | own[2]
+                    decided[key.name] = (value, "default" if value == key.default else outcome, given)
     return found

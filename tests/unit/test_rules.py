@@ -192,6 +192,57 @@ def test_an_override_does_not_go_below_the_floor():
     assert found.tags("amount")["sensitivity"] == "confidential"
 
 
+def test_where_an_override_of_a_partition_key_closes_the_table_the_decision_names_it():
+    override = Override(
+        "sales", "orders", "orders", "who", (("sensitivity", "restricted"),), "ann", "a list of people", "o.yaml:3"
+    )
+    rules = [rule("all", ANY, clears={"sensitivity": "public", "pii": "none"})]
+    approved = replace(override, tags=(("sensitivity", "confidential"),))
+    for each in (override, approved):
+        ((_, value),) = each.tags
+        found = decide(mesh(*rules, overrides=(each,)), ORDERS, table("amount", keys=("who",)))
+        amount = found.columns["amount"]["sensitivity"]
+
+        assert (amount.value, amount.outcome, amount.winners) == (value, "override", ())
+        assert "a list of people (ann)" in amount.because
+        assert [match.lost for match in amount.losers] == ["a partition key is as readable as its table"]
+
+
+def test_where_a_column_conflicts_with_a_partition_key_both_gave_the_value():
+    rules = [
+        rule("who", {"column": {"equals": "who"}}, raises={"pii": "identity"}),
+        rule("mail", {"column": {"equals": "mail"}}, raises={"pii": "contact"}),
+    ]
+    found = decide(mesh(*rules, pii=replace(PII, conflict="multiple")), ORDERS, table("mail", keys=("who",)))
+
+    assert found.columns["mail"]["pii"].value == "multiple"
+    assert set(found.columns["mail"]["pii"].rules) == {"who", "mail"}
+
+
+# ---- Structs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("effect", ["assigns", "clears"])
+def test_a_raise_of_a_field_opens_nothing_that_the_columns_own_rules_close(effect: str):
+    own = rule("own", {"type": "struct"}, **{effect: {"sensitivity": "restricted"}})
+    raises = rule("mail", {"field": {"words_any": "email"}}, raises={"sensitivity": "internal"})
+
+    for rules in ([own], [own, raises]):
+        assert decision(mesh(*rules), "c:struct<email:string>").value == "restricted"
+        assert decision(mesh(*rules), "c:struct<email:string,at:date>").value == "restricted"
+    (lost,) = decision(mesh(own, raises), "c:struct<email:string>").losers
+    assert (lost.rule, lost.matched) == ("mail", ("field email: field word email",))
+    assert lost.lost == "what rules say of the whole column is stricter"
+
+
+def test_a_field_that_a_rule_clears_or_assigns_is_what_that_says_whatever_holds_of_the_column():
+    own = rule("own", {"type": "struct"}, clears={"sensitivity": "restricted"})
+    of_field = rule("at", {"field": {"equals": "at"}}, clears={"sensitivity": "public"})
+
+    assert decision(mesh(own, of_field), "c:struct<at:date>").value == "public"
+    assert decision(mesh(own, of_field), "c:struct<at:date,x:date>").value == "restricted"
+
+
 # ---- Conditions --------------------------------------------------------------------------------------------------
 
 
