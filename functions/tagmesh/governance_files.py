@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -40,6 +41,9 @@ MAX_EXPRESSION_BYTES = 900
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EFFECTS = ("raise", "clear", "assign")
+#: What conditions and lists with a name may make of a few lines: no more than is compiled within seconds.
+_MOST_WRITTEN_OUT = 300_000  # conditions and words
+_DEEPEST_CONDITION = 50
 
 
 def build(files: Mapping[str, str]) -> Governance:
@@ -59,6 +63,9 @@ class _Loader:
         self.keys: dict[str, LFTagKey] = {}
         self.lists: dict[str, list[str]] = {}
         self.conditions: dict[str, Fields] = {}
+        self.depth = 0  # of the condition that is being written out
+        self.written_out = 0
+        self.overgrown = False
 
     def report(self, at: At, message: str, mend: str) -> None:
         self.problems.append(Problem(*at, message, mend))
@@ -264,6 +271,26 @@ class _Loader:
 
     def _condition(self, node: Fields, inside: _Inside) -> dict[str, Any]:
         """A condition without positions, with what it names written out: plain strings, lists, booleans, mappings."""
+        self.depth += 1
+        fits = self._fits(node.at, 1)
+        written = self._entries(node, inside) if fits else {}
+        self.depth -= 1
+        return written
+
+    def _fits(self, at: At, more: int) -> bool:
+        """Whether so many more conditions or words may be written out; what is too much is reported once."""
+        self.written_out += more
+        if self.depth <= _DEEPEST_CONDITION and self.written_out <= _MOST_WRITTEN_OUT:
+            return True
+        if not self.overgrown:
+            self.overgrown = True
+            deep = f"conditions stand more than {_DEEPEST_CONDITION} deep in one another"
+            much = f"the rules hold more than {_MOST_WRITTEN_OUT:,} conditions and words"
+            message = f"{deep if self.depth > _DEEPEST_CONDITION else much}, with what they name written out"
+            self.report(at, message, "let fewer lists and conditions with a name build on one another")
+        return False
+
+    def _entries(self, node: Fields, inside: _Inside) -> dict[str, Any]:
         written: dict[str, Any] = {}
         every: list[Any] = []
         for name, value in node.items():
@@ -315,8 +342,10 @@ class _Loader:
         for word in _items(node):
             if "$" in word:
                 parts = [self._listed(part, word.at) if part.startswith("$") else [part] for part in word.split()]
-                words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
+                if self._fits(word.at, math.prod(map(len, parts))):
+                    words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
             else:
+                self.written_out += 1
                 words[str(word)] = None
         return list(words)
 

@@ -106,6 +106,36 @@ def test_what_overrides_may_not_say(fields: str, message: str):
     assert [said for _, said in found] == [message]
 
 
+def chain(length: int, link: str) -> str:
+    """Conditions c0, c1 ..., each of which names the next with ``link``; a rule rests on the first."""
+    links = "".join(f"  c{number}: {link.replace('NEXT', f'c{number + 1}')}\n" for number in range(length))
+    return f"conditions:\n{links}  c{length}: {{type: date}}\n{rule('{is: c0}')}"
+
+
+def test_conditions_may_rest_on_others_but_not_without_end():
+    assert loaded(chain(40, "{is: NEXT}")).rules
+    for length in (60, 3000):  # of 3,000 each is in order, and all of them more than Python nests
+        ((place, message),) = problems(chain(length, "{is: NEXT}"))
+        assert place.startswith("rules/a.yaml:")
+        assert message.startswith("conditions stand more than 50 deep in one another")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        # Twenty-four lines that would be sixteen million conditions.
+        chain(23, "{any: [{is: NEXT}, {is: NEXT, type: date}]}"),
+        # A line that would be 26 words to the power of 9.
+        "words: {a: a b c d e f g h i j k l m n o p q r s t u v w x y z}\n"
+        + rule("{column: {words_any: ['$a $a $a $a $a $a $a $a $a']}}"),
+    ],
+)
+def test_names_may_not_make_millions_of_conditions_of_a_few_lines(rules: str):
+    ((_, message),) = problems(rules)
+
+    assert message.startswith("the rules hold more than 300,000 conditions and words")
+
+
 def test_a_broken_file_of_rules_is_reported_once_and_not_by_those_that_name_its_lists():
     broken = "words: {person: [a, a]}\n"
 
