@@ -47,15 +47,27 @@ text_tests = st.dictionaries(
     [{"equals": ["email", "Straße"]}, {"glob": ["*_id", "?x"]}, {"regex": ["^x[0-9]+", "mail"]}, {"glob": "[ab]"}]
 )
 FAMILIES = ["string", "integer", "boolean", "struct", "array", "date"]
+OF_COLUMNS = st.sampled_from(
+    [
+        {"type": ["string", "struct"]},
+        {"partition_key": True},
+        {"comment": {"words_any": "e_mail"}},
+        {"any": [{"column": {"words_only": "id"}}, {"column_parameters": {"owner": {"words_any": "customer"}}}]},
+        {"table": {"glob": "*s"}, "column": {"words_all": ["email"]}},
+    ]
+)
 leaves = st.one_of(
     st.builds(lambda tests: {"column": tests}, text_tests),
     st.builds(lambda tests: {"field": tests}, text_tests),
     st.builds(
-        lambda tests, name: {name: tests}, text_tests, st.sampled_from(["table", "comment", "location", "bucket"])
+        lambda tests, name: {name: tests},
+        text_tests,
+        st.sampled_from(["table", "comment", "location", "bucket", "database", "data_product", "producer", "account"]),
     ),
     st.builds(lambda families: {"type": families}, st.lists(st.sampled_from(FAMILIES), min_size=1, unique=True)),
     st.builds(lambda key: {"partition_key": key}, st.booleans()),
     st.builds(lambda tests: {"table_has": {"column": tests}}, text_tests),
+    st.builds(lambda tests, of: {"table_has": {**of, "not": {"column": tests}}}, text_tests, OF_COLUMNS),
     st.builds(lambda tests: {"column_parameters": {"owner": tests}}, text_tests),
     st.builds(lambda tests: {"table_parameters": {"classification": tests}}, text_tests),
 )
@@ -79,8 +91,9 @@ def governances(draw: st.DrawFn) -> Governance:
     for number in range(draw(st.integers(0, 6))):
         kind = draw(st.sampled_from(["raises", "raises", "clears", "assigns"]))
         when = draw(conditions)
-        if kind == "raises" and draw(st.booleans()):
-            when = {"any": [when, {"content": ["email"]}]}
+        if kind == "raises":
+            shown = {"content": draw(st.sampled_from([["email"], ["iban", "email"]]))}
+            when = draw(st.sampled_from([when, {"any": [when, shown]}, {"all": [when], **shown}, shown]))
         tags = tuple(
             (key, keys[key].values[value % (len(keys[key].values) - 1)]) for key, value in sorted(draw(effects).items())
         )
@@ -90,15 +103,21 @@ def governances(draw: st.DrawFn) -> Governance:
     overrides = draw(
         st.lists(
             st.builds(
-                lambda column, value, approver, expires: Override(
-                    "sales", "orders", "orders", column, (("sensitivity", value),), "ann", "r", "", approver, expires
+                lambda column, tags, approver, expires: Override(
+                    "sales", "orders", "orders", column, tuple(sorted(tags.items())), "ann", "r", "", approver, expires
                 ),
-                st.sampled_from(["email", "id", "gone"]),
-                st.sampled_from(SENSITIVITY.values),
+                st.sampled_from(["email", "id", "order_id2", "gone"]),
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "sensitivity": st.sampled_from(SENSITIVITY.values),
+                        "pii": st.sampled_from(PII.values),
+                    },
+                ),
                 st.sampled_from([None, "bo"]),
                 st.sampled_from([None, "2027-03-30", "2027-03-31"]),
             ),
-            max_size=2,
+            max_size=3,
             unique_by=lambda override: override.column,
         )
     )
@@ -109,6 +128,9 @@ names = st.one_of(
     st.sampled_from(["email", "id", "customerEMail2", "customeriban", "emailstatus", "order_id2", "statement", "ids"]),
     st.lists(st.sampled_from([*WORDS, "zorb", "is", "at", "total"]), min_size=1, max_size=4).map("".join),
     st.lists(st.sampled_from([*WORDS, "zorb", "Total"]), min_size=1, max_size=4).map("_".join),
+    st.lists(st.sampled_from(["É", "mail", "Straße", "ﬁrst", "Name", ".", "É", "顧客", "İD", "²"]), max_size=4).map(
+        "".join
+    ),
     st.text(max_size=12),
 )
 types = st.sampled_from(
@@ -132,7 +154,11 @@ def tables(draw: st.DrawFn) -> Table:
     return Table("sales_orders", name, tuple(found[at:]), tuple(found[:at]), "s3://raw/customer/email/", parameters)
 
 
-contents = st.dictionaries(st.sampled_from(["email", "id"]), st.just(["email"]), max_size=2)
+contents = st.dictionaries(
+    st.sampled_from(["email", "id", "email.email", "id.id", "id.name.first", "order_id2"]),
+    st.sampled_from([["email"], ["card", "iban"], []]),
+    max_size=3,
+)
 
 
 # ---- Agreement --------------------------------------------------------------------------------------------------
