@@ -24,6 +24,7 @@ Evidence = tuple[str, ...] | None
 COLUMN_ENTRIES = frozenset({"column", "field", "comment", "type", "partition_key", "column_parameters", "content"})
 _TABLE_TEXTS = ("table", "database", "location", "bucket", "data_product", "producer", "account")
 _LONGEST_TEXT = 255  # of Glue's names and comments; patterns look no further
+_MOST_WAYS = 300_000  # in which a regular expression may be tried on such a text
 
 # One character, class or escape, and perhaps a repetition of just that.
 _REGEX_ATOM = re.compile(
@@ -354,25 +355,40 @@ def unsafe_regex(pattern: str) -> str | None:
     """Why a regular expression is refused, or None.
 
     Allowed are characters, classes, escapes and repetitions of those, with ^ and $ at the ends: no groups, no
-    alternatives (write several), so that the number of ways to match is at most the product of the repetitions."""
+    alternatives (write several). So a search tries at most each place to begin at with each number of each repetition,
+    which are few enough to be tried in about a millisecond."""
     body = pattern.removeprefix("^")
+    ways = 1 if body != pattern else _LONGEST_TEXT
     body = body[:-1] if body.endswith("$") and not body.endswith("\\$") else body
-    position, repeated, optional = 0, 0, 0
+    position = 0
     while position < len(body):
         atom = _REGEX_ATOM.match(body, position)
         if atom is None:
             return f"`{body[position]}` may not stand there in a regular expression: no groups, no alternatives"
-        repeat = atom["repeat"] or ""
-        optional += repeat == "?"
-        repeated += repeat in ("*", "+") or "," in repeat
+        ways *= _numbers_of(atom["repeat"] or "")
         position = atom.end()
-    if repeated > 2 or optional > 4:
-        return "more than two repetitions, or four ?, could make a regular expression slow"
+    if ways > _MOST_WAYS:
+        return (
+            "its repetitions could make the regular expression slow: one * or + may stand in it, two after ^; "
+            "{1,9} and ? are cheaper"
+        )
     try:
         re.compile(pattern)
     except re.error as error:
         return f"not a regular expression: {error}"
     return None
+
+
+def _numbers_of(repeat: str) -> int:
+    """How many numbers of times a repetition may match."""
+    if repeat in ("*", "+"):
+        return _LONGEST_TEXT
+    if not repeat.startswith("{"):
+        return 2 if repeat == "?" else 1
+    least, comma, most = repeat[1:-1].partition(",")
+    if not comma:
+        return 1
+    return max(1, int(most) - int(least) + 1) if most else _LONGEST_TEXT
 
 
 def listed(texts: str | list[str]) -> list[str]:
