@@ -337,9 +337,8 @@ class Classifier:
         """The decision for a column that holds fields: what the strictest of them has."""
         # What rules only raise is at least what the column's own rules say: a raise so never opens a field.
         on_own = not all(any(match.effect != "raise" for match in found) for _, found in fields)
-        decisions = []
-        if own and (on_own or any(match.effect == "raise" for match in own)):
-            decisions.append(("", self._resolve(key, own)))
+        counts = bool(own) and (on_own or any(match.effect == "raise" for match in own))
+        decisions = [("", self._resolve(key, own))] if counts else []
         decisions += [(path, self._resolve(key, found)) for path, found in fields if found or not own]
         value = reduce(key.join, (decision.value for _, decision in decisions))
         deciding = [(path, decision) for path, decision in decisions if decision.value == value] or decisions
@@ -354,6 +353,8 @@ class Classifier:
             if (other, decision) not in deciding
             for match in decision.winners + decision.losers
         ]
+        if not counts:
+            losers += [match._replace(lost="what rules say of each of its fields counts") for match in own]
         outcome = "default" if value == key.default else first.outcome
         return Decision(value, outcome, because, _once(winners), _once(losers))
 
@@ -390,7 +391,10 @@ def _lost(match: Match, given: list[tuple[str, str]], value: str) -> str:
 
 
 def _of_field(path: str, match: Match) -> Match:
-    return match._replace(matched=tuple(f"field {path}: {text}" for text in match.matched)) if path else match
+    if not path:
+        return match
+    matched = tuple(f"field {path}: {text}" for text in match.matched)
+    return match._replace(matched=matched or (f"field {path}",))
 
 
 def _once(matches: Iterable[Match]) -> tuple[Match, ...]:

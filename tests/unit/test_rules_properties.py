@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 
+import reference_rules as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagmesh.catalog import Column, Table
 from tagmesh.column_types import nested_fields, type_family
 from tagmesh.governance import Governance, Rule, load
-from tagmesh.rules import TableDecision, compile_rules
+from tagmesh.rules import Decision, TableDecision, compile_rules
 from test_rules_reference import PRODUCT, TODAY, conditions, contents, governances, tables
 
 KEYS = ("sensitivity", "pii")
@@ -74,16 +76,36 @@ def test_evidence_from_content_never_opens_what_is_classified(governance: Govern
                 assert stricter_or_equal(governance, key, new.value, old.value)
 
 
-@given(governances(), tables())
-def test_every_decision_can_be_explained(governance: Governance, table: Table):
-    for keys in decided(governance, table).columns.values():
-        for decision in keys.values():
+@given(governances(), tables(), contents)
+def test_every_decision_is_explained_by_each_rule_that_matched_once(governance: Governance, table: Table, shown: dict):
+    """Of a column with a partition key's value, the winners are those of the partition key."""
+    of_table = decided(governance, table, shown)
+    for column in table.all_columns:
+        for key in KEYS:
+            decision = of_table.columns[column.name][key]
             assert decision.because
             if decision.outcome not in ("default", "override"):
                 assert decision.winners
             assert all(not match.lost for match in decision.winners)
             assert all(match.lost for match in decision.losers)
-            assert not set(decision.winners) & set(decision.losers)
+            if not table.partition_keys:
+                assert_told_once(decision, matching(governance, key, table, column, shown))
+
+
+def assert_told_once(decision: Decision, matched: Counter[tuple[str, str, str]]) -> None:
+    told = Counter((match.rule, match.effect, match.value) for match in decision.winners + decision.losers)
+    assert told == matched
+
+
+def matching(governance: Governance, key: str, table: Table, column: Column, shown: dict) -> Counter:
+    """(rule, effect, value) -> of how many of a column and its fields it speaks, as the reference sees it."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    places = [("", type_family(column.type)), *(each for each in nested_fields(column.type) if each.path)]
+    for path, family in places:
+        place = reference.Place(PRODUCT, table, column, path, family, shown)
+        for rule, effect, value in reference.spoken(governance, governance.keys[key], place):
+            found[rule.id, effect, value] += 1
+    return found
 
 
 @given(governances(), tables())
