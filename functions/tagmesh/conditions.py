@@ -396,17 +396,21 @@ def listed(texts: str | list[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else texts
 
 
-def words_in(condition: Any) -> Iterable[str]:
+def words_in(condition: Any) -> set[str]:
     """Every word that a condition asks for, of any text."""
-    if isinstance(condition, list):
-        for part in condition:
-            yield from words_in(part)
-    elif isinstance(condition, dict):
-        for name, part in condition.items():
-            if name.startswith("words_"):
-                yield from listed(part)
-            else:
-                yield from words_in(part)
+    words: set[str] = set()
+    parts = [condition]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, dict):
+            for name, inner in part.items():
+                if name.startswith("words_"):
+                    words.update(listed(inner))
+                else:
+                    parts.append(inner)
+    return words
 
 
 def needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:

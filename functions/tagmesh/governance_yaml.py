@@ -105,9 +105,15 @@ def _read_events(file: str, text: str, report: Report) -> Node | None:
             open_keys[-1] = _text("", node.at, quoted=True)
 
     documents = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        at = At(file, event.start_mark.line + 1, event.start_mark.column + 1)
-        if isinstance(event, yaml.DocumentStartEvent):
+    loader = _LOADER(text)
+    while loader.check_event():
+        event = loader.get_event()
+        mark = event.start_mark
+        at = At(file, mark.line + 1, mark.column + 1)
+        # Nearly all events are plain scalars: they are told first.
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag in (None, "!"):
+            place(_text(event.value, at, quoted=not event.implicit[0]))
+        elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
                 report(at, "a second document starts here", "one document a file: remove the `---` line")

@@ -156,7 +156,7 @@ class Classifier:
     def __init__(self, governance: Governance) -> None:
         self._governance = governance
         rules = sorted(governance.rules, key=lambda rule: rule.id)
-        self._vocabulary = Vocabulary(word for rule in rules for word in words_in(rule.when))
+        self._vocabulary = Vocabulary(words_in([rule.when for rule in rules]))
         self._conditions = Conditions(self._vocabulary)
         self._by_word: dict[str, list[int]] = {}
         self._always: list[int] = []

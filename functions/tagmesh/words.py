@@ -57,7 +57,7 @@ class Vocabulary:
     one or brings one to light, so that adding a rule that raises never opens a column."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._entries = _with_plurals(key for word in frozenset(words) if (key := entry(word)))
+        self._entries = _with_plurals(key for word in words if (key := entry(word)))
         self._entries_by_start = _by_start(self._entries)
         self.read = lru_cache(maxsize=65536)(self._read)
         self._read_run = lru_cache(maxsize=65536)(self._read_run)
