@@ -1,0 +1,211 @@
+"""The services that a mesh in this process has beside the local AWS's own engines: small, and as strict as AWS is.
+
+Each has one method for an API operation that deployed code uses, by its name, and raises AwsError as AWS answers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from moto.dynamodb.exceptions import ConditionalCheckFailed
+from moto.dynamodb.models import dynamodb_backends
+from moto.iam.models import iam_backends
+
+from local_aws.access import lookup
+from local_aws.access.identity import Caller
+from local_aws.wire import AwsError
+
+CENTRAL = "555555555555"
+REGION = "eu-west-1"
+
+
+class Objects:
+    """S3: bucket -> key -> bytes. `closed`: buckets whose policy does not admit us."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, dict[str, bytes]] = {}
+        self.closed: set[str] = set()
+
+    def GetObject(self, caller: Caller, Bucket: str, Key: str) -> dict:  # noqa: N802, N803
+        found = self._bucket(Bucket)
+        if Key not in found:
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
+        return {"Body": io.BytesIO(found[Key])}
+
+    def PutObject(self, caller: Caller, Bucket: str, Key: str, Body: bytes, ContentType: str = "") -> dict:  # noqa: N802, N803
+        self._bucket(Bucket)[Key] = bytes(Body)
+        return {}
+
+    def ListObjectsV2(  # noqa: N802
+        self,
+        caller: Caller,
+        Bucket: str,  # noqa: N803
+        Prefix: str = "",  # noqa: N803
+        Delimiter: str = "",  # noqa: N803
+        ContinuationToken: str = "",  # noqa: N803
+    ) -> dict:
+        entries: dict[str, int | None] = {}
+        for key, body in sorted(self._bucket(Bucket).items()):
+            if key.startswith(Prefix):
+                name, slash, _ = key[len(Prefix) :].partition(Delimiter) if Delimiter else (key[len(Prefix) :], "", "")
+                entries[f"{Prefix}{name}{slash}"] = None if slash else len(body)
+        names = sorted(name for name in entries if name > ContinuationToken)
+        page = names[:1000]
+        answer = {
+            "CommonPrefixes": [{"Prefix": name} for name in page if entries[name] is None],
+            "Contents": [{"Key": name, "Size": size} for name in page if (size := entries[name]) is not None],
+            "IsTruncated": len(names) > len(page),
+        }
+        return {**answer, "NextContinuationToken": page[-1]} if answer["IsTruncated"] else answer
+
+    def _bucket(self, name: str) -> dict[str, bytes]:
+        if name not in self.buckets:
+            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
+        if name in self.closed:
+            raise AwsError("AccessDenied", "Access Denied", 403)
+        return self.buckets[name]
+
+
+class Tables:
+    """DynamoDB: moto's own backend, without the way to it over HTTP."""
+
+    def __init__(self) -> None:
+        self.backend = dynamodb_backends[CENTRAL][REGION]
+        for name, keys in (("units", ["unit"]), ("ledger", ["unit", "made"])):
+            self.backend.create_table(
+                name,
+                attr=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+                schema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"))],  # noqa: B905
+                billing_mode="PAY_PER_REQUEST",
+                throughput=None,
+                indexes=None,
+                global_indexes=None,
+                streams=None,
+                sse_specification=None,
+                tags=[],
+                deletion_protection_enabled=False,
+                warm_throughput=None,
+            )
+
+    def items(self, table: str) -> dict[tuple[str, ...], dict[str, Any]]:
+        """Every item of a table, by its key."""
+        found = self.backend.get_table(table)
+        keys = [key for key in (found.hash_key_attr, found.range_key_attr) if key]
+        items = [item.to_json()["Attributes"] for item in found.all_items()]
+        return {tuple(item[key]["S"] for key in keys): item for item in items}
+
+    def GetItem(self, caller: Caller, TableName: str, Key: dict, ConsistentRead: bool) -> dict:  # noqa: N802, N803
+        item = self.backend.get_item(TableName, Key)
+        return {"Item": item.to_json()["Attributes"]} if item else {}
+
+    def PutItem(self, caller: Caller, TableName: str, Item: dict) -> dict:  # noqa: N802, N803
+        self.backend.put_item(TableName, Item)
+        return {}
+
+    def DeleteItem(self, caller: Caller, TableName: str, Key: dict) -> dict:  # noqa: N802, N803
+        self.backend.delete_item(TableName, Key)
+        return {}
+
+    def UpdateItem(self, caller: Caller, **request: Any) -> dict:  # noqa: N802
+        try:
+            item = self.backend.update_item(
+                request["TableName"],
+                request["Key"],
+                request["UpdateExpression"],
+                request["ExpressionAttributeNames"],
+                request.get("ExpressionAttributeValues") or {},
+                condition_expression=request.get("ConditionExpression"),
+            )
+        except ConditionalCheckFailed as failed:
+            raise AwsError("ConditionalCheckFailedException", "The conditional request failed") from failed
+        return {"Attributes": item.to_json()["Attributes"]} if request.get("ReturnValues") == "ALL_NEW" else {}
+
+    def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: dict, **_: Any) -> dict:  # noqa: N802, N803
+        (wanted,) = (value["S"] for value in ExpressionAttributeValues.values())
+        return {"Items": [item for key, item in sorted(self.items(TableName).items()) if key[0] == wanted]}
+
+    def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:  # noqa: N802, N803
+        return {"Items": list(self.items(TableName).values())}
+
+
+class Identities:
+    """What is asked of IAM: moto's backend."""
+
+    def GetRole(self, caller: Caller, RoleName: str) -> dict:  # noqa: N802, N803
+        return {"Role": {"Arn": self._arn(caller, "role", RoleName)}}
+
+    def GetUser(self, caller: Caller, UserName: str) -> dict:  # noqa: N802, N803
+        return {"User": {"Arn": self._arn(caller, "user", UserName)}}
+
+    def ListRoles(self, caller: Caller, PathPrefix: str = "/") -> dict:  # noqa: N802, N803
+        roles = iam_backends[caller.account]["aws"].roles.values()
+        return {"Roles": [{"RoleName": r.name, "Arn": r.arn} for r in roles if r.path.startswith(PathPrefix)]}
+
+    def _arn(self, caller: Caller, kind: str, name: str) -> str:
+        arn = lookup.iam_arn(caller.account, kind, name, "/")
+        if lookup.iam_entity(arn) is None:
+            raise AwsError("NoSuchEntity", f"The {kind} with name {name} cannot be found.", 404)
+        return arn
+
+
+class Buses:
+    """EventBridge, as far as it takes events: kept, and delivered nowhere."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+        """(bus, detail type, detail)"""
+
+    def PutEvents(self, caller: Caller, Entries: list[dict]) -> dict:  # noqa: N802, N803
+        for entry in Entries:
+            self.events.append((entry["EventBusName"], entry["DetailType"], json.loads(entry["Detail"])))
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": str(number)} for number, _ in enumerate(Entries)]}
+
+
+class Executions:
+    """Step Functions, as far as executions are started: each name once a machine, and then by `start`."""
+
+    def __init__(self, start: Callable[[str, str, dict], None]) -> None:
+        self._start = start
+        self._known: dict[tuple[str, str], str] = {}
+
+    def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:  # noqa: N802, N803, A002
+        machine = stateMachineArn.rpartition(":")[2]
+        known = self._known.get((machine, name))
+        if known is not None and known != input:
+            raise AwsError("ExecutionAlreadyExists", f"Execution Already Exists: '{name}'")
+        if known is None:
+            self._known[machine, name] = input
+            self._start(machine, name, json.loads(input))
+        return {"executionArn": f"arn:aws:states:{REGION}:{CENTRAL}:execution:{machine}:{name}"}
+
+
+class Functions:
+    """Lambda, as far as the machines invoke it: the handlers themselves."""
+
+    def __init__(self, handlers: dict[str, Callable[[dict, Any], Any]]) -> None:
+        self._handlers = handlers
+
+    def Invoke(self, caller: Caller, FunctionName: str, Payload: bytes) -> dict:  # noqa: N802, N803
+        event = json.loads(Payload)
+        try:
+            answer = self._handlers[FunctionName](event, Context())
+        except Exception as error:  # noqa: BLE001 - what a function raises is an answer of Lambda
+            failure = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            return {
+                "StatusCode": 200,
+                "FunctionError": "Unhandled",
+                "Payload": io.BytesIO(json.dumps(failure).encode()),
+            }
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+class Context:
+    """What a function is told of its invocation."""
+
+    function_name = "in-process"
+    memory_limit_in_mb = 512
+    invoked_function_arn = f"arn:aws:lambda:{REGION}:{CENTRAL}:function:in-process"
+    aws_request_id = "00000000-0000-0000-0000-000000000000"

@@ -1,0 +1,360 @@
+"""What may happen to a mesh, as steps that a test strings together; and what it must come to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from convergence.doubles import CENTRAL, REGION
+from convergence.mesh_in_process import MeshInProcess, Schema
+from tagmesh.access import database_tags, readable
+from tagmesh.aws import glue
+from tagmesh.catalog import AssignedTags
+from tagmesh.governance import Governance, load
+from tagmesh.rules import decide
+
+from local_aws.access.identity import Caller
+from local_aws.wire import AwsError
+
+MESH_FILE = """
+version: 1
+region: eu-west-1
+lf_tags:
+  domain:      {values: [sales, hr, unassigned], default: unassigned}
+  sensitivity: {values: [public, internal, confidential, unclassified], ordered: true, default: unclassified}
+  pii:         {values: [none, contact, multiple, unknown], default: unknown}
+"""
+RULES = {
+    "amount": "clear: {pii: none, sensitivity: internal}",
+    "city": "clear: {pii: none, sensitivity: public}",
+    "email": "raise: {pii: contact, sensitivity: confidential}",
+    "note": "assign: {pii: contact, sensitivity: internal}",
+}
+STRICT = {**RULES, "amount": "clear: {pii: none, sensitivity: confidential}"}
+SWAPPED = {
+    **RULES,
+    "city": "assign: {pii: contact, sensitivity: internal}",
+    "note": "clear: {pii: none, sensitivity: public}",
+}
+FEWER = {name: RULES[name] for name in ("amount", "email")}
+RULE_SETS = {"usual": RULES, "strict": STRICT, "swapped": SWAPPED, "fewer": FEWER}
+
+SUBSCRIPTIONS = {
+    "open": "{name: open, tags: {domain: [sales], sensitivity: [public, internal], pii: [none]}",
+    "contacts": "{name: contacts, tags: {domain: [sales], sensitivity: [internal, confidential], pii: [contact, none]}",
+    "all": "{name: all, tags: {domain: [sales, hr], sensitivity: [public, internal, confidential]}",
+}
+ACCOUNTS = {"analytics": "333333333333", "finance": "444444444444"}
+PRODUCTS = {"orders": "sales", "customers": "sales", "people": "hr"}
+COLUMNS = ("amount", "city", "email", "note", "mystery")
+TYPES = {"amount": "float64", "city": "string", "email": "string", "note": "string", "mystery": "string"}
+FOLDERS = ("first", "second")
+
+
+@dataclass
+class Wanted:
+    """What the governance files are to say."""
+
+    rules: str = "usual"
+    products: tuple[str, ...] = ("orders", "customers")
+    subscriptions: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"analytics": ("open",)})
+
+    def files(self) -> dict[str, str]:
+        files = {"mesh.yaml": MESH_FILE}
+        rules = "\n".join(
+            f"  - {{id: test.{name}, when: {{column: {{words_any: [{name}]}}}}, {effect}, because: a test, "
+            f"examples: {{match: [{name}], no_match: [other]}}}}"
+            for name, effect in RULE_SETS[self.rules].items()
+        )
+        files["rules/all.yaml"] = f"rules:\n{rules}\n"
+        for producer, account in (("sales", "111111111111"), ("hr", "222222222222")):
+            own = [name for name in self.products if PRODUCTS[name] == producer]
+            if own:
+                listed = "\n".join(
+                    f"  - {{name: {name}, location: 's3://{producer}-raw/{name}/', tags: {{domain: {producer}}}}}"
+                    for name in own
+                )
+                head = f'producer: {producer}\naccount: "{account}"\nowner: a@example.com\ndata_products:\n'
+                files[f"producers/{producer}.yaml"] = f"{head}{listed}\n"
+        for consumer, names in self.subscriptions.items():
+            if names:
+                listed = "\n".join(
+                    f"  - {SUBSCRIPTIONS[name]}, principals: [{{role: {consumer}-{name}}}]}}" for name in names
+                )
+                head = f'consumer: {consumer}\naccount: "{ACCOUNTS[consumer]}"\nowner: a@example.com\nsubscriptions:\n'
+                files[f"consumers/{consumer}.yaml"] = f"{head}{listed}\n"
+        return files
+
+
+def allowed(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, str]]:
+    """(principal ARN, database.table, column) of what a governance lets be read of the tables as they are."""
+    found = set()
+    for product in governance.data_products:
+        if product.database not in {each.name for each in mesh._databases()}:
+            continue
+        client = mesh.client("glue")
+        tables = list(glue.tables(client, product.database))
+        on_database = database_tags(governance, product)
+        tagged = [
+            (table, AssignedTags(on_database, {}, {c: made.tags(c) for c in made.columns}))
+            for table in tables
+            for made in [decide(governance, product, table)]
+        ]
+        for consumer in governance.consumers:
+            for subscription in consumer.subscriptions:
+                for database, columns in readable(tagged, [subscription]).items():
+                    for table, names in columns.items():
+                        for principal in subscription.principals:
+                            arn = f"arn:aws:iam::{consumer.account}:role/{principal.name}"
+                            found |= {(arn, f"{database}.{table}", name) for name in names}
+    return found
+
+
+class Exposure:
+    """Checked after every call of deployed code: nobody reads what the governance in force denies, unless it was
+    readable before it came in force, or before a person did something by hand; and what is closed stays closed."""
+
+    def __init__(self, mesh: MeshInProcess) -> None:
+        self.mesh = mesh
+        self.calls = 0
+        self.governance: Governance | None = None
+        self.tolerated: set[tuple[str, str, str]] = set()
+        mesh.after_call.append(self._after)
+
+    def _after(self, service: str, operation: str, params: dict, caller: Caller) -> None:
+        if service == "dynamodb" and operation == "UpdateItem" and params["Key"]["unit"]["S"] == "governance":
+            self.look_again()
+        elif service in ("lakeformation", "glue", "ram") and not operation.startswith(("Get", "List", "Search")):
+            self.check(f"{service}:{operation} {params}")
+
+    def look_again(self) -> None:
+        """Something else than our own work has changed: what is open now is not its fault."""
+        in_force = self.mesh.tables.items("units").get(("governance",), {}).get("version", {}).get("S", "")
+        if in_force and (self.governance is None or self.governance.digest != in_force):
+            body = self.mesh.objects.buckets["tagmesh-governance"][f"versions/{in_force}.json"]
+            self.governance = _loaded(body)
+        self.tolerated = self._denied()
+
+    def check(self, call: str) -> None:
+        self.calls += 1
+        denied = self._denied()
+        fresh = denied - self.tolerated
+        assert not fresh, f"{sorted(fresh)} can be read after {call[:300]}"
+        self.tolerated &= denied
+
+    def _denied(self) -> set[tuple[str, str, str]]:
+        read = self.mesh.readable()
+        if not read:
+            return read
+        return read - (allowed_now(self.mesh, self.governance) if self.governance else set())
+
+
+def allowed_now(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, str]]:
+    """`allowed`, without its calls being watched."""
+    watched, mesh.after_call, on_call, mesh.on_call = mesh.after_call, [], mesh.on_call, []
+    counts = mesh.counts.copy()
+    try:
+        return allowed(mesh, governance)
+    finally:
+        mesh.after_call, mesh.on_call, mesh.counts = watched, on_call, counts
+
+
+_LOADED: dict[bytes, Governance] = {}
+
+
+def _loaded(body: bytes) -> Governance:
+    import json
+
+    if body not in _LOADED:
+        _LOADED[body] = load(json.loads(body)["files"])
+    return _LOADED[body]
+
+
+class History:
+    """A mesh, what its files are to say, and the steps that may happen to it."""
+
+    def __init__(self, mesh: MeshInProcess, chance: random.Random) -> None:
+        self.mesh, self.chance = mesh, chance
+        self.wanted = Wanted()
+        self.exposure = Exposure(mesh)
+        self.told: list[str] = []
+        mesh.provide(load(Wanted("usual", tuple(PRODUCTS), dict.fromkeys(ACCOUNTS, tuple(SUBSCRIPTIONS))).files()))
+        self.govern()
+        if chance.random() < 0.7:  # most begin with a mesh at work
+            for product in load(self.wanted.files()).data_products:
+                for folder in FOLDERS:
+                    mesh.upload(product, folder, tuple(TYPES.items()))
+            mesh.settle()
+
+    def step(self) -> None:
+        """One random thing that happens, and some of the work under way."""
+        name, step = self.chance.choice(STEPS)
+        self.told.append(name)
+        step(self)
+        for _ in range(self.chance.choice((0, 0, 1, 2, 5, 50))):
+            self.work()
+
+    def work(self) -> None:
+        """Lets one thing happen that is under way, any."""
+        waiting = [each for each in (self.mesh.executions, self.mesh.events, self.mesh.crawls) if each]
+        if waiting:
+            some = self.chance.choice(waiting)
+            some.pop(self.chance.randrange(len(some)))()
+
+    # -- steps
+
+    def govern(self) -> None:
+        self.mesh.apply(self.wanted.files())
+
+    def edit_rules(self) -> None:
+        self.wanted.rules = self.chance.choice(list(RULE_SETS))
+        self.govern()
+
+    def edit_consumers(self) -> None:
+        consumer = self.chance.choice(list(ACCOUNTS))
+        names = [name for name in SUBSCRIPTIONS if self.chance.random() < 0.4]
+        self.wanted.subscriptions = {**self.wanted.subscriptions, consumer: tuple(names)}
+        self.govern()
+
+    def edit_products(self) -> None:
+        names = tuple(name for name in PRODUCTS if self.chance.random() < 0.7) or ("orders",)
+        self.wanted.products = names
+        self.govern()
+
+    def upload(self) -> None:
+        governance = load(self.wanted.files())
+        product = self.chance.choice(governance.data_products)
+        names = self.chance.sample(COLUMNS, self.chance.randint(1, len(COLUMNS)))
+        schema: Schema = tuple((name, TYPES[name]) for name in names)
+        told = self.chance.choice((0, 1, 1, 1, 3))
+        self.mesh.upload(product, self.chance.choice(FOLDERS), schema, told=told)
+
+    def lose_events(self) -> None:
+        self.mesh.events.clear()
+
+    def pass_time(self) -> None:
+        self.mesh.wait(self.chance.choice((1, 60, 901, 4000)))
+
+    def schedule(self) -> None:
+        self.mesh._start("tagmesh-sweep", f"sweep-{self.chance.random()}", {"reason": "schedule"})
+
+    # -- by hand
+
+    def by_hand(self, service: str, operation: str, account: str = CENTRAL, **params: Any) -> dict | None:
+        """What a person does as the administrator of an account; None if AWS refuses it."""
+        name = "tagmesh-automation" if account == CENTRAL else "tagmesh-consumer"
+        arn = f"arn:aws:iam::{account}:role/{name}"
+        handler = self.mesh.world.handler(service, operation)
+        try:
+            return handler(Caller(account, REGION, arn, arn), **params)
+        except AwsError:
+            return None
+        finally:
+            self.exposure.look_again()
+
+    def _table(self) -> Any:
+        tables = [table for database in self.mesh._databases() for table in database.tables.values()]
+        return self.chance.choice(tables) if tables else None
+
+    def open_by_hand(self) -> None:
+        if table := self._table():
+            column = self.chance.choice(table.column_names)
+            pair = self.chance.choice((("sensitivity", "public"), ("pii", "none")))
+            named = {"DatabaseName": table.database, "Name": table.name, "ColumnNames": [column]}
+            tags = [{"TagKey": pair[0], "TagValues": [pair[1]]}]
+            self.by_hand("lakeformation", "AddLFTagsToResource", Resource={"TableWithColumns": named}, LFTags=tags)
+
+    def untag_by_hand(self) -> None:
+        if table := self._table():
+            column = self.chance.choice(table.column_names)
+            key = self.chance.choice(("sensitivity", "pii"))
+            named = {"DatabaseName": table.database, "Name": table.name, "ColumnNames": [column]}
+            for value in ("public", "internal", "confidential", "none", "contact"):
+                tags = [{"TagKey": key, "TagValues": [value]}]
+                named_too = {"TableWithColumns": named}
+                self.by_hand("lakeformation", "RemoveLFTagsFromResource", Resource=named_too, LFTags=tags)
+
+    def drop_table(self) -> None:
+        if table := self._table():
+            self.by_hand("glue", "DeleteTable", DatabaseName=table.database, Name=table.name)
+
+    def drop_database(self) -> None:
+        databases = list(self.mesh._databases())
+        if databases:
+            self.by_hand("glue", "DeleteDatabase", Name=self.chance.choice(databases).name)
+
+    def drop_link(self) -> None:
+        account = self.chance.choice(list(ACCOUNTS.values()))
+        links = [each for each in self.mesh.world.engines["glue"].lookup.databases(account) if each.is_link]
+        if links:
+            self.by_hand("glue", "DeleteDatabase", account, Name=self.chance.choice(links).name)
+
+    def revoke_by_hand(self) -> None:
+        account = self.chance.choice([CENTRAL, *ACCOUNTS.values()])
+        listed = self.by_hand("lakeformation", "ListPermissions", account, CatalogId=CENTRAL) or {}
+        rows = [
+            row
+            for row in listed.get("PrincipalResourcePermissions", [])
+            if "LFTagPolicy" in row["Resource"] or "LFTag" in row["Resource"]
+        ]
+        if rows:
+            row = self.chance.choice(rows)
+            given = {key: row[key] for key in ("Principal", "Resource", "Permissions", "PermissionsWithGrantOption")}
+            self.by_hand("lakeformation", "RevokePermissions", account, CatalogId=CENTRAL, **given)
+
+    def tag_database_by_hand(self) -> None:
+        databases = list(self.mesh._databases())
+        if databases:
+            named = {"Database": {"Name": self.chance.choice(databases).name}}
+            tags = [{"TagKey": "sensitivity", "TagValues": ["confidential"]}]
+            self.by_hand("lakeformation", "AddLFTagsToResource", Resource=named, LFTags=tags)
+
+    def break_a_call(self) -> None:
+        """One of the next calls of deployed code fails."""
+        after, error = self.chance.randint(0, 60), self.chance.choice(list(ERRORS))
+        counted = 0
+
+        def fail(service: str, operation: str, params: dict, caller: Caller) -> None:
+            nonlocal counted
+            counted += 1
+            if counted > after and service != "lambda":
+                self.mesh.on_call.remove(fail)
+                raise AwsError(error, "broken by a test", ERRORS[error])
+
+        self.mesh.on_call.append(fail)
+
+    # -- the end
+
+    def end(self) -> None:
+        """No more happens; whatever is under way goes on, and the sweep does the rest."""
+        self.mesh.on_call.clear()
+        self.mesh.settle()
+        for _ in range(4):
+            self.mesh.wait(7 * 3600)
+            self.mesh.sweep()
+
+
+ERRORS = {"ThrottlingException": 400, "InternalServiceException": 500, "ConcurrentModificationException": 400}
+STEPS: list[tuple[str, Callable[[History], None]]] = [
+    (step.__name__, step)
+    for step, weight in (
+        (History.upload, 6),
+        (History.edit_rules, 2),
+        (History.edit_consumers, 3),
+        (History.edit_products, 1),
+        (History.lose_events, 1),
+        (History.pass_time, 2),
+        (History.schedule, 2),
+        (History.open_by_hand, 2),
+        (History.untag_by_hand, 1),
+        (History.drop_table, 1),
+        (History.drop_database, 1),
+        (History.drop_link, 1),
+        (History.revoke_by_hand, 2),
+        (History.tag_database_by_hand, 1),
+        (History.break_a_call, 2),
+    )
+    for _ in range(weight)
+]
