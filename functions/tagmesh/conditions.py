@@ -25,6 +25,7 @@ COLUMN_ENTRIES = frozenset({"column", "field", "comment", "type", "partition_key
 _TABLE_TEXTS = ("table", "database", "location", "bucket", "data_product", "producer", "account")
 _LONGEST_TEXT = 255  # of Glue's names and comments; patterns look no further
 _MOST_WAYS = 300_000  # in which a regular expression may be tried on such a text
+_MOST_STEPS = 3_000_000  # characters that it may hold against one of its parts
 
 # One character, class or escape, and perhaps a repetition of just that.
 _REGEX_ATOM = re.compile(
@@ -356,21 +357,24 @@ def unsafe_regex(pattern: str) -> str | None:
 
     Allowed are characters, classes, escapes and repetitions of those, with ^ and $ at the ends: no groups, no
     alternatives (write several). So a search tries at most each place to begin at with each number of each repetition,
-    which are few enough to be tried in about a millisecond."""
+    and what follows with each of those: few enough for some milliseconds at worst."""
     body = pattern.removeprefix("^")
     ways = 1 if body != pattern else _LONGEST_TEXT
+    steps = 0
     body = body[:-1] if body.endswith("$") and not body.endswith("\\$") else body
     position = 0
     while position < len(body):
         atom = _REGEX_ATOM.match(body, position)
         if atom is None:
             return f"`{body[position]}` may not stand there in a regular expression: no groups, no alternatives"
-        ways *= _numbers_of(atom["repeat"] or "")
+        least, most = _times(atom["repeat"] or "")
+        steps += ways * max(1, most)
+        ways *= max(1, most - least + 1)
         position = atom.end()
-    if ways > _MOST_WAYS:
+    if ways > _MOST_WAYS or steps > _MOST_STEPS:
         return (
             "its repetitions could make the regular expression slow: one * or + may stand in it, two after ^; "
-            "{1,9} and ? are cheaper"
+            "{1,9} and ? are cheaper, and so is a shorter text after them"
         )
     try:
         re.compile(pattern)
@@ -379,16 +383,12 @@ def unsafe_regex(pattern: str) -> str | None:
     return None
 
 
-def _numbers_of(repeat: str) -> int:
-    """How many numbers of times a repetition may match."""
-    if repeat in ("*", "+"):
-        return _LONGEST_TEXT
+def _times(repeat: str) -> tuple[int, int]:
+    """How often a repetition may match, at least and at most."""
     if not repeat.startswith("{"):
-        return 2 if repeat == "?" else 1
+        return {"": (1, 1), "?": (0, 1), "*": (0, _LONGEST_TEXT), "+": (1, _LONGEST_TEXT)}[repeat]
     least, comma, most = repeat[1:-1].partition(",")
-    if not comma:
-        return 1
-    return max(1, int(most) - int(least) + 1) if most else _LONGEST_TEXT
+    return int(least), int(most or _LONGEST_TEXT) if comma else int(least)
 
 
 def listed(texts: str | list[str]) -> list[str]:

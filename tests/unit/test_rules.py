@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
+import re
 from dataclasses import replace
 from itertools import permutations
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from regex_steps import steps
+from tagmesh import conditions as conditions_of_rules
 from tagmesh.catalog import Column, Table, from_glue
 from tagmesh.column_types import type_family
 from tagmesh.conditions import unsafe_regex
@@ -345,6 +348,7 @@ def test_types_have_families_and_an_unknown_one_is_no_error(written: str, family
     [
         *("(a+)+", "a|b", r"(.*)\1", "(?=a)", "a{1,}{1,}", "[", "a++", "*", "\\"),
         *("a*b*", "^a*b*c*", "a?a?a?a?.*.*b", "a?" * 11, "a{1,99}b{1,99}", "^a{1,}b{2,}c{1,9}", "x{9,1}"),
+        *("a?" * 10 + "a" * 100 + "b", "a?" * 10 + "[ab]{99}c", ".*" + "[a-z]" * 50 + "_"),
     ],
 )
 def test_a_regular_expression_that_could_be_slow_or_is_none_is_refused(pattern: str):
@@ -358,20 +362,66 @@ def test_a_regular_expression_that_could_be_slow_or_is_none_is_refused(pattern: 
         *("a?" * 10 + "b", "^a?a?a*a*b", "a{1,99}a{1,9}b", "a{50}b", r"\d{1,3}\.\d{1,3}\.", "^" + "a?" * 18 + "b"),
     ],
 )
-def test_a_simple_regular_expression_is_allowed_and_stays_fast_on_any_name(pattern: str):
+def test_a_simple_regular_expression_is_allowed_and_stays_fast_on_any_name(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+):
     assert unsafe_regex(pattern) is None
-    governance = mesh(rule("r", {"column": {"regex": pattern}}, raises={"pii": "contact"}))
-    started = time.perf_counter()
-    for name in ("a" * 100_000, "x1" * 50_000, "_" * 100_000, "1" * 255):
+    assert steps_of_deciding({"regex": pattern}, LONG_NAMES, monkeypatch) <= len(LONG_NAMES) * MOST_STEPS
+
+
+def test_a_glob_stays_fast_on_any_name(monkeypatch: pytest.MonkeyPatch):
+    most_of_one = 4 * 255  # along the name a few times, and not once for each star
+    for glob in ("*a" * 30 + "b", "*a?" * 30 + "*b", "a*" * 100):
+        assert steps_of_deciding({"glob": glob}, LONG_NAMES, monkeypatch) <= len(LONG_NAMES) * most_of_one
+
+
+#: Characters held against parts of a pattern: some milliseconds of a search.
+MOST_STEPS = 4_000_000
+LONG_NAMES = ("a" * 100_000, "x1" * 50_000, "_" * 100_000, "1" * 255, "ab" * 50_000)
+_parts = st.tuples(
+    st.sampled_from(["a", "b", ".", "[a-c]", r"\w", "[^_]"]),
+    st.sampled_from(["", "", "?", "*", "+", "{2}", "{50}", "{1,9}", "{3,}", "{1,99}"]),
+).map("".join)
+
+
+def steps_of_deciding(test: dict, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The steps that patterns take while columns of these names are decided, searches that find nothing being the
+    longest; more than are allowed are counted, and not taken."""
+    taken: list[int] = []
+
+    def search(pattern: str, text: str) -> re.Match[str] | None:
+        assert len(text) <= 255, "a pattern looks no further than a name of Glue is long"
+        taken.append(steps(pattern, text))
+        return re.search(pattern, text, re.IGNORECASE) if taken[-1] <= MOST_STEPS else None
+
+    def compiled(pattern: str, flags: int = 0) -> SimpleNamespace:
+        assert flags == re.IGNORECASE
+        return SimpleNamespace(search=lambda text: search(pattern, text))
+
+    counting = SimpleNamespace(compile=compiled, IGNORECASE=re.IGNORECASE)
+    monkeypatch.setattr(conditions_of_rules, "re", counting)
+    governance = mesh(rule("r", {"column": test}, raises={"pii": "contact"}))
+    for name in names:
         decide(governance, ORDERS, table(name))
-    assert time.perf_counter() - started < 2
+    assert len(taken) == len(names), "each name is searched once"
+    return sum(taken)
 
 
-def test_a_glob_stays_fast_on_any_name():
-    governance = mesh(rule("r", {"column": {"glob": "*a" * 30 + "b"}}, raises={"pii": "contact"}))
-    started = time.perf_counter()
-    decide(governance, ORDERS, table("a" * 100_000))
-    assert time.perf_counter() - started < 1
+@settings(max_examples=150)
+@given(st.booleans(), st.lists(_parts, min_size=1, max_size=8))
+@example(False, ["a*", "a*", "b"])
+@example(False, ["a?"] * 10 + ["a"] * 100 + ["b"])
+def test_no_regular_expression_that_is_allowed_is_slow(at_the_start: bool, parts: list[str]):
+    pattern = "^" * at_the_start + "".join(parts)
+    if unsafe_regex(pattern) is None:
+        for text in ("a" * 255, "ab" * 127, "a" * 254 + "b"):
+            assert steps(pattern, text) <= MOST_STEPS
+
+
+def test_glob_and_regex_look_no_further_than_255_characters():
+    for test in ({"glob": "*b"}, {"regex": "b"}):
+        assert holds({"column": test}, "a" * 254 + "b")
+        assert not holds({"column": test}, "a" * 255 + "b")
 
 
 def test_examples_are_checked_against_the_rule_alone():
