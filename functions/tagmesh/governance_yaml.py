@@ -156,6 +156,9 @@ class Shape(Protocol):
     def schema(self) -> dict[str, Any]: ...
 
 
+_PLAIN = {"number": "1", "boolean": "true"}  # type of JSON -> a text that YAML readers make it of
+
+
 @dataclass(frozen=True)
 class Scalar:
     """A text that matches ``pattern`` whole; ``what`` describes it. ``must_quote``: YAML readers would make
@@ -182,8 +185,13 @@ class Scalar:
             report(node.at, wrong, f"write {self.what}")
 
     def schema(self) -> dict[str, Any]:
+        # What stands without quotes is the text that was written here, and a number or a truth value to an editor.
+        plain = [] if self.must_quote else [kind for kind, text in _PLAIN.items() if self._takes(text)]
         anchored = {} if self.pattern.startswith("(?s)") else {"pattern": f"^(?:{self.pattern})$"}
-        return {"type": "string", **anchored, "minLength": 1}
+        return {"type": ["string", *plain] if plain else "string", **anchored, "minLength": 1}
+
+    def _takes(self, text: str) -> bool:
+        return bool(re.fullmatch(self.pattern, text)) and not (self.fault and self.fault(text))
 
 
 @dataclass(frozen=True)
@@ -263,7 +271,9 @@ class ListOf:
                 seen.add(item)
 
     def schema(self) -> dict[str, Any]:
-        items = {"type": "array", "items": self.shape.schema(), "minItems": 1, "uniqueItems": True}
+        items: dict[str, Any] = {"type": "array", "items": self.shape.schema(), "minItems": 1}
+        if isinstance(self.shape, Scalar | Choice):
+            items["uniqueItems"] = True
         return {"anyOf": [self.shape.schema(), items]} if self.or_one else items
 
 
