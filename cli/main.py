@@ -205,6 +205,22 @@ def status(json: Json = False, port: MeshPort = None) -> None:
 
 
 @app.command()
+def replay(
+    queue: Annotated[str | None, typer.Option(help="This dead-letter queue alone.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Of a local mesh, an account that is not the central one: twelve digits.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there, and where it would go.")] = False,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Deliver what dead-letter queues hold to where it should have gone. Exit code 1 where something is left."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.replay(queue, account, port, dry_run=dry_run, json=json))
+
+
+@app.command()
 def demo(
     data: Annotated[Path, typer.Option(help="Folder laid out <producer>/<data product>/<table>/.../files.")] = ROOT
     / "sample_data",

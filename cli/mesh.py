@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,20 +82,39 @@ def find(port: int | None) -> Mesh:
     return _local(port) if port is not None else _real()
 
 
+def clients_of(port: int | None, account: str | None) -> Callable[[str], Any]:
+    """What makes an administrator's clients, of any account of the mesh: of the local AWS at a port, where the central
+    one is meant if none is said, or of the account whose credentials are in the environment.
+
+    Raises NoMesh where there is none, or the credentials are another account's."""
+    if port is not None:
+        noted = _noted(port)
+        return Place(f"http://127.0.0.1:{port}", noted["region"]).administrator(account or noted["central"]).client
+    mesh = _real()
+    if account not in (None, mesh.account):
+        raise NoMesh(f"the credentials in the environment are of account {mesh.account}, not of {account}")
+    return mesh.clients
+
+
 def _local(port: int) -> Mesh:
-    if local.find(port) is None:
-        raise NoMesh(f"no local AWS runs at port {port}: start a mesh there with `tagmesh demo --keep --port {port}`")
-    try:
-        noted = json.loads(Path(state_folder(port) / "mesh.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NoMesh(
-            f"the local AWS at port {port} has no mesh: `tagmesh demo --keep --port {port}` makes one"
-        ) from None
+    noted = _noted(port)
     admin = Place(f"http://127.0.0.1:{port}", noted["region"]).administrator(noted["central"])
     arn = f"arn:aws:iam::{noted['central']}:role/{AUDITOR}"
     issued = admin.client("sts").assume_role(RoleArn=arn, RoleSessionName="tagmesh")["Credentials"]
     reader = Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
     return Mesh(noted["central"], noted["region"], admin.client, reader.client)
+
+
+def _noted(port: int) -> dict[str, str]:
+    """What is noted of the mesh of the local AWS at a port. Raises NoMesh where there is none."""
+    if local.find(port) is None:
+        raise NoMesh(f"no local AWS runs at port {port}: start a mesh there with `tagmesh demo --keep --port {port}`")
+    try:
+        return json.loads(Path(state_folder(port) / "mesh.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NoMesh(
+            f"the local AWS at port {port} has no mesh: `tagmesh demo --keep --port {port}` makes one"
+        ) from None
 
 
 def _real() -> Mesh:

@@ -4,12 +4,14 @@ import json as json_module
 import sys
 from pathlib import Path
 
+from botocore.exceptions import ClientError
 from tagmesh.governance import GovernanceError, load, read_folder
 
 from cli import plan as planning
+from cli import replay as replaying
 from cli import status as states
 from cli.local import LocalAwsError
-from cli.mesh import find
+from cli.mesh import clients_of, find
 
 FINE, FINDINGS, USAGE = 0, 1, 2
 
@@ -61,6 +63,19 @@ def status(port: int | None, *, json: bool) -> int:
     return FINDINGS if any(each.findings for each in found) else FINE
 
 
+def replay(queue: str | None, account: str | None, port: int | None, *, dry_run: bool, json: bool) -> int:
+    """`tagmesh replay`."""
+    try:
+        found = replaying.of_account(clients_of(port, account), queue, dry_run=dry_run)
+    except (LocalAwsError, replaying.NoSuchQueue, ClientError) as error:
+        return _usage(error)
+    if json:
+        print(json_module.dumps(replaying.as_json(found, dry_run=dry_run), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(replaying.lines(found)))
+    return FINDINGS if any(each.left for each in found) else FINE
+
+
 def _refused(error: GovernanceError) -> int:
     for problem in error.problems:
         print(problem)
@@ -68,6 +83,6 @@ def _refused(error: GovernanceError) -> int:
     return FINDINGS
 
 
-def _usage(error: LocalAwsError) -> int:
+def _usage(error: Exception) -> int:
     print(f"tagmesh: {error}", file=sys.stderr)
     return USAGE

@@ -59,7 +59,7 @@ def lines(governance: Governance, found: Iterable[Line]) -> list[str]:
     width = max((len(each.name) for each in found), default=0)
     said = [f"governance version {governance.digest[:12]}", ""]
     for each in found:
-        crawled = f"crawled {_ago(each.age)} ago" if each.age is not None else ""
+        crawled = f"crawled {ago(each.age)} ago" if each.age is not None else ""
         findings = f"{len(each.findings)} findings" if each.findings else ""
         said.append("  ".join((each.name.ljust(width), each.state.ljust(10), crawled.ljust(20), findings)).rstrip())
     for each in found:
@@ -69,7 +69,8 @@ def lines(governance: Governance, found: Iterable[Line]) -> list[str]:
     return said
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """A duration in its largest unit: ``3 h``."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

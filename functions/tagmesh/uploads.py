@@ -16,6 +16,11 @@ from tagmesh.governance import DataProduct, Governance
 
 KINDS = ("Object Created", "Object Deleted")
 
+#: The source of upload events that `tagmesh replay` puts on the bus again for a producer: AWS keeps its own for itself.
+#: They are believed as much, since EventBridge sets their account too.
+REPLAYED = "tagmesh.replay"
+SOURCES = ("aws.s3", REPLAYED)
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -47,7 +52,7 @@ def sort_uploads(
             well_formed = all(isinstance(text, str) for text in (account, bucket, key, event_id))
         except (ValueError, KeyError, TypeError):
             well_formed = False
-        if not well_formed or source != "aws.s3" or kind not in KINDS:
+        if not well_formed or source not in SOURCES or kind not in KINDS:
             refused["events"] = Finding(
                 "event-refused",
                 "events",

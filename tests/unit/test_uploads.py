@@ -57,6 +57,14 @@ def test_the_envelopes_account_and_the_bucket_must_belong_together(governance):
     assert "222222222222" in finding.message and "111111111111" in finding.message
 
 
+@pytest.mark.parametrize("account", ["111111111111", "222222222222"])
+def test_an_upload_that_is_told_again_is_believed_as_much_as_the_first_time(governance, account):
+    again, refused = sort_uploads(governance, [record(account=account, source="tagmesh.replay")])
+    first, refused_first = sort_uploads(governance, [record(account=account)])
+    assert (again, refused) == (first, refused_first)
+    assert bool(again) == (account == "111111111111")
+
+
 def test_an_unknown_bucket_is_refused_with_the_way_to_join_it(governance):
     uploads, (finding,) = sort_uploads(governance, [record(bucket="somebody-elses")])
     assert uploads == {}
