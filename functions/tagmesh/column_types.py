@@ -51,7 +51,7 @@ def type_family(type_name: str) -> str:
 @lru_cache(maxsize=4096)
 def _family(type_name: str) -> str:
     lowered = type_name.strip().lower()
-    if lowered.endswith("[]"):
+    if lowered.endswith("]"):  # also of a fixed length: integer[3]
         return "array"
     found = _NAME.match(lowered)
     return _FAMILY.get(found.group(1).replace("_", ""), "") if found else ""
@@ -108,6 +108,7 @@ class _Reader:
                     self._take()
                 self._type(f"{path}.{field}" if path else field, depth + 1)
                 if self._take() != ",":
+                    self._skip()
                     return
         if name.lower() in ("array", "list", "map") and opened in ("<", "("):
             self._take()
@@ -127,12 +128,14 @@ class _Reader:
                 if len(self._fields) == before:
                     self._fields.append(NestedField(path, family))
             self._take()
+            self._skip()
             return
         self._skip()
-        self._fields.append(NestedField(path, family))
+        several = self._tokens[self._next - 1].endswith("]")
+        self._fields.append(NestedField(path, "array" if several else family))
 
     def _skip(self) -> None:
-        """Over the rest of a plain type (``decimal(10,2)``, ``double precision``), up to what ends it."""
+        """Over the rest of a type (``decimal(10,2)``, ``double precision``, ``row(a int)[]``), up to what ends it."""
         depth = 0
         while self._peek():
             token = self._peek()
