@@ -68,6 +68,9 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         findings=planned["findings"],
         version=governance.digest if whole else "",
         recheck=planned["recheck"],
+        # What is missing without a crawl somebody dropped: the sweep has it crawled again.
+        tables=[decided["table"] for decided in planned["decisions"]] if whole and planned["covered"] else None,
+        failures=0 if planned["covered"] else None,
     )
     metrics.add_metric("TagCalls", MetricUnit.Count, calls)
     logger.info(

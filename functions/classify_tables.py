@@ -13,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import evidence, plan, rules
-from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, plans, units
+from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, plans, runs, units
 from tagmesh.aws.decisions import decide as decided
 from tagmesh.aws.session import client
 from tagmesh.catalog import Finding, Table
@@ -114,7 +114,7 @@ def classify(
     # Glue's clock may cut fractions of a second.
     ours = crawler is not None and crawler.started >= math.floor(unit.crawled_at)
     if ours and crawler.status != "SUCCEEDED":
-        return crawl_failed(dynamodb, product, lease, crawler)
+        return crawl_failed(dynamodb, product, lease, unit, crawler)
     tables = list(glue.tables(client("glue"), product.database)) if has_database(product) else []
     kept = evidence_store.read_kept(s3, product) if product.sample_content and tables else {}
     if asked is None and (wanted := evidence.request(product, tables, kept, crawled=ours)):
@@ -237,17 +237,22 @@ def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
     }
 
 
-def crawl_failed(dynamodb: Any, product: DataProduct, lease: units.Lease, crawler: glue.Crawler) -> dict[str, Any]:
-    """Ends the run with a finding; the sweep tries again when the next crawl is due."""
+def crawl_failed(
+    dynamodb: Any, product: DataProduct, lease: units.Lease, unit: units.Unit, crawler: glue.Crawler
+) -> dict[str, Any]:
+    """Ends the run with a finding; the sweep tries again, each time later."""
     # Glue may name objects, and so values of partition keys: no value of the data goes into findings.
     reason = re.sub(r"s3://\S+", "s3://...", crawler.error) or "Glue gave no reason"
+    failures = unit.failures + 1
+    again = runs.crawls_again_after(product, failures)
     finding = Finding(
         "crawl-failed",
         product.unit,
-        f"{product.crawler} ended {crawler.status}: {reason}",
-        f"see /aws-glue/crawlers, stream {product.crawler}; the sweep crawls again when the next crawl is due",
+        f"{product.crawler} ended {crawler.status}, {failures} times in a row: {reason}",
+        f"see /aws-glue/crawlers, stream {product.crawler}; it is tried again {again // 60:.0f} minutes after it "
+        "began, or at once for a new folder",
     )
-    units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)])
+    units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)], failures=failures)
     metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
     details = [{"data_product": product.unit, "findings": [asdict(finding)]}]
     events.put(client("events"), os.environ["MESH_BUS"], "DataProductFailed", details)

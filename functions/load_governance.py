@@ -21,7 +21,14 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Anything in (the bucket says what is newest); `{version, changed}` out, where version is the one in force."""
+    """`{reason}` of the sweep in; `{version, changed, everything}` out, where version is the one in force.
+
+    What is newest the bucket says; `everything` where a person asked for the sweep (`tagmesh sweep`)."""
+    return {**load_newest(), "everything": event.get("reason") == "hand"}
+
+
+def load_newest() -> dict[str, Any]:
+    """Puts the newest version in force, or refuses it: `{version, changed}`."""
     s3, dynamodb = client("s3"), client("dynamodb")
     in_force = governance_store.version_in_force(dynamodb)
     files = governance_store.read_bundle(s3)

@@ -47,7 +47,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         units.finish(dynamodb, lease, covered=True, findings=[])
         return {"crawl": False, "reason": f"{lease.unit} has left the governance files"}
     try:
-        folders = s3.first_level_folders(client("s3"), product.bucket, product.prefix)
+        listed = s3.look(client("s3"), product.bucket, product.prefix)
     except s3.BucketNotReadable as error:
         finding = Finding(
             "bucket-not-readable",
@@ -58,19 +58,19 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         )
         return give_up(dynamodb, lease, product, [finding], covered=False)
     findings = []
-    if folders.files_at_root:
+    if listed.files_at_root:
         findings.append(
             Finding(
                 "files-beside-folders",
                 product.unit,
-                f"{folders.files_at_root} files lie directly in {product.location} and belong to no table",
+                f"{listed.files_at_root} files lie directly in {product.location} and belong to no table",
                 "move them into a folder: each folder is a table",
             )
         )
-    if not folders.names:
+    if not listed.folders:
         return give_up(dynamodb, lease, product, findings, covered=True)
     try:
-        make_ready(governance, product, folders.names)
+        make_ready(governance, product, listed.folders)
     except glue.DatabaseOpen as error:
         finding = Finding(
             "database-open",
@@ -84,8 +84,8 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
         return {"crawl": False, "reason": f"{product.crawler} is running: waits for its end"}
-    units.crawling(dynamodb, lease, folders.names, [asdict(finding) for finding in findings])
-    logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(folders.names), "covers": noted.noted})
+    units.crawling(dynamodb, lease, listed.folders, listed.objects, [asdict(finding) for finding in findings])
+    logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(listed.folders), "covers": noted.noted})
     return {"crawl": True, "crawler": product.crawler}
 
 

@@ -7,60 +7,101 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, runs, s3, units
-from tagmesh.aws.decisions import decide
+from tagmesh.aws import drifts, glue, governance_store, runs, s3, units
 from tagmesh.aws.session import client
-from tagmesh.catalog import AssignedTags, Table
-from tagmesh.governance import DataProduct, Governance
-from tagmesh.plan import plan_tags
+from tagmesh.governance import Consumer, DataProduct, Governance
 
 logger = Logger()
 metrics = Metrics()
 
-STRICTER = "stricter-by-hand"  # a finding of drift.py that stays as long as the tag does
 CRAWL_STARTS_WITHIN = 900  # seconds: longer than the crawl machine may take from its note to StartCrawler
+ACCOUNTS_A_SWEEP = 10  # consuming accounts that are looked into; with more of them, each in its turn
+TURN = 900  # seconds
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """`{version, changed}` in; how many runs were started, by kind, out."""
+    """`{version, changed}` in, with `everything` where a person asked for it; how many runs were started, by kind, out.
+
+    `everything` looks into every consuming account; else there is a bound to how many, and they take turns."""
     logger.set_correlation_id(f"sweep-{context.aws_request_id}")
     dynamodb = client("dynamodb")
+    started = {"crawls": 0, "publishes": 0, "shares": 0, "drifted": 0}
     try:
         governance = governance_store.current(client("s3"), dynamodb)
     except governance_store.NoGovernance as nothing:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
-        return {"crawls": 0, "publishes": 0, "shares": 0, "reason": str(nothing)}
+        return {**started, "reason": str(nothing)}
     known = units.read_all(dynamodb)
-    started = {"crawls": 0, "publishes": 0, "shares": 0, "drifted": 0}
-    settled: list[DataProduct] = []
+    resting: list[DataProduct] = []
     for product in governance.data_products:
         unit = known.get(product.unit, units.Unit(product.unit))
         kind = sweep_data_product(dynamodb, governance, product, unit)
         if kind:
             started[kind] += 1
-        elif unit.version == governance.digest and not unit.live:
-            settled.append(product)
-    for product in drifted(dynamodb, governance, settled, known):
-        started["drifted"] += runs.start_publish(dynamodb, client("stepfunctions"), product.unit, str(uuid.uuid4()))
+        elif not unit.live:
+            resting.append(product)
+    catalogue = drifts.observe(governance, resting)
+    for product in resting:
+        unit = known.get(product.unit, units.Unit(product.unit))
+        kind = sweep_settled(dynamodb, governance, product, unit, catalogue)
+        if kind:
+            started[kind] += 1
+            started["drifted"] += 1
+    settled: list[Consumer] = []
     for consumer in governance.consumers:
         unit = known.get(consumer.unit, units.Unit(consumer.unit))
         if sweep_consumer(dynamodb, governance, unit):
             started["shares"] += 1
+        elif not unit.live:
+            settled.append(consumer)
+    if len(resting) == len(governance.data_products) and not started["drifted"]:
+        # Else shares follow, or the next sweep looks at them.
+        turn = settled if event.get("everything") else whose_turn(settled)
+        for consumer in drifts.consumers_differ(dynamodb, governance, settled, turn, catalogue):
+            logger.warning("drift", extra={"unit": consumer.unit})
+            begun = runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
+            started["shares"] += begun
+            started["drifted"] += begun
     for name, unit in known.items():
         if name.startswith("consumer/") and governance.consumer(name) is None:
             started["shares"] += sweep_consumer(dynamodb, governance, unit)
         if name.startswith("data_product/") and governance.data_product(name) is None:
             started["publishes"] += sweep_left_data_product(dynamodb, governance, unit)
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
+    metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])
     logger.info("mesh swept", extra={"version": governance.digest, **started})
     return started
+
+
+def whose_turn(consumers: list[Consumer]) -> Iterator[Consumer]:
+    """Those whose accounts are looked into now: all of a few, of many a part that changes with the clock."""
+    parts = -(-len(consumers) // ACCOUNTS_A_SWEEP)
+    part = int(time.time() // TURN) % max(parts, 1)
+    return (consumer for number, consumer in enumerate(consumers) if number % parts == part)
+
+
+def sweep_settled(
+    dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, catalogue: drifts.Catalogue
+) -> str | None:
+    """Starts what others' changes to a data product at rest need: "crawls", "publishes" or None."""
+    if unit.version != governance.digest:  # it has never been crawled, or its crawls fail
+        return None
+    sfn = client("stepfunctions")
+    if drifts.tables_gone(unit, catalogue.tables[product.database]):
+        logger.warning("tables gone", extra={"unit": product.unit})
+        asked = units.request(dynamodb, product.unit, str(uuid.uuid4()), hurry=True)
+        return "crawls" if runs.start_crawl(dynamodb, sfn, product, asked.correlation_id) else None
+    if drifts.tags_differ(dynamodb, governance, product, unit, catalogue):
+        logger.warning("drift", extra={"unit": product.unit})
+        return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, str(uuid.uuid4())) else None
+    return None
 
 
 def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit) -> str | None:
@@ -87,61 +128,11 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
     decides_otherwise = unit.version != governance.digest or "" < unit.recheck <= today()
     if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
-    if unit.dirty <= unit.done and has_new_folder(product, unit):
+    if unit.dirty <= unit.done and has_news(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"
     return None
-
-
-def drifted(
-    dynamodb: Any, governance: Governance, products: list[DataProduct], known: Mapping[str, units.Unit]
-) -> list[DataProduct]:
-    """The data products whose tables do not carry the tags that are decided for them: somebody assigned or removed
-    some, or dropped a table and made it again.
-
-    What SearchTablesByLFTags answers, 100 tables a call, may be some seconds old: where it differs, the table is asked
-    itself before anything is started."""
-    if not products:
-        return []
-    lf, catalogue = client("lakeformation"), client("glue")
-    tagged: dict[str, dict[str, AssignedTags]] = {}
-    # Every table of ours carries every LF-Tag, so any one finds them all.
-    key = min(governance.lf_tags, key=lambda key: len(key.values))
-    for database, table, tags in lakeformation.search_tables(lf, ((key.name, key.values),)):
-        tagged.setdefault(database, {})[table] = tags
-    found = []
-    for product in products:
-        try:
-            tables = list(glue.tables(catalogue, product.database))
-        except catalogue.exceptions.EntityNotFoundException:  # somebody removed it: the next crawl makes it again
-            continue
-        unit = known.get(product.unit, units.Unit(product.unit))
-        if tables and differs(dynamodb, governance, product, unit, tables, tagged.get(product.database, {})):
-            asked = {table.name: lakeformation.tags_of(lf, table) for table in tables}
-            if differs(dynamodb, governance, product, unit, tables, asked):
-                logger.warning("drift", extra={"unit": product.unit})
-                found.append(product)
-    metrics.add_metric("DriftedDataProducts", MetricUnit.Count, len(found))
-    return found
-
-
-def differs(
-    dynamodb: Any,
-    governance: Governance,
-    product: DataProduct,
-    unit: units.Unit,
-    tables: list[Table],
-    observed: Mapping[str, AssignedTags],
-) -> bool:
-    """Whether there is something to assign to the tables, with these tags observed, or a stricter tag of a person is
-    not reported yet, or no more there."""
-    database = next((tags.database for tags in observed.values()), {})
-    kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
-    made = decide(client("s3"), dynamodb, governance, product, unit, tables, kept, database, observed)
-    stricter = {finding.subject for each in made for finding in each.findings if finding.code == STRICTER}
-    reported = {finding["subject"] for finding in unit.findings if finding["code"] == STRICTER}
-    return stricter != reported or bool(plan_tags(governance, product, database, observed, made))
 
 
 def today() -> str:
@@ -149,16 +140,19 @@ def today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def has_new_folder(product: DataProduct, unit: units.Unit) -> bool:
-    """Whether data has come that no event told of: before the rules were there, or while they were not heard.
+def has_news(product: DataProduct, unit: units.Unit) -> bool:
+    """Whether data came or went that no event told of: lost, or from before the rules were there.
 
-    A bucket that cannot be read yet counts, once: the crawl's preparation says what is missing.
+    A bucket that cannot be read yet counts, once: the crawl's preparation says what is missing. In one with more
+    objects than are listed here, only a new folder is seen.
     """
     try:
-        folders = s3.first_level_folders(client("s3"), product.bucket, product.prefix)
+        listed = s3.look(client("s3"), product.bucket, product.prefix)
     except s3.BucketNotReadable:
         return unit.dirty == 0
-    return not unit.folders.issuperset(folders.names)
+    if not unit.folders.issuperset(listed.folders):
+        return True
+    return bool(unit.objects and listed.objects and listed.objects != unit.objects)
 
 
 def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:

@@ -5,6 +5,7 @@ Each has one method for an API operation that deployed code uses, by its name, a
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -47,16 +48,20 @@ class Objects:
         Delimiter: str = "",  # noqa: N803
         ContinuationToken: str = "",  # noqa: N803
     ) -> dict:
-        entries: dict[str, int | None] = {}
+        entries: dict[str, bytes | None] = {}
         for key, body in sorted(self._bucket(Bucket).items()):
             if key.startswith(Prefix):
                 name, slash, _ = key[len(Prefix) :].partition(Delimiter) if Delimiter else (key[len(Prefix) :], "", "")
-                entries[f"{Prefix}{name}{slash}"] = None if slash else len(body)
+                entries[f"{Prefix}{name}{slash}"] = None if slash else body
         names = sorted(name for name in entries if name > ContinuationToken)
         page = names[:1000]
         answer = {
             "CommonPrefixes": [{"Prefix": name} for name in page if entries[name] is None],
-            "Contents": [{"Key": name, "Size": size} for name in page if (size := entries[name]) is not None],
+            "Contents": [
+                {"Key": name, "Size": len(body), "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+                for name in page
+                if (body := entries[name]) is not None
+            ],
             "IsTruncated": len(names) > len(page),
         }
         return {**answer, "NextContinuationToken": page[-1]} if answer["IsTruncated"] else answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,6 +113,22 @@ def allowed(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, 
     return found
 
 
+def not_catalogued(mesh: MeshInProcess, governance: Governance) -> list[str]:
+    """Folders whose table is missing, or has other columns than the file that lies there."""
+    databases = {each.name: each.tables for each in mesh._databases()}
+    missing = []
+    for product in governance.data_products:
+        tables = databases.get(product.database, {})
+        by_location = {table.shape["StorageDescriptor"]["Location"]: table for table in tables.values()}
+        for key, body in mesh.objects.buckets[product.bucket].items():
+            table = by_location.get(f"s3://{product.bucket}/{key.rpartition('/')[0]}/")
+            if key.startswith(product.prefix) and (
+                table is None or list(table.column_names) != [name for name, _ in json.loads(body)]
+            ):
+                missing.append(key)
+    return missing
+
+
 class Exposure:
     """Checked after every call of deployed code: nobody reads what the governance in force denies, unless it was
     readable before it came in force, or before a person did something by hand; and what is closed stays closed."""
@@ -165,8 +182,6 @@ _LOADED: dict[bytes, Governance] = {}
 
 
 def _loaded(body: bytes) -> Governance:
-    import json
-
     if body not in _LOADED:
         _LOADED[body] = load(json.loads(body)["files"])
     return _LOADED[body]
@@ -182,11 +197,11 @@ class History:
         self.told: list[str] = []
         mesh.provide(load(Wanted("usual", tuple(PRODUCTS), dict.fromkeys(ACCOUNTS, tuple(SUBSCRIPTIONS))).files()))
         self.govern()
-        if chance.random() < 0.7:  # most begin with a mesh at work
+        if chance.random() < 0.8:  # most begin with a mesh at work
             for product in load(self.wanted.files()).data_products:
                 for folder in FOLDERS:
                     mesh.upload(product, folder, tuple(TYPES.items()))
-            mesh.settle()
+            self.rest()
 
     def step(self) -> None:
         """One random thing that happens, and some of the work under way."""
@@ -209,19 +224,35 @@ class History:
         self.mesh.apply(self.wanted.files())
 
     def edit_rules(self) -> None:
-        self.wanted.rules = self.chance.choice(list(RULE_SETS))
+        self._other_rules()
         self.govern()
 
     def edit_consumers(self) -> None:
-        consumer = self.chance.choice(list(ACCOUNTS))
-        names = [name for name in SUBSCRIPTIONS if self.chance.random() < 0.4]
-        self.wanted.subscriptions = {**self.wanted.subscriptions, consumer: tuple(names)}
+        self._other_consumers()
         self.govern()
 
     def edit_products(self) -> None:
-        names = tuple(name for name in PRODUCTS if self.chance.random() < 0.7) or ("orders",)
-        self.wanted.products = names
+        self._other_products()
         self.govern()
+
+    def edit_all(self) -> None:
+        """One version that takes away here and gives there."""
+        self._other_rules()
+        self._other_consumers()
+        if self.chance.random() < 0.3:
+            self._other_products()
+        self.govern()
+
+    def _other_rules(self) -> None:
+        self.wanted.rules = self.chance.choice([name for name in RULE_SETS if name != self.wanted.rules])
+
+    def _other_consumers(self) -> None:
+        consumer = self.chance.choice(list(ACCOUNTS))
+        names = [name for name in SUBSCRIPTIONS if self.chance.random() < 0.4]
+        self.wanted.subscriptions = {**self.wanted.subscriptions, consumer: tuple(names)}
+
+    def _other_products(self) -> None:
+        self.wanted.products = tuple(name for name in PRODUCTS if self.chance.random() < 0.7) or ("orders",)
 
     def upload(self) -> None:
         governance = load(self.wanted.files())
@@ -236,6 +267,12 @@ class History:
 
     def pass_time(self) -> None:
         self.mesh.wait(self.chance.choice((1, 60, 901, 4000)))
+
+    def rest(self) -> None:
+        """Everything comes to an end before the next thing happens."""
+        self.mesh.settle()
+        self.mesh.wait(1000)
+        self.mesh.sweep()
 
     def schedule(self) -> None:
         self.mesh._start("tagmesh-sweep", f"sweep-{self.chance.random()}", {"reason": "schedule"})
@@ -260,10 +297,11 @@ class History:
 
     def open_by_hand(self) -> None:
         if table := self._table():
-            column = self.chance.choice(table.column_names)
-            pair = self.chance.choice((("sensitivity", "public"), ("pii", "none")))
-            named = {"DatabaseName": table.database, "Name": table.name, "ColumnNames": [column]}
-            tags = [{"TagKey": pair[0], "TagValues": [pair[1]]}]
+            columns = self.chance.sample(table.column_names, self.chance.randint(1, len(table.column_names)))
+            named = {"DatabaseName": table.database, "Name": table.name, "ColumnNames": columns}
+            tags = [
+                {"TagKey": key, "TagValues": [value]} for key, value in (("sensitivity", "public"), ("pii", "none"))
+            ]
             self.by_hand("lakeformation", "AddLFTagsToResource", Resource={"TableWithColumns": named}, LFTags=tags)
 
     def untag_by_hand(self) -> None:
@@ -340,18 +378,20 @@ ERRORS = {"ThrottlingException": 400, "InternalServiceException": 500, "Concurre
 STEPS: list[tuple[str, Callable[[History], None]]] = [
     (step.__name__, step)
     for step, weight in (
-        (History.upload, 6),
+        (History.upload, 5),
         (History.edit_rules, 2),
-        (History.edit_consumers, 3),
+        (History.edit_consumers, 2),
+        (History.edit_all, 4),
         (History.edit_products, 1),
         (History.lose_events, 1),
         (History.pass_time, 2),
         (History.schedule, 2),
-        (History.open_by_hand, 2),
-        (History.untag_by_hand, 1),
-        (History.drop_table, 1),
+        (History.rest, 3),
+        (History.open_by_hand, 3),
+        (History.untag_by_hand, 2),
+        (History.drop_table, 2),
         (History.drop_database, 1),
-        (History.drop_link, 1),
+        (History.drop_link, 2),
         (History.revoke_by_hand, 2),
         (History.tag_database_by_hand, 1),
         (History.break_a_call, 2),

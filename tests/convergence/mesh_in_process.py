@@ -126,7 +126,7 @@ class MeshInProcess:
 
     def __init__(self) -> None:
         self.on_call: list[Callable[[str, str, dict, Caller], None]] = []
-        """Called before each call of deployed code, with (service, operation, parameters, caller); may raise AwsError."""
+        """Called before each call of deployed code with (service, operation, parameters, caller); it may raise."""
         self.after_call: list[Callable[[str, str, dict, Caller], None]] = []
         """Called after each call that was done."""
         self.counts: Counter[str] = Counter()
@@ -351,7 +351,8 @@ class MeshInProcess:
         """`tagmesh apply`: uploads a governance version. Accounts and principals that it names are made."""
         with contextlib.suppress(Exception):
             self.provide(load(files))
-        governance_store.write_bundle(self.client("s3"), files)
+        bundle = json.dumps({"files": dict(sorted(files.items()))}, ensure_ascii=False)
+        self.objects.buckets[GOVERNANCE_BUCKET][governance_store.BUNDLE] = bundle.encode()
         self.events.append(partial(self._start, "tagmesh-sweep", str(uuid.uuid4()), {"reason": "governance"}))
 
     def provide(self, governance: Governance) -> None:
@@ -373,7 +374,7 @@ class MeshInProcess:
         self.events += [partial(self.deliver, product.account, product.bucket, key)] * told
 
     def deliver(self, account: str, bucket: str, key: str, received: int = 1) -> None:
-        """The event of an upload, from the queue to record_uploads; as often as the queue says, and then to the dead letters."""
+        """The event of an upload, from the queue to record_uploads; after some attempts it is a dead letter."""
         self._sent += 1
         detail = {"bucket": {"name": bucket}, "object": {"key": key}}
         event = {"id": f"event-{self._sent}", "source": "aws.s3", "detail-type": "Object Created"}
@@ -412,6 +413,20 @@ class MeshInProcess:
                 for principal in self.analysts():
                     for column in self.lake.readable_columns(principal, CENTRAL, table.database, table.name):
                         found.add((principal, named, column))
+        return found
+
+    def queryable(self) -> set[tuple[str, str, str]]:
+        """The same, of what an analyst reaches by the name that the links of its own account give it."""
+        found = set()
+        for database in self._databases():
+            for table in database.tables.values():
+                for principal in self.analysts():
+                    account = principal.split(":")[4]
+                    try:
+                        seen = self.lake.resolve_table(principal, account, None, table.database, table.name)
+                    except AwsError:
+                        continue
+                    found |= {(principal, f"{table.database}.{table.name}", column) for column in seen.readable}
         return found
 
     def analysts(self) -> list[str]:

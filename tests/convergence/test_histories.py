@@ -7,7 +7,7 @@ import os
 import random
 
 import pytest
-from convergence.histories import History, allowed_now
+from convergence.histories import History, allowed_now, not_catalogued
 from convergence.mesh_in_process import MeshInProcess
 from tagmesh.governance import load
 
@@ -20,12 +20,14 @@ def lives(seed: int) -> None:
     with MeshInProcess() as mesh:
         history = History(mesh, chance)
         try:
-            for _ in range(chance.randint(4, 14)):
+            for _ in range(chance.randint(5, 20)):
                 history.step()
             history.end()
             governance = load(history.wanted.files())
+            assert not not_catalogued(mesh, governance)
             read, wanted = mesh.readable(), allowed_now(mesh, governance)
             assert read == wanted, f"too much: {sorted(read - wanted)}, too little: {sorted(wanted - read)}"
+            assert mesh.queryable() == wanted, f"not by its link: {sorted(wanted - mesh.queryable())}"
             mesh.counts.clear()
             mesh.sweep()
             written = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -22,6 +22,58 @@ logger = Logger(child=True)
 
 class ShareNotVisible(Exception):
     """What the central account granted has not arrived in the consumer's yet: the machine tries again soon."""
+
+
+def clients_in(account: str, run: str) -> Callable[[str], Any]:
+    """Clients of an account's services by name, of its role for us; in the central account our own.
+
+    Args:
+        run: what the role's session is named after.
+
+    Raises:
+        ConsumerNotReachable: the account's role cannot be assumed.
+    """
+    if account == own_account():
+        return client
+    session = consumer_session(account, run)
+    return lambda service: client_of(session, service)
+
+
+def look(
+    dynamodb: Any,
+    clients: Callable[[str], Any],
+    unit: str,
+    governance: Governance,
+    account: str,
+    databases: Collection[str],
+) -> plan.PrincipalPlan:
+    """Observes the account and plans for all its consumers; changes nothing.
+
+    Args:
+        unit: the consumer, for what the ledger says was made for it.
+        databases: the central databases in which a consumer of the account can read something.
+    """
+    central = own_account()
+    lf = clients("lakeformation")
+    named = {p for consumer in governance.consumers if consumer.account == account for p in consumer.principals}
+    found = principals.find(clients("iam"), sorted(named)) if named else {}
+    known = {principal: arn for principal, arn in found.items() if arn}
+    entries = ledger.made_by(dynamodb, unit)
+    made = grants.made_in(entries, account)
+    concerned = {*known.values(), *(grant.principal for grant in made)}
+    observed = [grant for catalog in sorted({account, central}) for grant in grants.observed(lf, catalog, concerned)]
+    link = link_key(account, "")
+    return plan.plan_principal_grants(
+        governance,
+        account,
+        central,
+        principals=known,
+        databases=databases,
+        catalog=[as_link(database) for database in glue.databases(clients("glue")).values()],
+        observed=observed,
+        made=made,
+        made_links=[key.removeprefix(link) for key in entries if key.startswith(link)],
+    )
 
 
 def carry_out(
@@ -43,64 +95,48 @@ def carry_out(
         ShareNotVisible: what was granted centrally is not there yet.
     """
     central = own_account()
-    session = None if account == central else consumer_session(account, lease.unit)
-
-    def clients(service: str) -> Any:
-        return client(service) if session is None else client_of(session, service)
-
-    lf, catalogue = clients("lakeformation"), clients("glue")
-    accepted = ram.accept_invitations(clients("ram"), central) if session else 0
+    clients = clients_in(account, lease.unit)
+    accepted = ram.accept_invitations(clients("ram"), central) if account != central else 0
     if accepted:
         logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
-    named = {p for consumer in governance.consumers if consumer.account == account for p in consumer.principals}
-    found = principals.find(clients("iam"), sorted(named)) if named else {}
-    known = {principal: arn for principal, arn in found.items() if arn}
-    made = grants.made(dynamodb, lease.unit, account)
-    concerned = {*known.values(), *(grant.principal for grant in made)}
-    observed = [grant for catalog in sorted({account, central}) for grant in grants.observed(lf, catalog, concerned)]
-    link = f"link/{account}/"
-    wanted = plan.plan_principal_grants(
-        governance,
-        account,
-        central,
-        principals=known,
-        databases=databases,
-        catalog=[as_link(database) for database in glue.databases(catalogue).values()],
-        observed=observed,
-        made=made,
-        made_links=[key.removeprefix(link) for key in ledger.made_by(dynamodb, lease.unit) if key.startswith(link)],
-    )
+    wanted = look(dynamodb, clients, lease.unit, governance, account, databases)
     findings = list(wanted.findings)
     to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
-    for of_grants, actions in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):
+    for of_grants, some in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):
         if not of_grants:
-            make_links(dynamodb, catalogue, lease.unit, link, governance.digest, actions)
+            make_links(dynamodb, clients("glue"), lease.unit, account, governance.digest, some)
             continue
         try:
-            findings += grants.carry_out(dynamodb, lf, lease, governance.digest, actions, account)
+            findings += grants.carry_out(dynamodb, clients("lakeformation"), lease, governance.digest, some, account)
         except lakeformation.LakeFormationRefused as error:
-            if session is None or not any(word in str(error) for word in ("AccessDenied", "EntityNotFound")):
+            if account == central or not any(word in str(error) for word in ("AccessDenied", "EntityNotFound")):
                 raise
             raise ShareNotVisible(str(error)) from error
     return len(to_do), findings
+
+
+def link_key(account: str, name: str) -> str:
+    """The ledger's key of a resource link in an account."""
+    return f"link/{account}/{name}"
 
 
 def make_links(
     dynamodb: Any,
     catalogue: Any,
     unit: str,
-    link: str,
+    account: str,
     version: str,
     actions: Iterable[plan.CreateLink | plan.DeleteLink],
 ) -> None:
     """Makes and deletes resource links; the ledger has each before it is there and until it is gone."""
     for action in actions:
+        key = link_key(account, action.name)
         if isinstance(action, plan.CreateLink):
-            ledger.record(dynamodb, unit, f"{link}{action.name}", "link", asdict(action), "share", version)
+            ledger.record(dynamodb, unit, key, "link", asdict(action), "share", version)
             glue.create_link(catalogue, action.name, action.catalog, action.database)
         else:
             glue.delete_link(catalogue, action.name)
-            ledger.forget(dynamodb, unit, f"{link}{action.name}")
+            ledger.forget(dynamodb, unit, key)
 
 
 def as_link(database: Mapping[str, Any]) -> plan.Link:

@@ -28,13 +28,22 @@ def observed(lf: Any, catalog: str, principals: Collection[str]) -> list[Grant]:
 
 def made(dynamodb: Any, unit: str, account: str) -> list[Grant]:
     """The grants that the ledger says we made for a unit as an account's administrator."""
-    entries = ledger.made_by(dynamodb, unit)
+    return made_in(ledger.made_by(dynamodb, unit), account)
+
+
+def made_in(entries: Mapping[str, Mapping[str, Any]], account: str) -> list[Grant]:
+    """The same, of the ledger's entries of the unit."""
     return [_grant(entry["detail"]) for key, entry in entries.items() if key.startswith(f"grant/{account}/")]
 
 
 def accounts(dynamodb: Any, unit: str) -> set[str]:
     """The accounts in which the ledger says we made grants or links for a unit."""
-    return {key.split("/")[1] for key in ledger.made_by(dynamodb, unit) if key.startswith(("grant/", "link/"))}
+    return accounts_of(ledger.made_by(dynamodb, unit))
+
+
+def accounts_of(entries: Iterable[str]) -> set[str]:
+    """The same, of the keys of the unit's entries in the ledger."""
+    return {key.split("/")[1] for key in entries if key.startswith(("grant/", "link/"))}
 
 
 def _key(account: str, entry: Grant | Revoke) -> str:

@@ -13,13 +13,22 @@ from typing import Any
 from tagmesh.aws import stepfunctions, units
 from tagmesh.governance import DataProduct
 
+LONGEST_WAIT = 86400
+
 
 def crawl_is_due(product: DataProduct, unit: units.Unit) -> bool:
     """Whether a crawl that was asked for may start now: each is billed for at least ten minutes, so a data product
     is crawled at most so often, the first time and for a new folder at once."""
     if unit.dirty <= unit.done:
         return False
-    return unit.hurry or unit.crawled_at == 0 or time.time() >= unit.crawled_at + product.crawl_at_most_every
+    wait = crawls_again_after(product, unit.failures) if unit.failures else product.crawl_at_most_every
+    return unit.hurry or unit.crawled_at == 0 or time.time() >= unit.crawled_at + wait
+
+
+def crawls_again_after(product: DataProduct, failures: int) -> int:
+    """Seconds from the start of a crawl that failed, the last of so many in a row, to the next: each time twice as
+    long, up to a day."""
+    return max(product.crawl_at_most_every, min(product.crawl_at_most_every * 2 ** min(failures - 1, 20), LONGEST_WAIT))
 
 
 def start_crawl(dynamodb: Any, sfn: Any, product: DataProduct, correlation_id: str) -> bool:

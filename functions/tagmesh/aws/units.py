@@ -43,6 +43,8 @@ class Unit:
     `version` is the governance version that was last carried out whole, `whole` the token of that run, `revoked` the
     last version of which all that it takes away from a consumer's account was taken away. `recheck` is the day
     (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since an override expires.
+    `folders` and `objects` are those that the last crawl began with, `tables` those that were published after it;
+    `failures` counts the crawls that failed since one did not.
     """
 
     name: str
@@ -56,6 +58,9 @@ class Unit:
     correlation_id: str = ""
     crawled_at: float = 0.0
     folders: frozenset[str] = frozenset()
+    objects: str = ""
+    tables: frozenset[str] = frozenset()
+    failures: int = 0
     version: str = ""
     whole: int = 0
     recheck: str = ""
@@ -92,6 +97,9 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         correlation_id=text("correlation_id"),
         crawled_at=number("crawled_at"),
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
+        objects=text("objects"),
+        tables=frozenset(json.loads(text("tables") or "[]")),
+        failures=int(number("failures")),
         version=text("version"),
         whole=int(number("whole")),
         recheck=text("recheck"),
@@ -223,8 +231,10 @@ def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
     return advance(dynamodb, lease, phase, noted="#dirty", hurry={"BOOL": False})
 
 
-def crawling(dynamodb: Any, lease: Lease, folders: Iterable[str], findings: Iterable[Mapping[str, str]]) -> Unit:
-    """The crawler is about to start on these folders (at least one)."""
+def crawling(
+    dynamodb: Any, lease: Lease, folders: Iterable[str], objects: str, findings: Iterable[Mapping[str, str]]
+) -> Unit:
+    """The crawler is about to start on these folders (at least one), with `objects` in them (`s3.Listed`)."""
     return advance(
         dynamodb,
         lease,
@@ -232,6 +242,7 @@ def crawling(dynamodb: Any, lease: Lease, folders: Iterable[str], findings: Iter
         CRAWL_SECONDS,
         crawled_at=_number(time.time()),
         folders={"SS": sorted(folders)},
+        objects={"S": objects},
         findings={"S": json.dumps(list(findings))},
     )
 
@@ -245,6 +256,8 @@ def finish(
     version: str = "",
     recheck: str = "",
     published: Mapping[str, str] | None = None,
+    tables: Iterable[str] | None = None,
+    failures: int | None = None,
 ) -> Unit:
     """Ends a run and frees the unit.
 
@@ -253,6 +266,7 @@ def finish(
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
         recheck: the day from which on that version decides otherwise, if there is one.
+        published, tables, failures: of a Unit, where the run knows them.
 
     Raises:
         LeaseLost: another run holds the unit.
@@ -264,6 +278,10 @@ def finish(
         attributes |= {"version": {"S": version}, "whole": _number(lease.token), "recheck": {"S": recheck}}
     if published is not None:
         attributes["published"] = {"S": json.dumps(dict(published), sort_keys=True)}
+    if tables is not None:
+        attributes["tables"] = {"S": json.dumps(sorted(tables))}
+    if failures is not None:
+        attributes["failures"] = _number(failures)
     unit = _update(
         dynamodb,
         lease.unit,

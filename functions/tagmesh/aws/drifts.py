@@ -1,0 +1,135 @@
+"""What others changed since a unit was settled: tags, tables, grants and resource links that are not as we left them.
+
+Looks in bulk, changes nothing. What SearchTablesByLFTags answers may be some seconds old, so a table that differs is
+asked itself before anything is said of it. What is found here is mended by the unit's own machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from tagmesh import access, plan
+from tagmesh.aws import consumers, evidence_store, glue, grants, lakeformation, ledger, units
+from tagmesh.aws.decisions import decide
+from tagmesh.aws.session import ConsumerNotReachable, client, own_account
+from tagmesh.catalog import AssignedTags, Table
+from tagmesh.governance import Consumer, DataProduct, Governance
+
+logger = Logger(child=True)
+
+STRICTER = "stricter-by-hand"  # a finding of drift.py that stays as long as the tag does
+
+
+@dataclass
+class Catalogue:
+    """The central catalogue as far as it was looked at: database -> table -> the table, and the tags it carries."""
+
+    tables: dict[str, dict[str, Table]] = field(default_factory=dict)
+    tags: dict[str, dict[str, AssignedTags]] = field(default_factory=dict)
+
+    def tagged(self) -> Iterator[tuple[Table, AssignedTags]]:
+        """Each table that carries tags, with them."""
+        for database, tables in self.tables.items():
+            for name, table in tables.items():
+                if name in self.tags.get(database, {}):
+                    yield table, self.tags[database][name]
+
+
+def observe(governance: Governance, products: Iterable[DataProduct]) -> Catalogue:
+    """The tables of these data products, one read for each and 100 tables a call, and the tags of all tables, 100 a
+    call. A database that somebody removed has none."""
+    catalogue = client("glue")
+    found = Catalogue()
+    for product in products:
+        try:
+            found.tables[product.database] = {table.name: table for table in glue.tables(catalogue, product.database)}
+        except catalogue.exceptions.EntityNotFoundException:
+            found.tables[product.database] = {}
+    if any(found.tables.values()):
+        # Every table of ours carries every LF-Tag, so any one finds them all.
+        key = min(governance.lf_tags, key=lambda key: len(key.values))
+        for database, table, tags in lakeformation.search_tables(client("lakeformation"), ((key.name, key.values),)):
+            found.tags.setdefault(database, {})[table] = tags
+    return found
+
+
+def tables_gone(unit: units.Unit, tables: Iterable[str]) -> bool:
+    """Whether a table that was published is no longer there: a crawl makes it again, if its data is."""
+    return not unit.tables.issubset(tables)
+
+
+def tags_differ(
+    dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, catalogue: Catalogue
+) -> bool:
+    """Whether tables of the data product do not carry the tags that are decided for them: somebody assigned or removed
+    some, or dropped a table and made it again; or a stricter tag of a person is not reported yet, or no more there."""
+    tables = list(catalogue.tables[product.database].values())
+    tags = catalogue.tags.setdefault(product.database, {})
+    if not tables or not _differ(dynamodb, governance, product, unit, tables, tags):
+        return False
+    lf = client("lakeformation")
+    catalogue.tags[product.database] = asked = {table.name: lakeformation.tags_of(lf, table) for table in tables}
+    return _differ(dynamodb, governance, product, unit, tables, asked)
+
+
+def _differ(
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    unit: units.Unit,
+    tables: list[Table],
+    observed: Mapping[str, AssignedTags],
+) -> bool:
+    database = next((tags.database for tags in observed.values()), {})
+    kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
+    made = decide(client("s3"), dynamodb, governance, product, unit, tables, kept, database, observed)
+    stricter = {finding.subject for each in made for finding in each.findings if finding.code == STRICTER}
+    reported = {finding["subject"] for finding in unit.findings if finding["code"] == STRICTER}
+    return stricter != reported or bool(plan.plan_tags(governance, product, database, observed, made))
+
+
+def consumers_differ(
+    dynamodb: Any,
+    governance: Governance,
+    settled: Iterable[Consumer],
+    looked_into: Iterable[Consumer],
+    catalogue: Catalogue,
+) -> Iterator[Consumer]:
+    """The consumers whose grants in the central catalogue, or, of those that are `looked_into`, whose links and
+    regrants in their own accounts are not what they should be. Central grants are listed once, 1,000 a call."""
+    settled = list(settled)
+    if not settled:
+        return
+    central, lf = own_account(), client("lakeformation")
+    entries = {consumer.unit: ledger.made_by(dynamodb, consumer.unit) for consumer in settled}
+    rows = grants.observed(lf, central, {consumer.account for consumer in settled})
+    looked_into = set(looked_into)
+    readable = {
+        account: access.readable(
+            catalogue.tagged(),
+            [s for each in governance.consumers if each.account == account for s in each.subscriptions],
+        )
+        for account in {consumer.account for consumer in settled if consumer in looked_into}
+    }
+    for consumer in settled:
+        made = grants.made_in(entries[consumer.unit], central)
+        differs = bool(plan.plan_account_grants(governance, {consumer.account}, central, rows, made))
+        if not differs and consumer in looked_into:
+            differs = _account_differs(dynamodb, governance, consumer, readable[consumer.account])
+        if differs:
+            yield consumer
+
+
+def _account_differs(dynamodb: Any, governance: Governance, consumer: Consumer, databases: Iterable[str]) -> bool:
+    """Whether there is something to do in the consumer's account; also where it cannot be reached: its own machine says
+    so."""
+    try:
+        clients = consumers.clients_in(consumer.account, f"sweep-{consumer.name}")
+    except ConsumerNotReachable:
+        return True
+    wanted = consumers.look(dynamodb, clients, consumer.unit, governance, consumer.account, sorted(databases))
+    return bool(wanted.actions or wanted.findings)
