@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -154,12 +155,19 @@ def leaves(tree: Any, path: str = "") -> list[tuple[str, str]]:
     return [(path, kind), *below] if kind == "map" else below or [(path, kind)]
 
 
+def told_once(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without the arrays in a map: the map says that there are values."""
+    known = dict.fromkeys(map(tuple, found))
+    return [(path, family) for path, family in known if family != "array" or (path, "map") not in known]
+
+
 @settings(max_examples=100)
 @given(trees, st.sampled_from(sorted(DIALECTS)))
 def test_each_field_of_a_type_is_found_in_every_dialect(tree: Any, dialect: str):
     expected = leaves(tree)
 
-    assert list(nested_fields(write(tree, dialect))) == (expected if any(path for path, _ in expected) else [])
+    found = told_once(nested_fields(write(tree, dialect)))
+    assert found == (told_once(expected) if any(path for path, _ in expected) else [])
 
 
 @pytest.mark.parametrize("around", ["struct<a:", "array<struct<a:", "map<string,struct<a:", "row(a "])
