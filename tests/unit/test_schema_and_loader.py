@@ -416,6 +416,15 @@ def test_of_some_fields_an_editor_and_the_loader_want_exactly_one():
     assert not SCHEMA.is_valid(documents["consumers/c.yaml"])
 
 
+def test_the_name_of_a_principal_has_the_letters_that_iam_has():
+    documents = copy.deepcopy(WHOLE)
+    for name, right in (("team/a_b+c=d,e.f@g-h", True), ("Müller", False), ("a b", False), ("a" * 65, False)):
+        documents["consumers/c.yaml"]["subscriptions"][0]["principals"][0]["role"] = name
+
+        assert (problems(documents) == []) is right
+        assert SCHEMA.is_valid(documents["consumers/c.yaml"]) is right
+
+
 def check_damage(documents: dict[str, Any], data: st.DataObject) -> None:
     documents = copy.deepcopy(documents)
     file = data.draw(st.sampled_from(sorted(documents)))
