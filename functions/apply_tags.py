@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access
-from tagmesh.aws import governance_store, lakeformation, ledger, plans, runs, units
+from tagmesh.aws import events, governance_store, lakeformation, ledger, plans, runs, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -77,6 +77,8 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         "tags applied" if whole else "tags closed; opening waits for revocations",
         extra={"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]},
     )
+    drifted = repaired(planned, calls)
+    events.drift_repaired(client("events"), product.unit, governance.digest, drifted, correlation_id)
     go_on(dynamodb, governance, product, unit, changed, correlation_id)
     return {"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]}
 
@@ -127,6 +129,20 @@ def apply(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], close_o
         else:
             lakeformation.tag_table(lf, action["database"], action["table"], action["tags"])
     return len(planned["actions"])
+
+
+def repaired(planned: Mapping[str, Any], calls: int) -> list[dict[str, Any]]:
+    """What the calls put right that somebody had changed: everything where nothing else asked for them, else the
+    columns that somebody had opened."""
+    opened = {finding["subject"] for finding in planned["findings"] if finding["code"] == "looser-by-hand"}
+    columns: dict[tuple[str, str | None], set[str]] = {}
+    for action in planned["actions"][:calls]:
+        database, table, named = action["database"], action["table"], action["columns"]
+        if planned.get("drifted"):
+            columns.setdefault((database, table), set()).update(named)
+        elif again := {column for column in named if f"{database}.{table}.{column}" in opened}:
+            columns.setdefault((database, table), set()).update(again)
+    return [events.tags_repaired(*where, sorted(names)) for where, names in columns.items()]
 
 
 def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -157,6 +156,7 @@ def classify(
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
             "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, today()),
+            "drifted": asked is None and not ours and carries_out_already(governance, unit),
         },
     )
     return {
@@ -200,6 +200,12 @@ def take_evidence(
     not_sampled = evidence.findings(product, asked, sampled)
     metrics.add_metric("TablesNotSampled", MetricUnit.Count, len(not_sampled))
     return in_force, not_sampled
+
+
+def carries_out_already(governance: Governance, unit: units.Unit) -> bool:
+    """Whether this version was carried out whole before, and no override has expired since: without a crawl or a sample
+    there is only something to do where somebody has changed tags."""
+    return unit.version == governance.digest and not "" < unit.recheck <= today()
 
 
 def today() -> str:
@@ -252,9 +258,8 @@ def crawl_failed(
         f"see /aws-glue/crawlers, stream {product.crawler}; it is tried again {again // 60:.0f} minutes after it "
         "began, or at once for a new folder",
     )
-    units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)], failures=failures)
+    freed = units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)], failures=failures)
     metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
-    details = [{"data_product": product.unit, "findings": [asdict(finding)]}]
-    events.put(client("events"), os.environ["MESH_BUS"], "DataProductFailed", details)
+    events.data_product_failed(client("events"), product.unit, [asdict(finding)], freed.correlation_id)
     logger.error("crawl failed", extra={"unit": product.unit, "reason": finding.message})
     return {"publish": False, "reason": finding.message}

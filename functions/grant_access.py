@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, plan
-from tagmesh.aws import consumers, glue, governance_store, grants, lakeformation, plans, runs, units
+from tagmesh.aws import consumers, events, glue, governance_store, grants, lakeformation, plans, runs, units
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, Governance
@@ -79,9 +79,14 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
         | ({"behind": behind} if behind else {}),
     )
+    done = len(actions) if whole and not findings else 0
     if central in accounts:
-        _, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
+        changes, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
         findings += found
+        done += 0 if unit.findings or consumers.changed(unit.published, published) else changes
+    if done and unit.version == governance.digest and not findings:  # this version's grants were all there
+        drifted = [events.grants_repaired(central, done)]
+        events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     written = {
         "version": governance.digest,
         "whole": whole,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import consumers, governance_store, grants, plans, runs, units
+from tagmesh.aws import consumers, events, governance_store, grants, plans, runs, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import Finding
 
@@ -49,6 +49,7 @@ def link(
     consumer = governance.consumer(lease.unit)
     accounts = grants.accounts(dynamodb, lease.unit) | ({consumer.account} if consumer else set())
     changes, findings, reached = 0, [Finding(**finding) for finding in planned["findings"]], True
+    drifted: list[dict[str, Any]] = []
     for account in sorted(accounts - {own_account()}):
         try:
             done, found = consumers.carry_out(
@@ -61,6 +62,7 @@ def link(
             logger.warning("consumer not reachable", extra={"unit": lease.unit, "reason": str(error)})
             continue
         changes, findings = changes + done, findings + found
+        drifted += [events.grants_repaired(account, done)] if done else []
     freed = units.finish(
         dynamodb,
         lease,
@@ -75,6 +77,9 @@ def link(
         logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
     if consumer:
         consumers.announce(governance, consumer, published, correlation_id)
+    if unit.version == governance.digest and not (unit.findings or findings or published):
+        # This version's links and regrants were all there, and nothing that can be read has come or gone.
+        events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     # The tags that its grants waited for may have come while this run held the consumer.
     come = not planned["whole"] and not units.not_tagged(units.read_all(dynamodb), governance)
     if freed.dirty > freed.noted or come:

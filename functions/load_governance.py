@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -70,5 +69,4 @@ def refuse(dynamodb: Any, digest: str, error: GovernanceError) -> None:
     if list(units.read(dynamodb, "governance").findings) == findings:
         return
     units.note_findings(dynamodb, "governance", findings)
-    details = [{"version": digest, "problems": [str(problem) for problem in error.problems[:50]]}]
-    events.put(client("events"), os.environ["MESH_BUS"], "GovernanceRefused", details)
+    events.governance_refused(client("events"), digest, [str(problem) for problem in error.problems])

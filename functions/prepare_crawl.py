@@ -93,11 +93,11 @@ def give_up(
     dynamodb: Any, lease: units.Lease, product: DataProduct, findings: list[Finding], covered: bool
 ) -> dict[str, Any]:
     """Ends the run without a crawl; what people must mend stands at the data product."""
-    units.finish(dynamodb, lease, covered=covered, findings=[asdict(finding) for finding in findings])
+    told = [asdict(finding) for finding in findings]
+    freed = units.finish(dynamodb, lease, covered=covered, findings=told)
     if not covered:
         metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
-        details = [{"data_product": product.unit, "findings": [asdict(finding) for finding in findings]}]
-        events.put(client("events"), os.environ["MESH_BUS"], "DataProductFailed", details)
+        events.data_product_failed(client("events"), product.unit, told, freed.correlation_id)
     reason = "; ".join(finding.message for finding in findings) or f"{product.location} holds no folder yet"
     logger.info("nothing to crawl", extra={"unit": product.unit, "reason": reason})
     return {"crawl": False, "reason": reason}
