@@ -3,23 +3,18 @@
 import csv
 import json
 import shutil
-import time
-from dataclasses import dataclass
 
 import pyarrow.parquet
 import pytest
 from demo_run import run_demo, tagmesh
+from deployed import CENTRAL, HR, SALES, Mesh, findings, role
 from tagmesh.governance import read_folder
 
 from cli import local
 from cli.athena_client import QueryRefused, query, quoted
-from cli.demo_accounts import Identity, Place
-from cli.demo_follow import read_units
+from cli.demo_accounts import Place
 from cli.demo_queries import read_catalogue
 from cli.project import ROOT
-
-CENTRAL = "555555555555"
-
 
 # ── The sample ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,95 +171,15 @@ def test_a_table_that_arrives_later_is_published_whatever_its_files_are_called(s
     assert answer.rows == (("1",), ("2",), ("3",))
 
 
-def role(place, account, name):
-    """Somebody who has assumed a role."""
-    arn = f"arn:aws:iam::{account}:role/{name}"
-    issued = place.administrator(account).client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return Identity(place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
-
-
 # ── What goes wrong afterwards: nothing is lost, and the others go on ────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """The kept local AWS of the sample, and the hands of its administrators."""
-
-    port: int
-
-    @property
-    def place(self):
-        return Place(f"http://127.0.0.1:{self.port}", "eu-west-1")
-
-    def client(self, account, service):
-        return self.place.administrator(account).client(service)
-
-    def upload(self, account, bucket, key, body):
-        self.client(account, "s3").put_object(Bucket=bucket, Key=key, Body=body)
-
-    def settle(self):
-        """Waits until nothing is under way; the units."""
-        local_aws = local.Server(0, "", self.port)
-        deadline = time.monotonic() + 60
-        while not local.tell(local_aws, "POST", "idle", {"timeout": 5}, timeout=30)["idle"]:
-            assert time.monotonic() < deadline, "the mesh did not come to rest"
-        return read_units(Place(f"http://127.0.0.1:{self.port}", "eu-west-1").administrator(CENTRAL))
-
-    def pass_time(self, seconds, skip=False):
-        """Lets time pass; everything due happens at its moment, or, where it is skipped, late or not at all."""
-        body = {"advance": seconds, "skip": skip}
-        local.tell(local.Server(0, "", self.port), "POST", "clock", body, timeout=120)
-
-    def now(self):
-        """The time there, as ISO 8601 has it, in UTC."""
-        return local.ask(local.Server(0, "", self.port), "clock")["now"]
-
-    def runs(self, machine):
-        """The statuses of a state machine's executions."""
-        listed = local.ask(local.Server(0, "", self.port), "executions")
-        return [each["status"] for each in listed if each["stateMachine"] == machine]
-
-    def apply(self, files):
-        """What `tagmesh apply` does: a new governance bundle."""
-        bucket = f"tagmesh-governance-{CENTRAL}-eu-west-1"
-        body = json.dumps({"files": files}).encode()
-        self.client(CENTRAL, "s3").put_object(Bucket=bucket, Key="governance.json", Body=body)
-        return self.settle()
-
-    def query(self, person, sql, database="sales_orders", account="333333333333"):
-        """Rows as somebody's role, or the error."""
-        return query(role(self.place, account, person).client("athena"), sql, database)
-
-    def catalogue(self):
-        """The central catalogue's tables with their LF-Tags."""
-        return read_catalogue(role(self.place, CENTRAL, "MeshAuditor"))
-
-    def governance_objects(self):
-        """(key, text) of what the functions have written to the governance bucket, the oldest first."""
-        s3, bucket = self.client(CENTRAL, "s3"), f"tagmesh-governance-{CENTRAL}-eu-west-1"
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        listed = [each for page in pages for each in page["Contents"]]
-        for each in sorted(listed, key=lambda each: each["LastModified"]):
-            if each["Key"].startswith(("plans/", "evidence/", "decisions/")):
-                yield each["Key"], s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode()
-
-    def counts(self):
-        """How often each operation has been called so far."""
-        return local.ask(local.Server(0, "", self.port), "calls")["counts"]
-
-
-SALES = ("111111111111", "sales-raw-111111111111")
-HR = ("222222222222", "hr-raw-222222222222")
 
 
 @pytest.fixture(scope="module")
 def mesh(sample):
     assert sample.code == 0, sample.printed
-    return Mesh(sample.port)
-
-
-def findings(units):
-    return {(finding.code, finding.subject) for unit in units.values() for finding in unit.findings}
+    mesh = Mesh(sample.port)
+    mesh.listen()
+    return mesh
 
 
 def test_an_upload_that_no_file_expects_is_refused_and_said(mesh):
@@ -301,6 +216,9 @@ def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
 
     assert ("crawl-failed", "data_product/hr/people") in findings(units)
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM shipments").rows == (("2",),)
+    failed = mesh.told("DataProductFailed")[-1]
+    assert (failed["data_product"], failed["findings"][0]["code"]) == ("data_product/hr/people", "crawl-failed")
+    assert "data_product/sales/orders" in {published["data_product"] for published in mesh.told("DataProductPublished")}
 
     s3.put_bucket_policy(Bucket=HR[1], Policy=policy)
     mesh.upload(*HR, "people/leases/a.csv", b"office_code,city\nA,Lyon\n")
@@ -393,6 +311,7 @@ def test_a_governance_version_with_a_mistake_is_refused_and_the_last_good_one_st
 
     refused = [finding for finding in units["governance"].findings if finding.code == "governance-refused"]
     assert any(finding.subject.startswith("consumers/analytics.yaml:2:") for finding in refused)
+    assert mesh.told("GovernanceRefused")[-1]["problems"][0].startswith("consumers/analytics.yaml:1:1: `subscr")
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows[0][0] != "0"
 
 
@@ -579,6 +498,11 @@ def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
         ("stricter-by-hand", "sales_orders.products.category"),
         ("looser-by-hand", "sales_customers.customers.phone"),
     } <= swept()
+    repaired = {each["unit"]: each["repaired"] for each in mesh.told("DriftRepaired")}
+    assert repaired["data_product/sales/customers"] == [
+        {"kind": "tags", "database": "sales_customers", "table": "customers", "columns": ["phone"]}
+    ]
+    assert "data_product/sales/orders" not in repaired
     tags = {(t.table, c.name): dict(c.lf_tags)["sensitivity"] for t in mesh.catalogue() for c in t.columns}
     assert tags["products", "category"] == "restricted"
     assert tags["customers", "phone"] == "confidential"
@@ -618,11 +542,8 @@ def test_one_correlation_id_leads_from_the_upload_to_the_grant(mesh):
     after = mesh.counts()
     for unneeded in ("lakeformation:BatchGrantPermissions", "lakeformation:CreateLFTag", "glue:CreateDatabase"):
         assert after.get(unneeded) == before.get(unneeded), "a new table needs nothing but its tags"
-    logs = mesh.client(CENTRAL, "logs")
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/tagmesh/functions")
-    lines = [json.loads(e["message"]) for page in pages for e in page["events"] if e["message"].startswith("{")]
     seen = {}
-    for line in lines:
+    for line in mesh.log_lines():
         seen.setdefault(line.get("correlation_id"), set()).add(line.get("message"))
     chain = {"uploads counted", "crawl prepared", "tables classified", "tags applied", "access granted"}
     assert any(chain | {"consumer linked"} <= messages for messages in seen.values())
@@ -659,3 +580,23 @@ def test_an_override_opens_a_column_until_it_expires_if_somebody_else_agrees(mes
     assert ("override-expired", "sales_customers.customers.postal_code") in findings(mesh.settle())
     with pytest.raises(QueryRefused):
         postal_codes()
+
+
+def test_metrics_are_emitted_as_the_alarms_ask_for_them(mesh):
+    alarms = mesh.client(CENTRAL, "cloudwatch").describe_alarms()["MetricAlarms"]
+    asked = {
+        (alarm["MetricName"], tuple((each["Name"], each["Value"]) for each in alarm["Dimensions"]))
+        for alarm in alarms
+        if alarm["Namespace"] == "tagmesh"
+    }
+    emitted = {
+        (metric["Name"], tuple((name, line[name]) for name in names))
+        for line in mesh.log_lines()
+        for each in line.get("_aws", {}).get("CloudWatchMetrics", [])
+        if each["Namespace"] == "tagmesh"
+        for names in each["Dimensions"]
+        for metric in each["Metrics"]
+    }
+    names = {name for name, _ in emitted}
+    assert {"Sweeps", "UnclassifiedColumns"} <= names
+    assert {each for each in asked if each[0] in names} <= emitted
