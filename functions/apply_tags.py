@@ -27,7 +27,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     dynamodb = client("dynamodb")
     lease = units.Lease(event["unit"], event["token"])
     try:
-        units.advance(dynamodb, lease, "publishing")
+        units.advance(dynamodb, lease, "publishing", tagged={"BOOL": True})
         with units.freed_on_failure(dynamodb, lease):
             return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
     except units.LeaseLost as lost:
@@ -49,9 +49,11 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     if product is None:
         raise governance_store.GovernanceChanged(f"{lease.unit} has left the governance files")
     known = units.read_all(dynamodb)
-    record(dynamodb, lease, known.get(lease.unit, units.Unit(lease.unit)).whole, planned)
+    before = known.get(lease.unit, units.Unit(lease.unit))
+    units.holds(dynamodb, lease)
+    record(dynamodb, lease, before.whole, planned)
     waits_for = units.not_revoked(known, governance)
-    calls = apply(dynamodb, lease, planned, close_only=bool(waits_for))
+    calls = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for))
     whole = calls == len(planned["actions"])
     # Asked for before this run ends: if it breaks off here, it is done again and asks again.
     changed = [
@@ -64,12 +66,14 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     unit = units.finish(
         dynamodb,
         lease,
-        covered=planned["covered"] and whole,
+        # A folder that is found without a table is crawled once more: its table may have been dropped since the crawl.
+        covered=planned["covered"] and whole and before.bare.issuperset(planned["bare"]),
         findings=planned["findings"],
         version=governance.digest if whole else "",
         recheck=planned["recheck"],
         # What is missing without a crawl somebody dropped: the sweep has it crawled again.
         tables=[decided["table"] for decided in planned["decisions"]] if whole and planned["covered"] else None,
+        bare=planned["bare"],
         failures=0 if planned["covered"] else None,
     )
     metrics.add_metric("TagCalls", MetricUnit.Count, calls)
@@ -93,33 +97,33 @@ def go_on(
 ) -> None:
     """Starts what this run has made possible, where nobody else is at it; whatever fails here, the sweep finds."""
     sfn, known = client("stepfunctions"), units.read_all(dynamodb)
-    if not units.not_tagged(known, governance):  # whose grants waited for the last data product's tags
-        waiting = [
-            c for c in governance.consumers if known.get(c.unit, units.Unit(c.unit)).version != governance.digest
-        ]
-        changed = [*changed, *(consumer for consumer in waiting if consumer not in changed)]
     for consumer in changed:
         runs.start_share(dynamodb, sfn, consumer.unit, correlation_id)
+    runs.start_waiting_shares(dynamodb, sfn, governance, known, correlation_id)
     if unit.version != governance.digest and not units.not_revoked(known, governance):
         runs.start_publish(dynamodb, sfn, product.unit, correlation_id)
     elif runs.crawl_is_due(product, unit):
         runs.start_crawl(dynamodb, sfn, product, unit.correlation_id)
 
 
-def apply(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], close_only: bool) -> int:
+def apply(
+    dynamodb: Any, lease: units.Lease, governance: Governance, planned: Mapping[str, Any], close_only: bool
+) -> int:
     """The planned calls in order, up to the first that opens where only closing is safe yet; how many.
 
-    Before each one that opens, the lease and the governance version are checked.
+    Before each one that may open something, the lease and the governance version are checked: also before those that
+    are meant for what is closed, since another run may have opened it meanwhile.
 
     Raises:
         LeaseLost: another run holds the data product.
         GovernanceChanged: another version is in force.
     """
     lf = client("lakeformation")
+    defaults = {key.name: key.default for key in governance.lf_tags}
     for done, action in enumerate(planned["actions"]):
-        if action["loosens"]:
-            if close_only:
-                return done
+        if action["loosens"] and close_only:
+            return done
+        if any(value != defaults.get(key) for key, value in action["tags"].items()):
             units.holds(dynamodb, lease)
             governance_store.check_in_force(dynamodb, planned["version"])
         if action["table"] is None:

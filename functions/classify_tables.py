@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -130,6 +131,8 @@ def classify(
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
     findings += [asdict(finding) for decision in decisions for finding in decision.findings]
     findings += [asdict(finding) for finding in not_sampled]
+    bare = without_table(product, unit, tables) if ours else sorted(unit.bare)
+    findings += [asdict(no_table(product, folder)) for folder in bare]
     unclassified = sum(
         any(decision.outcome == "default" for decision in keys.values())
         for table in decisions
@@ -152,6 +155,7 @@ def classify(
         {
             "version": governance.digest,
             "covered": ours,
+            "bare": bare,
             "actions": [asdict(action) for action in actions],
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
@@ -224,6 +228,24 @@ def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
             lakeformation.tag_database(lf, action.database, action.tags)
     units.finish(dynamodb, lease, covered=False, findings=[], version=governance.digest)
     logger.info("data product closed", extra={"unit": lease.unit})
+    runs.start_waiting_shares(
+        dynamodb, client("stepfunctions"), governance, units.read_all(dynamodb), str(uuid.uuid4())
+    )
+
+
+def without_table(product: DataProduct, unit: units.Unit, tables: list[Table]) -> list[str]:
+    """The folders that the last crawl began with and that no table lies in."""
+    return sorted(unit.folders - {glue.table_folder(product, table) for table in tables})
+
+
+def no_table(product: DataProduct, folder: str) -> Finding:
+    """A crawl found nothing in a folder that it knows; or somebody dropped the table at once."""
+    return Finding(
+        "folder-without-table",
+        f"{product.unit}/{folder}",
+        f"the crawl of {product.location}{folder}/ made no table: its files are empty or of an unknown form",
+        "upload CSV, JSON, Parquet or Avro files there, or remove the folder",
+    )
 
 
 def has_database(product: DataProduct) -> bool:

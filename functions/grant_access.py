@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, plan
-from tagmesh.aws import consumers, events, glue, governance_store, grants, lakeformation, plans, runs, units
-from tagmesh.aws.session import client, own_account
-from tagmesh.catalog import AssignedTags, Table
+from tagmesh.aws import consumers, events, glue, governance_store, grants, lakeformation, ledger, plans, runs, units
+from tagmesh.aws.session import ConsumerNotReachable, client, own_account
+from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import Consumer, Governance
 from tagmesh.grants import Revoke
 
@@ -41,8 +41,9 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: str) -> dict[str, Any]:
     """Brings the account's grants to what the governance says, and hands over what there is to link.
 
-    Revocations first. What a new version grants waits until its tags are carried out, or somebody would read what the
-    new tags close: the data products ask for this share again when they are there.
+    Revocations first, also those of single principals in the consumer's account: else what the account is granted next,
+    or what tags open next, they would read too. What a new version grants waits until its tags are carried out, or
+    somebody would read what the new tags close: the data products ask for this share again when they are there.
     """
     governance = governance_store.current(client("s3"), dynamodb)
     consumer = governance.consumer(lease.unit)
@@ -56,12 +57,15 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     actions = plan.plan_account_grants(governance, accounts, central, observed, made)
     revokes = [action for action in actions if isinstance(action, Revoke)]
     findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
-    if not findings:
+    refused = bool(findings)
+    unreached = revoke_from_principals(dynamodb, governance, lease, accounts, findings)
+    if not refused:
         note_revoked(dynamodb, governance, lease, unit, correlation_id)
     behind = units.not_tagged(units.read_all(dynamodb), governance)
     whole = not behind
     if whole:
-        others = [action for action in actions if not isinstance(action, Revoke)]
+        # An account whose principals could not be asked gets no more than it has.
+        others = [action for action in actions if not isinstance(action, Revoke) and action.principal not in unreached]
         findings += grants.carry_out(dynamodb, lf, lease, governance.digest, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
     # Links are an account's: what its other consumers read counts too.
@@ -95,6 +99,26 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         "findings": [asdict(finding) for finding in findings],
     }
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}
+
+
+def revoke_from_principals(
+    dynamodb: Any, governance: Governance, lease: units.Lease, accounts: Iterable[str], findings: list[Finding]
+) -> set[str]:
+    """Takes from principals in the consumer's accounts what their subscriptions no longer give; the accounts that could
+    not be reached, which are said to be so by link_consumer, and hold up nobody else."""
+    unreached = set()
+    entries = ledger.made_by(dynamodb, lease.unit)
+    for account in sorted(accounts):
+        if not plan.loses_regrants(governance, account, own_account(), grants.made_in(entries, account)):
+            continue
+        try:
+            found = consumers.revoke_policies(dynamodb, lease, governance, account)
+        except ConsumerNotReachable as error:
+            logger.warning("consumer not reachable", extra={"unit": lease.unit, "reason": str(error)})
+            unreached.add(account)
+            continue
+        findings += found
+    return unreached
 
 
 def note_revoked(

@@ -150,6 +150,13 @@ class Principal:
     def __str__(self) -> str:
         return f"{self.kind.replace('_', ' ')} {self.name}"
 
+    def is_named_by(self, arn: str) -> bool:
+        """Whether an IAM ARN is this one's, whatever the suffix of a permission set's role."""
+        last = arn.rpartition("/")[2]
+        if self.kind == "permission_set":
+            return last.rpartition("_")[0] == f"AWSReservedSSO_{self.name}"
+        return last == self.name.rpartition("/")[2] and f":{self.kind}/" in arn
+
 
 @dataclass(frozen=True)
 class Subscription:

@@ -407,6 +407,33 @@ def plan_principal_grants(
     return PrincipalPlan((*revokes, *map(DeleteLink, gone), *create, *grants), tuple(findings))
 
 
+def loses_regrants(governance: Governance, account: str, central_account: str, made: Iterable[Grant]) -> bool:
+    """Whether a principal of the account holds something by a tag policy of ours that no subscription gives it any
+    more. Looks at the ledger alone, so it can be told before the account is asked anything.
+
+    ``made``: what the ledger says we made as the account's administrator."""
+    wanted = [
+        (principal, policy)
+        for consumer in governance.consumers
+        if consumer.account == account
+        for subscription in consumer.subscriptions
+        for policy in _policies(subscription, "", central_account, "")
+        for principal in subscription.principals
+    ]
+    return any(
+        grant.permissions
+        - frozenset().union(
+            *(
+                policy.permissions
+                for principal, policy in wanted
+                if policy.resource == grant.resource and principal.is_named_by(grant.principal)
+            )
+        )
+        for grant in made
+        if grant.resource.kind == "LFTagPolicy"
+    )
+
+
 def _databases(governance: Governance, subscription: Subscription, existing: Collection[str]) -> list[DataProduct]:
     return [
         product

@@ -52,7 +52,7 @@ from tagmesh.governance import DataProduct, Governance, load
 from local_aws.access import identity
 from local_aws.access.identity import Caller
 from local_aws.crawlers import crawl_catalog
-from local_aws.crawlers.crawl import CrawledFile, DetectedTable
+from local_aws.crawlers.crawl import CrawledFile, CrawlFailed, DetectedTable, Stopped
 from local_aws.crawlers.engine import Crawlers
 from local_aws.files.formats import FileFormat
 from local_aws.glue.glue_catalog import Glue
@@ -86,6 +86,14 @@ Schema = tuple[tuple[str, str], ...]
 """(name, Arrow type) of each column of a table's files."""
 
 
+class Crashed(BaseException):
+    """The process of a function is killed."""
+
+
+class ExitError(Exception):
+    """What Lambda says of a function whose process ended (it says Runtime.ExitError)."""
+
+
 class ClosedCrawlers(Crawlers):
     """Glue's crawlers, but for what a crawl reads: the schemas that a test has put into folders."""
 
@@ -96,9 +104,9 @@ class ClosedCrawlers(Crawlers):
 
     def _crawl(self, caller: Caller, crawler: Any, crawl: Any, settings: Any, targets: Any) -> None:
         if crawl.stop.is_set():
-            from local_aws.crawlers.crawl import Stopped
-
             raise Stopped
+        if crawler.name in self.mesh.crawls_failing:
+            raise CrawlFailed("Internal Service Exception")
         found = [table for target in targets for table in self.mesh.detected(target.path)]
         role = Caller(CENTRAL, REGION, crawler.role_arn, crawler.role_arn)
         glue = self.mesh.client("glue", role)
@@ -129,6 +137,8 @@ class MeshInProcess:
         """Called before each call of deployed code with (service, operation, parameters, caller); it may raise."""
         self.after_call: list[Callable[[str, str, dict, Caller], None]] = []
         """Called after each call that was done."""
+        self.around: Callable[[Callable[[], dict], str, str, dict, Caller], dict] = lambda do, *_: do()
+        """Does each call: with a function that does it, and the same arguments; may raise, or answer something else."""
         self.counts: Counter[str] = Counter()
         self.transitions = 0
         self.events: list[Callable[[], None]] = []
@@ -138,8 +148,11 @@ class MeshInProcess:
         """(machine, error) of the executions that failed."""
         self.dead: list[Callable[[], None]] = []
         """Uploads that could not be counted three times: the dead letters."""
+        self.wrong: list[str] = []
+        """What must never be and was."""
         self.unreachable: set[str] = set()
         """Accounts whose role cannot be assumed."""
+        self.crashed = False
         self.crawls_failing: set[str] = set()
         """Crawlers whose next crawls fail."""
 
@@ -169,7 +182,7 @@ class MeshInProcess:
             "iam": Identities(),
             "events": self.buses,
             "stepfunctions": Executions(self._start),
-            "lambda": Functions(handlers),
+            "lambda": Functions({name: partial(self._invoke, handler) for name, handler in handlers.items()}),
         }
         self.accounts: set[str] = set()
         self.account(CENTRAL, "tagmesh-automation")
@@ -259,11 +272,14 @@ class MeshInProcess:
         """One API call. Raises botocore's errors."""
         model = client.meta.service_model.operation_model(operation)
         _valid(model, params)
+        if self.crashed and service != "lambda":
+            raise Crashed
         try:
             for watch in self.on_call:
                 watch(service, operation, params, caller)
             self.counts[f"{service}:{operation}"] += 1
-            answer = self._answer(service, operation, params, caller)
+            do = partial(self._answer, service, operation, params, caller)
+            answer = self.around(do, service, operation, params, caller)
         except AwsError as error:
             response = {
                 "Error": {"Code": error.code, "Message": error.message},
@@ -280,6 +296,19 @@ class MeshInProcess:
         double = self._doubles.get(service)
         handler = getattr(double, operation) if double else self.world.handler(service, operation)
         return handler(caller, **params)
+
+    def _invoke(self, handler: Callable[[dict, Any], Any], event: dict, context: Any) -> Any:
+        try:
+            return handler(event, context)
+        except Crashed as crashed:
+            raise ExitError("Runtime exited") from crashed
+        finally:
+            self.crashed = False
+
+    def crash(self) -> None:
+        """Kills the process of the function that runs: it makes no more calls, not even to tidy up."""
+        self.crashed = True
+        raise Crashed
 
     # -- machines --------------------------------------------------------------------------------------------------
 
@@ -382,8 +411,9 @@ class MeshInProcess:
         try:
             answer = self._record_uploads({"Records": [{"messageId": str(self._sent), "body": body}]}, None)
             failed = bool(answer["batchItemFailures"])
-        except Exception:  # noqa: BLE001 - whatever a function raises, its batch comes again
+        except (Exception, Crashed):  # noqa: BLE001 - whatever a function raises, its batch comes again
             failed = True
+        self.crashed = False
         if failed and received < MAX_RECEIVES:
             self.events.append(partial(self.deliver, account, bucket, key, received + 1))
         elif failed:

@@ -115,6 +115,19 @@ def carry_out(
     return len(to_do), findings
 
 
+def revoke_policies(dynamodb: Any, lease: units.Lease, governance: Governance, account: str) -> list[Finding]:
+    """Takes from the account's principals the tag policies that no subscription gives them any more, and nothing else;
+    what could not be revoked.
+
+    Raises:
+        ConsumerNotReachable: the account's role cannot be assumed.
+    """
+    clients = clients_in(account, lease.unit)
+    wanted = look(dynamodb, clients, lease.unit, governance, account, ())
+    policies = [each for each in wanted.actions if isinstance(each, Revoke) and each.resource.kind == "LFTagPolicy"]
+    return grants.carry_out(dynamodb, clients("lakeformation"), lease, governance.digest, policies, account)
+
+
 def link_key(account: str, name: str) -> str:
     """The ledger's key of a resource link in an account."""
     return f"link/{account}/{name}"

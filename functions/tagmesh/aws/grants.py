@@ -96,8 +96,6 @@ def carry_out(
             continue
         for start in range(0, len(entries), lakeformation.BATCH):
             some = entries[start : start + lakeformation.BATCH]
-            units.holds(dynamodb, lease)
-            governance_store.check_in_force(dynamodb, version)
             for entry in some:
                 key = _key(account, entry)
                 before = known.get(key, replace(entry, permissions=frozenset(), grantable=frozenset()))
@@ -107,6 +105,9 @@ def carry_out(
                     grantable=before.grantable | entry.grantable,
                 )
                 ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, version)
+            # Nothing comes between the two checks and the call.
+            units.holds(dynamodb, lease)
+            governance_store.check_in_force(dynamodb, version)
             lakeformation.grant(lf, [to_api(entry) for entry in some], CatalogId=catalog)
     return findings
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from tagmesh.aws import stepfunctions, units
-from tagmesh.governance import DataProduct
+from tagmesh.governance import DataProduct, Governance
 
 LONGEST_WAIT = 86400
 
@@ -53,6 +54,17 @@ def resume_publish(sfn: Any, product: DataProduct) -> None:
 def start_share(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
     """Starts the share machine where no run holds the consumer; whether it did."""
     return _start(dynamodb, sfn, os.environ["SHARE_MACHINE_ARN"], unit, "sharing", correlation_id)
+
+
+def start_waiting_shares(
+    dynamodb: Any, sfn: Any, governance: Governance, known: Mapping[str, units.Unit], correlation_id: str
+) -> None:
+    """Starts the shares of consumers whose grants waited for the tags of data products, if those are all there."""
+    if units.not_tagged(known, governance):
+        return
+    for consumer in governance.consumers:
+        if known.get(consumer.unit, units.Unit(consumer.unit)).version != governance.digest:
+            start_share(dynamodb, sfn, consumer.unit, correlation_id)
 
 
 def _start(dynamodb: Any, sfn: Any, machine_arn: str, unit: str, phase: str, correlation_id: str) -> bool:

@@ -40,11 +40,11 @@ class Lease:
 class Unit:
     """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable.
 
-    `version` is the governance version that was last carried out whole, `whole` the token of that run, `revoked` the
-    last version of which all that it takes away from a consumer's account was taken away. `recheck` is the day
-    (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since an override expires.
-    `folders` and `objects` are those that the last crawl began with, `tables` those that were published after it;
-    `failures` counts the crawls that failed since one did not.
+    `version` is the governance version that was last carried out whole, `whole` the token of that run, `tagged` whether
+    a run has begun to assign tags, `revoked` the last version of which all that it takes away from a consumer was taken
+    away. `recheck` is the day (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since
+    an override expires. `folders` and `objects` are those that the last crawl began with, `tables` those that were
+    published after it, `bare` the folders that had none; `failures` counts the crawls that failed since one did not.
     """
 
     name: str
@@ -60,9 +60,11 @@ class Unit:
     folders: frozenset[str] = frozenset()
     objects: str = ""
     tables: frozenset[str] = frozenset()
+    bare: frozenset[str] = frozenset()
     failures: int = 0
     version: str = ""
     whole: int = 0
+    tagged: bool = False
     recheck: str = ""
     revoked: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
@@ -99,9 +101,11 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
         objects=text("objects"),
         tables=frozenset(json.loads(text("tables") or "[]")),
+        bare=frozenset(json.loads(text("bare") or "[]")),
         failures=int(number("failures")),
         version=text("version"),
         whole=int(number("whole")),
+        tagged=item.get("tagged", {"BOOL": False})["BOOL"],
         recheck=text("recheck"),
         revoked=text("revoked"),
         published=json.loads(text("published") or "{}"),
@@ -257,6 +261,7 @@ def finish(
     recheck: str = "",
     published: Mapping[str, str] | None = None,
     tables: Iterable[str] | None = None,
+    bare: Iterable[str] | None = None,
     failures: int | None = None,
 ) -> Unit:
     """Ends a run and frees the unit.
@@ -266,7 +271,7 @@ def finish(
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
         recheck: the day from which on that version decides otherwise, if there is one.
-        published, tables, failures: of a Unit, where the run knows them.
+        published, tables, bare, failures: of a Unit, where the run knows them.
 
     Raises:
         LeaseLost: another run holds the unit.
@@ -280,6 +285,8 @@ def finish(
         attributes["published"] = {"S": json.dumps(dict(published), sort_keys=True)}
     if tables is not None:
         attributes["tables"] = {"S": json.dumps(sorted(tables))}
+    if bare is not None:
+        attributes["bare"] = {"S": json.dumps(sorted(bare))}
     if failures is not None:
         attributes["failures"] = _number(failures)
     unit = _update(
@@ -332,9 +339,13 @@ def holds(dynamodb: Any, lease: Lease) -> None:
 
 
 def not_tagged(known: Mapping[str, Unit], governance: Governance) -> list[str]:
-    """Data products that carry an older version's tags: what a new version grants waits for them."""
-    units = (known.get(product.unit) for product in governance.data_products)
-    return [unit.name for unit in units if unit and unit.version not in ("", governance.digest)]
+    """Data products, also those that have left the files, that may carry an older version's tags: what a new version
+    grants waits for them."""
+    return [
+        unit.name
+        for name, unit in known.items()
+        if name.startswith("data_product/") and unit.tagged and unit.version != governance.digest
+    ]
 
 
 def not_revoked(known: Mapping[str, Unit], governance: Governance) -> list[str]:
