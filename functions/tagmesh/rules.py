@@ -117,7 +117,8 @@ def recheck(governance: Governance, data_product: DataProduct, today: str | None
         for override in governance.overrides
         if (override.producer, override.data_product) == (data_product.producer, data_product.name)
     )
-    expiries = [override.expires for override in of_product if override.expires and override.expires >= now]
+    # Of the last day that there is, no day after can be told.
+    expiries = [each.expires for each in of_product if each.expires and now <= each.expires < "9999-12-31"]
     return _day_after(min(expiries)) if expiries else ""
 
 

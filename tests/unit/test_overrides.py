@@ -115,6 +115,8 @@ def test_one_that_has_expired_closes_no_more_either_and_says_so_even_where_it_ch
         ("2026-12-31", "2026-06-01", "2027-01-01"),
         ("2028-02-28", "2026-06-01", "2028-02-29"),
         ("2027-02-28", "2026-06-01", "2027-03-01"),
+        ("9999-12-30", "2026-06-01", "9999-12-31"),
+        ("9999-12-31", "2026-06-01", ""),
     ],
 )
 def test_the_data_product_is_looked_at_again_on_the_day_after(expires: str, today: str, day: str):
