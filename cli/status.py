@@ -50,7 +50,7 @@ def _state(governance: Governance, name: str, unit: Unit) -> str:
         return "new"
     if unit.dirty > unit.done:
         return "waiting"
-    return "settled" if unit.version == governance.digest else "behind"
+    return "settled" if unit.version == governance.version_of(name) else "behind"
 
 
 def lines(governance: Governance, found: Iterable[Line]) -> list[str]:

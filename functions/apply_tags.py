@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -51,7 +51,9 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     known = units.read_all(dynamodb)
     before = known.get(lease.unit, units.Unit(lease.unit))
     units.holds(dynamodb, lease)
-    record(dynamodb, lease, before.whole, planned)
+    settled = record(dynamodb, lease, before.whole, planned)
+    if before.version == governance.version_of(lease.unit):
+        settled.add((product.database, None))  # a database's tags follow from the governance files alone
     waits_for = units.not_revoked(known, governance)
     calls = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for))
     whole = calls == len(planned["actions"])
@@ -69,7 +71,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         # A folder that is found without a table is crawled once more: its table may have been dropped since the crawl.
         covered=planned["covered"] and whole and before.bare.issuperset(planned["bare"]),
         findings=planned["findings"],
-        version=governance.digest if whole else "",
+        version=governance.version_of(lease.unit) if whole else "",
         recheck=planned["recheck"],
         # What is missing without a crawl somebody dropped: the sweep has it crawled again.
         tables=[decided["table"] for decided in planned["decisions"]] if whole and planned["covered"] else None,
@@ -81,7 +83,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         "tags applied" if whole else "tags closed; opening waits for revocations",
         extra={"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]},
     )
-    drifted = repaired(planned, calls)
+    drifted = repaired(planned, calls, settled)
     events.drift_repaired(client("events"), product.unit, governance.digest, drifted, correlation_id)
     go_on(dynamodb, governance, product, unit, changed, correlation_id)
     return {"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]}
@@ -100,7 +102,7 @@ def go_on(
     for consumer in changed:
         runs.start_share(dynamodb, sfn, consumer.unit, correlation_id)
     runs.start_waiting_shares(dynamodb, sfn, governance, known, correlation_id)
-    if unit.version != governance.digest and not units.not_revoked(known, governance):
+    if unit.version != governance.version_of(unit.name) and not units.not_revoked(known, governance):
         runs.start_publish(dynamodb, sfn, product.unit, correlation_id)
     elif runs.crawl_is_due(product, unit):
         runs.start_crawl(dynamodb, sfn, product, unit.correlation_id)
@@ -135,36 +137,41 @@ def apply(
     return len(planned["actions"])
 
 
-def repaired(planned: Mapping[str, Any], calls: int) -> list[dict[str, Any]]:
-    """What the calls put right that somebody had changed: everything where nothing else asked for them, else the
-    columns that somebody had opened."""
-    opened = {finding["subject"] for finding in planned["findings"] if finding["code"] == "looser-by-hand"}
+def repaired(
+    planned: Mapping[str, Any], calls: int, settled: Container[tuple[str, str | None]]
+) -> list[dict[str, Any]]:
+    """What the calls put right that somebody had changed: whatever they did to what had been as it is to be."""
     columns: dict[tuple[str, str | None], set[str]] = {}
     for action in planned["actions"][:calls]:
-        database, table, named = action["database"], action["table"], action["columns"]
-        if planned.get("drifted"):
-            columns.setdefault((database, table), set()).update(named)
-        elif again := {column for column in named if f"{database}.{table}.{column}" in opened}:
-            columns.setdefault((database, table), set()).update(again)
+        where = (action["database"], action["table"])
+        if where in settled:
+            columns.setdefault(where, set()).update(action["columns"])
     return [events.tags_repaired(*where, sorted(names)) for where, names in columns.items()]
 
 
-def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any]) -> None:
+def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any]) -> set[tuple[str, str | None]]:
     """Keeps, for each table, what was decided and why, where it differs from what the ledger has.
 
     Args:
         whole: the token of the last run that was carried out whole.
+
+    Returns:
+        (database, table) of those for which a run that was carried out whole had decided the same.
     """
+    settled: set[tuple[str, str | None]] = set()
     known = ledger.made_by(dynamodb, lease.unit)
     for decided in planned["decisions"]:
         made = ledger.tags_of(decided["database"], decided["table"])
         digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
         before = known.get(made, {}).get("detail", {})
         if before.get("digest") == digest:
+            if before["token"] <= whole:
+                settled.add((decided["database"], decided["table"]))
             continue
         key = plans.write(client("s3"), f"decisions/{decided['database']}/{decided['table']}/{digest}.json", decided)
         detail = {"digest": digest, "decisions": key, "token": lease.token, **ledger.written_before(before, whole)}
         ledger.record(dynamodb, lease.unit, made, "tags", detail, "classification", planned["version"])
+    return settled
 
 
 def reads_otherwise(

@@ -160,7 +160,6 @@ def classify(
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
             "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, today()),
-            "drifted": asked is None and not ours and carries_out_already(governance, unit),
         },
     )
     return {
@@ -206,12 +205,6 @@ def take_evidence(
     return in_force, not_sampled
 
 
-def carries_out_already(governance: Governance, unit: units.Unit) -> bool:
-    """Whether this version was carried out whole before, and no override has expired since: without a crawl or a sample
-    there is only something to do where somebody has changed tags."""
-    return unit.version == governance.digest and not "" < unit.recheck <= today()
-
-
 def today() -> str:
     """The day, in UTC: 2027-03-31."""
     return time.strftime("%Y-%m-%d", time.gmtime())
@@ -226,7 +219,7 @@ def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
     if glue.database_exists(client("glue"), left.database):
         for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
             lakeformation.tag_database(lf, action.database, action.tags)
-    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.digest)
+    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.version_of(lease.unit))
     logger.info("data product closed", extra={"unit": lease.unit})
     runs.start_waiting_shares(
         dynamodb, client("stepfunctions"), governance, units.read_all(dynamodb), str(uuid.uuid4())

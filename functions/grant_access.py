@@ -88,7 +88,9 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         changes, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
         findings += found
         done += 0 if unit.findings or consumers.changed(unit.published, published) else changes
-    if done and unit.version == governance.digest and not findings:  # this version's grants were all there
+    if (
+        done and unit.version == governance.version_of(lease.unit) and not findings
+    ):  # this version's grants were all there
         drifted = [events.grants_repaired(central, done)]
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     written = {
@@ -125,9 +127,9 @@ def note_revoked(
     dynamodb: Any, governance: Governance, lease: units.Lease, unit: units.Unit, correlation_id: str
 ) -> None:
     """Notes that this version's revocations are done, and lets data products go on that waited for it to open."""
-    if unit.revoked == governance.digest:
+    if unit.revoked == governance.version_of(lease.unit):
         return
-    units.note_revoked(dynamodb, lease, governance.digest)
+    units.note_revoked(dynamodb, lease, governance.version_of(lease.unit))
     known = units.read_all(dynamodb)
     if not units.not_revoked(known, governance):
         for product in governance.data_products:

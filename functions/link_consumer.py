@@ -68,7 +68,7 @@ def link(
         lease,
         covered=reached and planned["whole"],
         findings=[asdict(finding) for finding in findings],
-        version=governance.digest if reached and planned["whole"] else "",
+        version=governance.version_of(lease.unit) if reached and planned["whole"] else "",
         published=planned["published"] if reached else None,
     )
     published = consumers.changed(unit.published, planned["published"]) if reached else []
@@ -77,7 +77,7 @@ def link(
         logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
     if consumer:
         consumers.announce(governance, consumer, published, correlation_id)
-    if unit.version == governance.digest and not (unit.findings or findings or published):
+    if unit.version == governance.version_of(lease.unit) and not (unit.findings or findings or published):
         # This version's links and regrants were all there, and nothing that can be read has come or gone.
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     # The tags that its grants waited for may have come while this run held the consumer.

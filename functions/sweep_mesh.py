@@ -91,7 +91,7 @@ def sweep_settled(
     dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, catalogue: drifts.Catalogue
 ) -> str | None:
     """Starts what others' changes to a data product at rest need: "crawls", "publishes" or None."""
-    if unit.version != governance.digest:  # it has never been crawled, or its crawls fail
+    if unit.version != governance.version_of(product.unit):  # it has never been crawled, or its crawls fail
         return None
     sfn = client("stepfunctions")
     if drifts.tables_gone(unit, catalogue.tables[product.database]):
@@ -125,7 +125,7 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    decides_otherwise = unit.version != governance.digest or "" < unit.recheck <= today()
+    decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= today()
     if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if unit.dirty <= unit.done and has_news(product, unit):
@@ -157,7 +157,7 @@ def has_news(product: DataProduct, unit: units.Unit) -> bool:
 
 def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
     """Closes a data product that has left the governance files; whether there was something to close."""
-    if unit.live or not unit.crawled_at or unit.version == governance.digest:
+    if unit.live or not unit.crawled_at or unit.version == governance.version_of(unit.name):
         return False
     return runs.start_publish(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id)
 
@@ -165,7 +165,7 @@ def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.U
 def sweep_consumer(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
     """Starts the consumer's share where it is unfinished, behind the governance, or has findings that somebody may
     have mended; whether it did."""
-    settled = unit.dirty <= unit.done and unit.version == governance.digest
+    settled = unit.dirty <= unit.done and unit.version == governance.version_of(unit.name)
     if unit.live or (settled and not unit.findings):
         return False
     correlation_id = unit.correlation_id or str(uuid.uuid4())

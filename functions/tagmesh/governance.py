@@ -300,6 +300,34 @@ class Governance:
     def data_product_of_database(self, database: str) -> DataProduct | None:
         return self.data_product(f"database:{database}")
 
+    def version_of(self, unit: str) -> str:
+        """The name of what this version says of one data product or consumer (sha256, hex): where it is the same in two
+        versions, there is nothing to do for that unit. A data product depends on the LF-Tags, the rules and its own
+        file and overrides; a consumer on the LF-Tags, on all consumers of its account, and on which data products there
+        are with which tags of their own. All that have left the files are alike."""
+        if unit not in self._versions:
+            self._versions[unit] = _name_of(self._said_of(unit))
+        return self._versions[unit]
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _rules_version(self) -> str:
+        return _name_of((self.lf_tags, self.rules))
+
+    def _said_of(self, unit: str) -> Any:
+        product, consumer = self.data_product(unit), self.consumer(unit)
+        if product is not None:
+            named = (product.producer, product.name)
+            overrides = [each for each in self.overrides if (each.producer, each.data_product) == named]
+            return (self._rules_version, product, overrides)
+        if consumer is not None:
+            neighbours = [each for each in self.consumers if each.account == consumer.account]
+            return (self.lf_tags, neighbours, [(each.unit, each.tags) for each in self.data_products])
+        return "left"
+
     @cached_property
     def classifier(self) -> Classifier:
         """The compiled rules, made at first use."""
@@ -316,6 +344,12 @@ class Governance:
         """The keys decided for each column: those that the data product does not assign to its database."""
         assigned = {key for key, _ in data_product.tags}
         return tuple(key for key in self.lf_tags if key.name not in assigned)
+
+
+def _name_of(said: Any) -> str:
+    import hashlib
+
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def digest_of(files: Mapping[str, str]) -> str:

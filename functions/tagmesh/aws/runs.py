@@ -63,7 +63,7 @@ def start_waiting_shares(
     if units.not_tagged(known, governance):
         return
     for consumer in governance.consumers:
-        if known.get(consumer.unit, units.Unit(consumer.unit)).version != governance.digest:
+        if known.get(consumer.unit, units.Unit(consumer.unit)).version != governance.version_of(consumer.unit):
             start_share(dynamodb, sfn, consumer.unit, correlation_id)
 
 

@@ -40,11 +40,12 @@ class Lease:
 class Unit:
     """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable.
 
-    `version` is the governance version that was last carried out whole, `whole` the token of that run, `tagged` whether
-    a run has begun to assign tags, `revoked` the last version of which all that it takes away from a consumer was taken
-    away. `recheck` is the day (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since
-    an override expires. `folders` and `objects` are those that the last crawl began with, `tables` those that were
-    published after it, `bare` the folders that had none; `failures` counts the crawls that failed since one did not.
+    `version` is what the governance said of it (`version_of`) when it was last carried out whole, `whole` the token of
+    that run, `tagged` whether a run has begun to assign tags, `revoked` the last `version_of` of which all that it
+    takes away from a consumer was taken away. `recheck` is the day (2027-04-01, UTC; "" for none) from which on the
+    same governance decides otherwise, since an override expires. `folders` and `objects` are those that the last crawl
+    began with, `tables` those that were published after it, `bare` the folders that had none; `failures` counts the
+    crawls that failed since one did not.
     """
 
     name: str
@@ -344,7 +345,7 @@ def not_tagged(known: Mapping[str, Unit], governance: Governance) -> list[str]:
     return [
         unit.name
         for name, unit in known.items()
-        if name.startswith("data_product/") and unit.tagged and unit.version != governance.digest
+        if name.startswith("data_product/") and unit.tagged and unit.version != governance.version_of(name)
     ]
 
 
@@ -353,7 +354,7 @@ def not_revoked(known: Mapping[str, Unit], governance: Governance) -> list[str]:
     version opens waits for them."""
     names = {consumer.unit for consumer in governance.consumers}
     names |= {name for name, unit in known.items() if name.startswith("consumer/") and unit.version}
-    return sorted(name for name in names if known.get(name, Unit(name)).revoked != governance.digest)
+    return sorted(name for name in names if known.get(name, Unit(name)).revoked != governance.version_of(name))
 
 
 def note_findings(dynamodb: Any, unit: str, findings: Iterable[Mapping[str, str]]) -> None:

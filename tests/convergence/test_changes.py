@@ -1,0 +1,67 @@
+"""What a new version of the governance sets going: what it affects, and no more."""
+
+from __future__ import annotations
+
+import pytest
+from convergence.ends import holds
+from convergence.histories import TYPES, Wanted
+from convergence.mesh_in_process import MeshInProcess
+from tagmesh.governance import load
+
+BEFORE = Wanted("usual", ("orders", "customers", "people"), {"analytics": ("open",), "finance": ("contacts",)})
+
+
+@pytest.fixture
+def mesh():
+    with MeshInProcess() as mesh:
+        mesh.provide(
+            load(Wanted("usual", BEFORE.products, {"analytics": ("open", "all"), "finance": ("open",)}).files())
+        )
+        mesh.apply(BEFORE.files())
+        mesh.settle()
+        for product in load(BEFORE.files()).data_products:
+            mesh.upload(product, "first", tuple(TYPES.items()))
+        mesh.settle()
+        mesh.wait(1000)
+        mesh.sweep()
+        yield mesh
+
+
+def started_by(mesh: MeshInProcess, after: Wanted) -> list[tuple[str, str]]:
+    """(machine, unit) of every run that a version sets going, but for the sweep itself."""
+    started = []
+    execute = mesh.execute
+
+    def note(machine, given):
+        if machine != "sweep":
+            started.append((machine, given.get("unit", "")))
+        return execute(machine, given)
+
+    mesh.execute = note
+    mesh.apply(after.files())
+    mesh.settle()
+    mesh.execute = execute
+    return sorted(started)
+
+
+def test_the_same_files_again_start_nothing(mesh):
+    assert started_by(mesh, BEFORE) == []
+
+
+def test_another_consumer_starts_its_share_alone(mesh):
+    after = Wanted("usual", BEFORE.products, {"analytics": ("open",), "finance": ("open",)})
+
+    assert started_by(mesh, after) == [("share", "consumer/finance")]
+    holds(mesh, load(after.files()))
+
+
+def test_a_rule_is_decided_anew_everywhere_and_shared_where_it_shows(mesh):
+    after = Wanted("strict", BEFORE.products, BEFORE.subscriptions)
+
+    assert started_by(mesh, after) == [
+        ("publish", "data_product/hr/people"),
+        ("publish", "data_product/sales/customers"),
+        ("publish", "data_product/sales/orders"),
+        ("share", "consumer/analytics"),  # finance reads confidential amounts as well
+    ]
+    holds(mesh, load(after.files()))
