@@ -5,6 +5,9 @@ plan is therefore safe only if every mixture of old and new is. It holds that of
 way is its old one, its final one, or *closed*: some key at its default, which no subscription names (or without
 a value, which no expression matches). Nothing is assumed about which expressions are granted, so this also
 holds against grants that an older governance version left.
+
+Within a phase the calls may be any, in any order (``rectangles.py`` finds the fewest): each column there is closed
+until its last tag.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from tagmesh.access import database_tags, sees_database
 from tagmesh.catalog import AssignedTags, Finding
 from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Subscription
 from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
+from tagmesh.rectangles import rectangles
 from tagmesh.rules import TableDecision
 
 __all__ = [
@@ -234,22 +238,6 @@ def _steps(keys: Iterable[LFTagKey], state: Mapping[str, str], final: Mapping[st
 
 def _without(tags: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key not in keys}
-
-
-def rectangles(changes: Mapping[str, Mapping[str, str]]) -> list[tuple[tuple[str, ...], dict[str, str]]]:
-    """Calls, each (columns, tags), that together assign to each column its tags (column -> key -> value).
-
-    One call per distinct set of tags, or one per distinct tag, whichever are fewer: any set of calls is safe
-    within a phase, since each column there is closed until its last tag."""
-    by_set: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
-    by_tag: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
-    for column in sorted(changes):
-        tags = tuple(sorted(changes[column].items()))
-        by_set[tags].append(column)
-        for tag in tags:
-            by_tag[(tag,)].append(column)
-    fewest = by_set if len(by_set) <= len(by_tag) else by_tag
-    return [(tuple(columns), dict(tags)) for tags, columns in sorted(fewest.items())]
 
 
 # ---- Grants -------------------------------------------------------------------------

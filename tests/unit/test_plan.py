@@ -23,7 +23,6 @@ from tagmesh.plan import (
     plan_database_tags,
     plan_principal_grants,
     plan_tags,
-    rectangles,
 )
 from tagmesh.rules import Decision, TableDecision
 
@@ -256,22 +255,6 @@ def test_no_expression_ever_reads_on_the_way_what_the_end_denies_it(by_hand: boo
     for place, tags in final.items():
         assert effective(state, *place) == {"domain": "sales", **tags}
         assert effective(state, place[0], "crawled tomorrow") == DATABASE
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.sampled_from("abcdef"), final_tags, min_size=1))
-def test_rectangles_cover_exactly_and_are_no_more_than_sets_or_tags(changes: dict[str, dict[str, str]]):
-    calls = rectangles(changes)
-    covered: dict[str, dict[str, str]] = {}
-    for columns, tags in calls:
-        for column in columns:
-            assert not covered.get(column, {}).keys() & tags.keys()
-            covered.setdefault(column, {}).update(tags)
-
-    assert covered == changes
-    sets = {tuple(sorted(tags.items())) for tags in changes.values()}
-    tags = {tag for each in changes.values() for tag in each.items()}
-    assert len(calls) <= min(len(sets), len(tags))
 
 
 # ---- Grants ------------------------------------------------------------------------------------------------------
