@@ -22,7 +22,7 @@ from tagmesh.catalog import AssignedTags, Finding
 from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Subscription
 from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.rectangles import rectangles
-from tagmesh.rules import TableDecision
+from tagmesh.rules import Decision, TableDecision
 
 __all__ = [
     "AssignTags",
@@ -107,8 +107,7 @@ def plan_tags(
         tags = tables.get(decision.table, AssignedTags())
         effective = {**database, **tags.table}
         plan.parent(decision.table, effective, database)
-        for column in decision.columns:
-            plan.column(decision, column, {**effective, **tags.columns.get(column, {})}, effective)
+        plan.columns(decision, effective, tags.columns)
     return plan.calls()
 
 
@@ -119,6 +118,8 @@ class _TagPlan:
         self._keys = governance.lf_tags
         self._database = data_product.database
         self._own = dict(data_product.tags)
+        self._names = [key.name for key in self._keys]
+        self._decided_names = [name for name in self._names if name not in self._own]
         self._resting = database_tags(governance, data_product)  # of the database and its tables
         # phase -> (table, column) -> key -> value; ("t", None) is the table t, (None, None) the database
         self._close: _Changes = {}
@@ -126,7 +127,8 @@ class _TagPlan:
         self._open: _Changes = {}
         self._reopen: _Changes = {}
         self._swaps: set[tuple[str | None, str | None]] = set()  # moved from open to open
-        self._rules: dict[tuple[str | None, str | None], set[str]] = {}
+        self._decided: dict[tuple[str | None, str | None], Mapping[str, Decision]] = {}
+        self._known: dict[_Column, _Steps] = {}
 
     def parent(self, table: str | None, effective: Mapping[str, str], inherited: Mapping[str, str]) -> None:
         """The database (no table) or a table: closed where it has what it should not, opened again at the end."""
@@ -140,38 +142,51 @@ class _TagPlan:
             if key.name in self._own:
                 _add(self._reopen, (table, None), {key.name: resting})
 
-    def column(
-        self,
-        decision: TableDecision,
-        column: str,
-        state: Mapping[str, str],
-        inherited: Mapping[str, str],
+    def columns(
+        self, decision: TableDecision, inherited: Mapping[str, str], assigned: Mapping[str, Mapping[str, str]]
     ) -> None:
-        place = (decision.table, column)
-        decided = decision.columns[column]
-        self._rules[place] = {rule for each in decided.values() for rule in each.rules}
-        state, final = dict(state), {}
-        held_closed = False
+        """The columns of one table: what they inherit from it, and what each has besides."""
+        names, above = self._names, tuple(map(inherited.get, self._names))
+        for column, decided in decision.columns.items():
+            own = assigned.get(column)
+            state = tuple([own.get(name, value) for name, value in zip(names, above, strict=True)]) if own else above
+            seen = (state, above, tuple([decided[name].value for name in self._decided_names]))
+            steps = self._known.get(seen)
+            if steps is None:  # most columns of an estate are like another
+                steps = self._known[seen] = self._column(*seen)
+            place = (decision.table, column)
+            for phase, tags in zip((self._close, self._move, self._open), steps.phases, strict=True):
+                if tags:
+                    phase[place] = tags
+            if steps.swaps:
+                self._swaps.add(place)
+            self._decided[place] = decided
+
+    def _column(self, has: _Values, inherits: _Values, decided: tuple[str, ...]) -> _Steps:
+        """The changes of a column with these values of the keys, and these decided ones of those left to columns."""
+        state = dict(zip(self._names, has, strict=True))
+        inherited = dict(zip(self._names, inherits, strict=True))
+        final = dict(zip(self._decided_names, decided, strict=True))
+        held_closed, closing = False, {}
         for key in self._keys:
             name = key.name
-            closed = state.get(name) in (None, key.default)
-            follows = state.get(name) == inherited.get(name)
-            settled = inherited.get(name) == self._resting[name]
+            closed = state[name] in (None, key.default)
+            follows = state[name] == inherited[name]
+            settled = inherited[name] == self._resting[name]
             if follows and not settled:
                 if not closed:  # inherited, or its own and equal: closed either way
-                    _add(self._close, place, {name: key.default})
+                    closing[name] = key.default
                 state[name] = key.default  # as its parent will be
             if name not in self._own:
-                final[name] = decided[name].value
-            elif not follows or not (settled or closed):
+                continue
+            if not follows or not (settled or closed):
                 final[name] = self._own[name]
             elif not settled:
                 held_closed = True  # until its parent is opened, last
-        steps = _steps(self._keys, state, final, held_closed)
-        for phase, tags in zip((self._close, self._move, self._open), steps.phases, strict=True):
-            _add(phase, place, tags)
-        if steps.swaps:
-            self._swaps.add(place)
+        present = {name: value for name, value in state.items() if value is not None}
+        steps = _steps(self._keys, present, final, held_closed)
+        close, move, opened = steps.phases
+        return _Steps(({**closing, **close}, move, opened), steps.swaps)
 
     def calls(self) -> list[AssignTags]:
         return [
@@ -191,7 +206,7 @@ class _TagPlan:
         for table, columns in by_table.items():
             for names, tags in rectangles(columns):
                 places = [(table, name) for name in names]
-                rules = sorted(set().union(*(self._rules[place] for place in places)))
+                rules = sorted({r for place in places for each in self._decided[place].values() for r in each.rules})
                 opens = loosens or not self._swaps.isdisjoint(places)
                 for start in range(0, len(names), MAX_COLUMNS):
                     chunk = names[start : start + MAX_COLUMNS]
@@ -200,6 +215,8 @@ class _TagPlan:
 
 
 _Changes = dict[tuple[str | None, str | None], dict[str, str]]
+_Values = tuple[str | None, ...]
+_Column = tuple[_Values, _Values, tuple[str, ...]]
 
 
 def _add(changes: _Changes, place: tuple[str | None, str | None], tags: Mapping[str, str]) -> None:
