@@ -141,6 +141,7 @@ class MeshInProcess:
         """Does each call: with a function that does it, and the same arguments; may raise, or answer something else."""
         self.counts: Counter[str] = Counter()
         self.transitions = 0
+        """States that executions have entered, retries included."""
         self.events: list[Callable[[], None]] = []
         self.crawls: list[Callable[[], None]] = []
         self.executions: list[Callable[[], None]] = []
@@ -321,13 +322,14 @@ class MeshInProcess:
 
     def execute(self, machine: str, given: dict[str, Any]) -> Any:
         """Runs a machine to its end; its output, or None where it failed."""
-        loop = Jumping()
+        loop, run = Jumping(), self._run()
         try:
-            return loop.run_until_complete(asl_interpreter.run_machine(_definition(machine), given, self._run(), 1))
+            return loop.run_until_complete(asl_interpreter.run_machine(_definition(machine), given, run, 1))
         except StateFailed as failed:
             self.failed.append((machine, f"{failed.error}: {failed.cause}"))
             return None
         finally:
+            self.transitions += run.transitions
             loop.close()
 
     def _run(self) -> Run:
