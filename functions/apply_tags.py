@@ -52,8 +52,9 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     before = known.get(lease.unit, units.Unit(lease.unit))
     units.holds(dynamodb, lease)
     settled = record(dynamodb, lease, before.whole, planned)
-    if before.version == governance.version_of(lease.unit):
-        settled.add((product.database, None))  # a database's tags follow from the governance files alone
+    settled.add((product.database, None))
+    if before.version != governance.version_of(lease.unit):
+        settled.clear()  # it is a new version that asks for something else
     waits_for = units.not_revoked(known, governance)
     calls = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for))
     whole = calls == len(planned["actions"])

@@ -83,14 +83,14 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
         | ({"behind": behind} if behind else {}),
     )
-    done = len(actions) if whole and not findings else 0
+    done = len(actions)
     if central in accounts:
         changes, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
         findings += found
         done += 0 if unit.findings or consumers.changed(unit.published, published) else changes
-    if (
-        done and unit.version == governance.version_of(lease.unit) and not findings
-    ):  # this version's grants were all there
+    # Where the run before this one was carried out whole, and wanted the same, somebody has changed what it made.
+    same = unit.whole == lease.token - 1 and unit.version == governance.version_of(lease.unit)
+    if done and whole and same and not findings:
         drifted = [events.grants_repaired(central, done)]
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     written = {

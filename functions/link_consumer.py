@@ -77,8 +77,10 @@ def link(
         logger.info("consumer linked", extra={"unit": lease.unit, "changes": changes, "published": published})
     if consumer:
         consumers.announce(governance, consumer, published, correlation_id)
-    if unit.version == governance.version_of(lease.unit) and not (unit.findings or findings or published):
-        # This version's links and regrants were all there, and nothing that can be read has come or gone.
+    # Where the run before this one was carried out whole, and wanted the same, somebody has changed what it made; or
+    # what can be read has come or gone.
+    same = unit.whole == lease.token - 1 and unit.version == governance.version_of(lease.unit)
+    if planned["whole"] and same and not (unit.findings or findings or published):
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     # The tags that its grants waited for may have come while this run held the consumer.
     come = not planned["whole"] and not units.not_tagged(units.read_all(dynamodb), governance)
