@@ -1,4 +1,4 @@
-"""What a mesh tells, whatever happens to it, is of its schema, and it tells of repaired drift only if there was some."""
+"""What a mesh tells, whatever happens to it, is of its schema, and it tells of repaired drift if there was any."""
 
 from __future__ import annotations
 
