@@ -25,17 +25,22 @@ from tagmesh.plan import AssignTags, plan_tags
 from tagmesh.rules import decide
 
 ROOT = Path(__file__).parents[1]
-SUBJECTS = (
-    "customer order product invoice payment shipment employee supplier account contract campaign store region "
-    "warehouse ticket session device claim policy course patient branch vehicle article"
-).split()
-NAMES = (
-    "id name email phone status created_at updated_at amount currency city country street birth_date notes count "
-    "quantity price discount total type category code description url score rate salary iban gender language "
-    "first_name last_name postal_code latitude longitude ip_address weight height version active"
-).split()
-TYPES = {"id": "bigint", "amount": "double", "count": "bigint", "quantity": "int", "price": "double", "active": "boolean",
-         "created_at": "timestamp", "updated_at": "timestamp", "birth_date": "date", "total": "double"}  # fmt: skip
+SUBJECTS = """
+    customer order product invoice payment shipment employee supplier account contract campaign store region warehouse
+    ticket session device claim policy course patient branch vehicle article
+"""
+NAMES = """
+    id name email phone status created_at updated_at amount currency city country street birth_date notes count quantity
+    price discount total type category code description url score rate salary iban gender language first_name last_name
+    postal_code latitude longitude ip_address weight height version active
+"""
+TYPES = {
+    **dict.fromkeys(("id", "count", "quantity"), "bigint"),
+    **dict.fromkeys(("amount", "price", "total", "discount", "score", "rate"), "double"),
+    **dict.fromkeys(("created_at", "updated_at"), "timestamp"),
+    "active": "boolean",
+    "birth_date": "date",
+}
 ALONE = 0.02
 """The share of columns whose name no other column has."""
 
@@ -83,12 +88,13 @@ def some_tables(
     chance: random.Random, governance: Governance, product: DataProduct, tables: int, columns: int
 ) -> tuple[dict[str, str], list[Table], dict[str, AssignedTags]]:
     """The tags of a new database, its tables, and the tags of those: what it inherits, as each column answers."""
+    subjects = SUBJECTS.split()
     database = {key.name: key.default for key in governance.lf_tags} | dict(product.tags)
     found, observed = [], {}
     for number in range(tables):
         table = Table(
             product.database,
-            f"{chance.choice(SUBJECTS)}_{number}",
+            f"{chance.choice(subjects)}_{number}",
             some_columns(chance, columns),
             location=f"{product.location}{number}/",
         )
@@ -100,10 +106,11 @@ def some_tables(
 
 
 def some_columns(chance: random.Random, count: int) -> tuple[Column, ...]:
+    subjects, names = SUBJECTS.split(), NAMES.split()
     found: dict[str, Column] = {}
     while len(found) < count:
-        name = chance.choice(NAMES)
-        subject = f"{chance.choice(SUBJECTS)}_" if chance.random() < 0.7 else ""
+        name = chance.choice(names)
+        subject = f"{chance.choice(subjects)}_" if chance.random() < 0.7 else ""
         alone = f"_{chance.randrange(10**9)}" if chance.random() < ALONE else ""
         full = f"{subject}{name}{alone}"
         found[full] = Column(full, TYPES.get(name, "string"))

@@ -1,0 +1,265 @@
+"""How many calls it takes to bring a mesh to what the governance says, beside the fewest, and how long that would last.
+
+What runs is deployed code, in one process over the local AWS's engines (tests/convergence); no clock is read. Calls are
+those of Lake Formation, Glue, RAM, STS, IAM and the listing of producers' buckets; those of the state (DynamoDB, S3,
+Step Functions, EventBridge) stand beside them. Prints a report; `run` gives the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / folder) for folder in (".", "functions", "tests")]
+
+import minimum  # noqa: E402
+from counted_mesh import (  # noqa: E402
+    KEYS,
+    CountedMesh,
+    Counts,
+    Throttles,
+    counted,
+    modelled_seconds,
+    some_columns,
+    some_files,
+    their_tags,
+)
+from tagmesh.governance import load  # noqa: E402
+
+COLUMNS, TAG_CALLS, PRINCIPALS = 50, 4, 2
+PEERS = {
+    "data.all": 360_000,
+    "aws-data-mesh-utils": 218_000,
+    "aws-analytics-reference-architecture, the producers' side alone": 20_000,
+    "dbt-athena, tags alone": 7_000,
+}
+"""Calls for the scenario by their code (shared/facts/peers.md)."""
+PEERS_TRANSITIONS = {"aws-analytics-reference-architecture": 39_000}
+
+
+# -- the work ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def estate(databases: int, tables: int, consumers: int) -> Iterator[CountedMesh]:
+    """A mesh at rest, with so many tables in each database. Its tables are made at once, and tagged as the rules say;
+    everything else is its own work."""
+    columns = some_columns(COLUMNS)
+    with CountedMesh() as mesh:
+        files = some_files(databases, consumers, PRINCIPALS)
+        mesh.apply(files)
+        mesh.settle()
+        mesh.crawl_at_once(columns, their_tags(columns))
+        for product in load(files).data_products:
+            mesh.fill(product, tables, columns)
+        mesh.together()
+        mesh.sweep()
+        mesh.wait(3600)
+        mesh.forget()
+        yield mesh
+        if mesh.failed or mesh.world.failures:
+            raise SystemExit(f"executions failed: {mesh.failed[:3]} {mesh.world.failures[:3]}")
+
+
+def new_table(throttles: Throttles, tables: int = 10) -> dict[str, Any]:
+    """One more table of 50 columns in a data product of `tables`, which one consumer reads."""
+    with estate(1, tables - 1, 1) as mesh:
+        del mesh.world.engines["closedcrawlers"]._crawl
+        (product,) = load(some_files(1, 1)).data_products
+        mesh.upload(product, "new", some_columns(COLUMNS))
+        mesh.together()
+        found = counted(mesh)
+        seconds = modelled_seconds(mesh, throttles)
+    least = minimum.new_table(tables, TAG_CALLS)
+    return {**told(found, seconds, least), "tables_in_database": tables}
+
+
+def unchanged(mesh: CountedMesh, throttles: Throttles, tables: int, databases: int) -> dict[str, Any]:
+    """A full sweep of a mesh at rest."""
+    mesh.forget()
+    mesh.sweep()
+    found = counted(mesh)
+    made = {**told(found, modelled_seconds(mesh, throttles)), "tables": tables, "databases": databases}
+    return {**made, "tables_a_database": tables // databases, "calls_a_table": round(found.calls / tables, 4)}
+
+
+def new_consumer(mesh: CountedMesh, throttles: Throttles, databases: int, consumers: int) -> dict[str, Any]:
+    """One consumer more, of the same databases: from the new governance version on."""
+    mesh.forget()
+    mesh.apply(some_files(databases, consumers + 1, PRINCIPALS))
+    mesh.together()
+    found = counted(mesh)
+    least = minimum.new_consumer(databases, PRINCIPALS, KEYS)
+    made = told(found, modelled_seconds(mesh, throttles), least)
+    return {**made, "calls": found.calls - found.table_reads, "table_reads": found.table_reads}
+
+
+def scenario(
+    throttles: Throttles, databases: int = 10, tables: int = 100, consumers: int = 20, together: bool = True
+) -> dict[str, Any]:
+    """The scenario of peers.md from nothing: all data products are uploaded to, then the mesh does the rest.
+    `together`: crawls that were begun together end together; else all that follows one is done before the next ends."""
+    columns = some_columns(COLUMNS)
+    with CountedMesh() as mesh:
+        files = some_files(databases, consumers, PRINCIPALS)
+        mesh.apply(files)
+        mesh.together()
+        for product in load(files).data_products:
+            mesh.fill(product, tables, columns)
+        if together:
+            mesh.together()
+        else:
+            mesh.settle()
+        found = counted(mesh)
+        seconds = modelled_seconds(mesh, throttles)
+        if mesh.failed or mesh.world.failures:
+            raise SystemExit(f"executions failed: {mesh.failed[:3]} {mesh.world.failures[:3]}")
+    least = minimum.whole_mesh(databases, tables, TAG_CALLS, consumers, PRINCIPALS, KEYS)
+    return {**told(found, seconds, least), "databases": databases, "tables": databases * tables, "consumers": consumers}
+
+
+# -- figures and the report -------------------------------------------------------------------------------------------
+
+
+def told(found: Counts, seconds: float, least: int | None = None) -> dict[str, Any]:
+    by_function = {
+        function: dict(sorted(names.items(), key=lambda each: -each[1]))
+        for function, names in sorted(found.by_function.items(), key=lambda each: -each[1].total())
+    }
+    made: dict[str, Any] = {"calls": found.calls}
+    if least is not None:
+        made["minimum"] = least
+    return {
+        **made,
+        "writes": found.writes,
+        "transitions": found.transitions,
+        "state_calls": found.state_calls,
+        "modelled_seconds": round(seconds, 1),
+        "by_function": by_function,
+    }
+
+
+def small(throttles: Throttles) -> dict[str, Any]:
+    """What takes seconds to run: the tests ask for these figures too."""
+    figures: dict[str, Any] = {"new_table": new_table(throttles)}
+    with estate(1, 10, 1) as mesh:
+        figures["new_consumer_10"] = new_consumer(mesh, throttles, 1, 1)
+    return figures
+
+
+def run(throttles: Throttles, tables: int = 10_000, databases: int = 10) -> dict[str, Any]:
+    """All figures, as results.json has them."""
+    gc.disable()  # the estates stay: looking for garbage among them takes most of the time
+    figures = small(throttles)
+    small_consumer = figures.pop("new_consumer_10")
+    figures["scenario"] = scenario(throttles)
+    figures["scenario"]["one_after_another"] = {
+        key: value
+        for key, value in scenario(throttles, together=False).items()
+        if key in ("calls", "transitions", "modelled_seconds")
+    }
+    with estate(databases, tables // databases, 20) as mesh:
+        figures["unchanged"] = unchanged(mesh, throttles, tables, databases)
+    gc.collect()
+    with estate(1, tables, 1) as mesh:
+        large_consumer = new_consumer(mesh, throttles, 1, 1)
+    figures["new_consumer"] = {
+        "10": small_consumer["calls"],
+        str(tables): large_consumer["calls"],
+        "minimum": small_consumer["minimum"],
+        "table_reads": {"10": small_consumer["table_reads"], str(tables): large_consumer["table_reads"]},
+        "transitions": {"10": small_consumer["transitions"], str(tables): large_consumer["transitions"]},
+        "modelled_seconds": {
+            "10": small_consumer["modelled_seconds"],
+            str(tables): large_consumer["modelled_seconds"],
+        },
+        "by_function": {"10": small_consumer["by_function"], str(tables): large_consumer["by_function"]},
+    }
+    return figures
+
+
+def report(figures: dict[str, Any]) -> None:
+    new, consumer, rest, whole = (figures[name] for name in ("new_table", "new_consumer", "unchanged", "scenario"))
+    small_name, large_name = "10", next(name for name in consumer["table_reads"] if name != "10")
+    head("calls", "fewest", "ratio", "transitions", "modelled s")
+    line(
+        f"a new table, the {new['tables_in_database']}th of its database, {COLUMNS} columns, {TAG_CALLS} tag sets", new
+    )
+    line("peers.md: 1,000 tables, 10 databases, 20 consumers", whole)
+    line("  the same, one data product after another", whole["one_after_another"])
+    for name, calls in PEERS.items():
+        line(f"  {name}", {"calls": calls})
+    line(f"a sweep, {rest['tables']} tables unchanged, {rest['tables_a_database']} a database", rest)
+    print(f"    writes: {rest['writes']}; calls a table: {rest['calls_a_table']} (at most 0.03)")
+    for name in (small_name, large_name):
+        line(
+            f"a new consumer, {name} tables; table reads ({consumer['table_reads'][name]}) aside",
+            {
+                "calls": consumer[name],
+                "minimum": consumer["minimum"],
+                "transitions": consumer["transitions"][name],
+                "modelled_seconds": consumer["modelled_seconds"][name],
+            },
+        )
+    for what, found in (("a new table", new), ("the scenario of peers.md", whole), ("the sweep", rest)):
+        breakdown(what, found["by_function"])
+    for name in (small_name, large_name):
+        breakdown(f"a new consumer, {name} tables", consumer["by_function"][name])
+
+
+def head(*names: str) -> None:
+    print(f"{'':<70}" + "".join(f"{name:>12}" for name in names))
+
+
+def line(what: str, found: dict[str, Any]) -> None:
+    calls, least = found["calls"], found.get("minimum")
+    shown = [
+        f"{calls:,}",
+        f"{least:,}" if least else "",
+        f"{calls / least:.2f}" if least else "",
+        f"{found['transitions']:,}" if "transitions" in found else "",
+        f"{found['modelled_seconds']:,}" if "modelled_seconds" in found else "",
+    ]
+    print(f"{what:<70}" + "".join(f"{each:>12}" for each in shown))
+
+
+def breakdown(what: str, by_function: dict[str, dict[str, int]]) -> None:
+    print(f"\n  {what}, by function:")
+    for function, names in by_function.items():
+        listed = ", ".join(f"{count} {name.partition(':')[2]}" for name, count in Counter(names).most_common())
+        print(f"    {function}: {listed}")
+
+
+def throttles_asked(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> Throttles:
+    """The throttles that the command line says."""
+    usual = Throttles()
+    rates = dict(usual.a_second)
+    parser.add_argument("--lf-writes", type=float, default=rates["lakeformation writes"], help="a second and account")
+    parser.add_argument("--lf-reads", type=float, default=rates["lakeformation reads"], help="a second and account")
+    parser.add_argument("--glue-reads", type=float, default=rates["glue reads"], help="a second and account")
+    parser.add_argument("--call-ms", type=float, default=usual.call * 1000, help="milliseconds that a call takes")
+    parser.add_argument("--crawl-seconds", type=float, default=usual.crawl, help="seconds that a crawl takes")
+    asked = parser.parse_args(arguments)
+    rates |= {
+        "lakeformation writes": asked.lf_writes,
+        "lakeformation reads": asked.lf_reads,
+        "glue reads": asked.glue_reads,
+    }
+    return replace(usual, call=asked.call_ms / 1000, crawl=asked.crawl_seconds, a_second=tuple(rates.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    report(run(throttles_asked(parser)))
+
+
+if __name__ == "__main__":
+    main()

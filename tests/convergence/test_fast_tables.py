@@ -1,0 +1,136 @@
+"""The fast double of DynamoDB answers as moto does, whatever our code asks of both."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from convergence.doubles import CENTRAL, REGION, Tables
+from convergence.fast_tables import FastTables
+from convergence.mesh_in_process import MeshInProcess
+from moto.dynamodb.exceptions import AttributeDoesNotExist
+from tagmesh.aws import governance_store, ledger, units
+
+from local_aws.access.identity import Caller
+from local_aws.wire import AwsError
+
+CALLER = Caller(CENTRAL, REGION, "arn:aws:iam::555555555555:role/tagmesh-automation", "test")
+UNITS = ("data_product/sales/orders", "consumer/analytics")
+PHASES = ("preparing", "crawling", "waiting", "publishing", "idle")
+
+
+def comparable(answer: Any) -> Any:
+    """An answer with numbers as numbers, and lists of items in order."""
+    if isinstance(answer, dict):
+        if set(answer) == {"N"}:
+            return Decimal(answer["N"])
+        if set(answer) == {"SS"}:
+            return sorted(answer["SS"])
+        return {key: comparable(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return sorted((comparable(each) for each in answer), key=repr)
+    return answer
+
+
+class Both:
+    """Two doubles that are asked the same; they must say the same."""
+
+    def __init__(self, slow: Tables) -> None:
+        self.slow, self.fast = slow, FastTables()
+        self.refused = 0
+
+    def __getattr__(self, operation: str) -> Any:
+        def ask(caller: Caller, **request: Any) -> dict:
+            answers = [self._ask(double, operation, request) for double in (self.slow, self.fast)]
+            assert comparable(answers[0]) == comparable(answers[1]), (operation, request)
+            if "error" in answers[1]:
+                self.refused += 1
+                raise AwsError(answers[1]["error"], "refused")
+            return answers[1]
+
+        return ask
+
+    @staticmethod
+    def _ask(double: Any, operation: str, request: dict) -> dict:
+        try:
+            return getattr(double, operation)(CALLER, **request)
+        except AwsError as error:
+            return {"error": error.code}
+        except AttributeDoesNotExist:
+            return {"error": "ValidationException"}
+
+
+def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[units.Lease]) -> None:
+    """One thing that deployed code does to an item, mostly with an old lease or at the wrong moment."""
+    name = chance.choice(UNITS)
+    lease = chance.choice(leases) if leases else units.Lease(name, 1)
+    step = chance.randrange(14)
+    if step == 0:
+        units.request(dynamodb, name, f"id-{chance.random()}", hurry=chance.random() < 0.5)
+    elif step in (1, 2):
+        taken = units.acquire(dynamodb, name, chance.choice(PHASES))
+        leases += [taken] if taken else []
+    elif step == 3:
+        taken = units.take_over(dynamodb, name, chance.sample(PHASES, chance.randint(1, 2)), "publishing")
+        leases += [units.Lease(name, taken.token)] if taken else []
+    elif step == 4:
+        units.note(dynamodb, lease, "preparing")
+    elif step == 5:
+        units.crawling(dynamodb, lease, chance.sample("abc", 2), "objects", [])
+    elif step in (6, 7):
+        units.finish(dynamodb, lease, covered=chance.random() < 0.5, findings=[], tables=["t"], failures=0)
+    elif step == 8:
+        units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS, tagged={"BOOL": True})
+    elif step == 9:
+        units.release(dynamodb, lease)
+    elif step == 10:
+        governance_store._note(dynamodb, "version", chance.choice("vw"), chance.choice((None, "", "v", "w")))
+    elif step == 11:
+        ledger.record(dynamodb, name, chance.choice("ab"), "kind", {"n": chance.random()}, "why", "v")
+    elif step == 12:
+        ledger.forget(dynamodb, name, chance.choice("ab"))
+    else:
+        units.read_all(dynamodb)
+        ledger.made_by(dynamodb, name)
+        clock.wait(chance.choice((1, 500, 1000)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_our_code_asks_both_answer_the_same(seed: int):
+    chance = random.Random(seed)
+    with MeshInProcess() as mesh:
+        mesh._doubles["dynamodb"] = both = Both(mesh.tables)
+        dynamodb = mesh.client("dynamodb")
+        leases: list[units.Lease] = []
+        lost = 0
+        for _ in range(300):
+            try:
+                some_step(chance, dynamodb, mesh, leases)
+            except units.LeaseLost:
+                lost += 1
+            except mesh.client("dynamodb").exceptions.ClientError as error:
+                assert "ValidationException" in str(error)  # a note of what was never asked
+        assert lost > 10, "conditions that fail were hardly asked"
+        assert both.refused > lost, "nor was anything else refused"
+        for table in ("units", "ledger"):
+            assert comparable(both.slow.items(table)) == comparable(both.fast.items(table))
+
+
+@pytest.mark.parametrize(
+    ("update", "condition"),
+    [("REMOVE #a", None), ("SET #a = list_append(#a, :b)", None), ("SET #a = :b", "begins_with(#a, :b)")],
+)
+def test_an_expression_of_another_form_is_refused(update: str, condition: str | None):
+    request = {"UpdateExpression": update, "ExpressionAttributeNames": {"#a": "a"}}
+    values = {"ExpressionAttributeValues": {":b": {"S": "b"}}}
+    with pytest.raises(NotImplementedError):
+        FastTables().UpdateItem(
+            CALLER,
+            TableName="units",
+            Key={"unit": {"S": "u"}},
+            **request,
+            **values,
+            **({"ConditionExpression": condition} if condition else {}),
+        )
