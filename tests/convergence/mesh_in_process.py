@@ -19,6 +19,7 @@ import logging
 import os
 import re
 import selectors
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from unittest import mock
 import boto3
 import pyarrow as pa
 import time_machine
+from aws_lambda_powertools import Metrics
 from botocore.config import Config
 from convergence.doubles import (
     CENTRAL,
@@ -81,7 +83,10 @@ HANDLERS = (
     "link_consumer",
     "load_governance",
     "sweep_mesh",
+    "inspect_consumers",
 )
+OF_CONSUMERS = ("link_consumer", "inspect_consumers")
+"""Functions that run as the one role that consuming accounts trust."""
 Schema = tuple[tuple[str, str], ...]
 """(name, Arrow type) of each column of a table's files."""
 
@@ -183,14 +188,17 @@ class MeshInProcess:
             "iam": Identities(),
             "events": self.buses,
             "stepfunctions": Executions(self._start),
-            "lambda": Functions({name: partial(self._invoke, handler) for name, handler in handlers.items()}),
+            "lambda": Functions({name: partial(self._invoke, name, handler) for name, handler in handlers.items()}),
         }
         self.accounts: set[str] = set()
         self.account(CENTRAL, "tagmesh-automation")
-        for name in ("tagmesh-crawler", "tagmesh-registration"):
+        for name in ("tagmesh-crawler", "tagmesh-registration", "tagmesh-link-consumer"):
             self.role(CENTRAL, name)
-        automation = identity.issue(self.world, f"arn:aws:iam::{CENTRAL}:role/tagmesh-automation", "tagmesh").caller
-        self.automation = automation
+        self.automation, self.linker = (
+            identity.issue(self.world, f"arn:aws:iam::{CENTRAL}:role/tagmesh-{name}", "tagmesh").caller
+            for name in ("automation", "link-consumer")
+        )
+        self._acting = threading.local()
         arns = {f"{name.upper()}_MACHINE_ARN": self.machine_arn(name) for name in MACHINES}
         roles = {
             f"{name.upper()}_ROLE_ARN": f"arn:aws:iam::{CENTRAL}:role/tagmesh-{name}"
@@ -223,6 +231,8 @@ class MeshInProcess:
         self._closing.enter_context(mock.patch.object(boto3, "client", lambda s, config=None: self.client(s)))
         self._closing.enter_context(mock.patch.object(boto3, "Session", Session))
         self._closing.enter_context(mock.patch("time.sleep", self.wait))
+        # Nobody flushes them here, and a hundred values at once would be refused for want of a namespace.
+        self._closing.enter_context(mock.patch.object(Metrics, "add_metric", lambda *_, **__: None))
         for remembered in (session.client, session.own_account, governance_store._version):
             remembered.cache_clear()
             self._closing.callback(remembered.cache_clear)
@@ -262,15 +272,17 @@ class MeshInProcess:
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def client(self, service: str, caller: Caller | None = None) -> Any:
-        """A boto3 client, with its checks, paginators and errors, whose calls arrive at `call`."""
+        """A boto3 client, with its checks, paginators and errors, whose calls arrive at `call`; without a caller it is
+        that of whichever function runs."""
         of = _client(service)
         made = object.__new__(type(of))
         made.__dict__.update(of.__dict__)
-        made._make_api_call = partial(self.call, made, service, caller or self.automation)
+        made._make_api_call = partial(self.call, made, service, caller)
         return made
 
-    def call(self, client: Any, service: str, caller: Caller, operation: str, params: dict[str, Any]) -> dict:
+    def call(self, client: Any, service: str, caller: Caller | None, operation: str, params: dict[str, Any]) -> dict:
         """One API call. Raises botocore's errors."""
+        caller = caller or getattr(self._acting, "caller", self.automation)
         model = client.meta.service_model.operation_model(operation)
         _valid(model, params)
         if self.crashed and service != "lambda":
@@ -292,19 +304,23 @@ class MeshInProcess:
         return answer
 
     def _answer(self, service: str, operation: str, params: dict[str, Any], caller: Caller) -> dict:
-        if operation == "AssumeRole" and params["RoleArn"].split(":")[4] in self.unreachable:
+        if operation == "AssumeRole" and (
+            params["RoleArn"].split(":")[4] in self.unreachable or caller.principal != self.linker.principal
+        ):
             raise AwsError("AccessDenied", f"not authorized to perform: sts:AssumeRole on {params['RoleArn']}", 403)
         double = self._doubles.get(service)
         handler = getattr(double, operation) if double else self.world.handler(service, operation)
         return handler(caller, **params)
 
-    def _invoke(self, handler: Callable[[dict, Any], Any], event: dict, context: Any) -> Any:
+    def _invoke(self, name: str, handler: Callable[[dict, Any], Any], event: dict, context: Any) -> Any:
+        self._acting.caller = self.linker if name in OF_CONSUMERS else self.automation
         try:
             return handler(event, context)
         except Crashed as crashed:
             raise ExitError("Runtime exited") from crashed
         finally:
             self.crashed = False
+            self._acting.caller = self.automation
 
     def crash(self) -> None:
         """Kills the process of the function that runs: it makes no more calls, not even to tidy up."""
