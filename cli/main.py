@@ -205,6 +205,37 @@ def status(json: Json = False, port: MeshPort = None) -> None:
 
 
 @app.command()
+def watch(
+    port: MeshPort = None,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.2)] = 5.0,
+) -> None:
+    """Follow the mesh: say what `status` says whenever it changes, until Ctrl-C."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.watch(port, every))
+
+
+@app.command()
+def sweep(json: Json = False, port: MeshPort = None) -> None:
+    """Look at everything now: what was lost, what is due, and what others changed. Exit code 1 where it failed."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.sweep(port, json=json))
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(help="DATABASE.TABLE or DATABASE.TABLE.COLUMN.")],
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say what was decided of a table's columns over time: when, why, and by which governance version."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.history(name, port, json=json))
+
+
+@app.command()
 def replay(
     queue: Annotated[str | None, typer.Option(help="This dead-letter queue alone.")] = None,
     account: Annotated[

@@ -17,7 +17,7 @@ from cli import local
 from cli.demo_accounts import Identity, Place
 from cli.project import state_folder
 
-UNITS_TABLE = "tagmesh-units"
+UNITS_TABLE, LEDGER_TABLE = "tagmesh-units", "tagmesh-ledger"
 AUDITOR = "MeshAuditor"  # the role with which the demo reads the whole catalogue of a local mesh
 
 
@@ -43,6 +43,7 @@ class Mesh:
         # As the template tells the functions, whose modules read them here too.
         os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
         os.environ["UNITS_TABLE"] = UNITS_TABLE
+        os.environ["LEDGER_TABLE"] = LEDGER_TABLE
 
     @cached_property
     def governance(self) -> Governance:

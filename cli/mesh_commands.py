@@ -2,14 +2,17 @@
 
 import json as json_module
 import sys
+import time
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 from tagmesh.governance import GovernanceError, load, read_folder
 
+from cli import history as histories
 from cli import plan as planning
 from cli import replay as replaying
 from cli import status as states
+from cli import sweep as sweeping
 from cli.local import LocalAwsError
 from cli.mesh import clients_of, find
 
@@ -61,6 +64,52 @@ def status(port: int | None, *, json: bool) -> int:
     else:
         print("\n".join(states.lines(governance, found)))
     return FINDINGS if any(each.findings for each in found) else FINE
+
+
+def watch(port: int | None, seconds: float) -> int:
+    """`tagmesh watch`: prints what `tagmesh status` says whenever it changes, until it is interrupted."""
+    said: list[str] = []
+    try:
+        while True:
+            mesh = find(port)
+            shown = states.lines(mesh.governance, states.of_mesh(mesh), ages=False)
+            if shown != said:
+                print("\n".join([time.strftime("── %H:%M:%S"), *shown, ""]), flush=True)
+                said = shown
+            time.sleep(seconds)
+    except LocalAwsError as error:
+        return _usage(error)
+    except KeyboardInterrupt:
+        return FINE
+
+
+def sweep(port: int | None, *, json: bool) -> int:
+    """`tagmesh sweep`."""
+    try:
+        swept = sweeping.run(find(port))
+    except LocalAwsError as error:
+        return _usage(error)
+    except sweeping.SweepFailed as error:
+        print(f"tagmesh: {error}", file=sys.stderr)
+        return FINDINGS
+    print(json_module.dumps(sweeping.as_json(swept)) if json else "\n".join(sweeping.lines(swept)))
+    return FINDINGS if swept.reason else FINE
+
+
+def history(name: str, port: int | None, *, json: bool) -> int:
+    """`tagmesh history`."""
+    database, table, column = (*name.split("."), None)[:3] if name.count(".") in (1, 2) else (None, None, None)
+    if not database or not table or column == "":
+        return _usage(ValueError(f"{name} is no table or column: write DATABASE.TABLE or DATABASE.TABLE.COLUMN"))
+    try:
+        changes = histories.of_mesh(find(port), database, table, column)
+    except LocalAwsError as error:
+        return _usage(error)
+    if json:
+        print(json_module.dumps(histories.as_json(database, table, changes), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(histories.lines(database, table, changes)))
+    return FINE
 
 
 def replay(queue: str | None, account: str | None, port: int | None, *, dry_run: bool, json: bool) -> int:

@@ -53,13 +53,13 @@ def _state(governance: Governance, name: str, unit: Unit) -> str:
     return "settled" if unit.version == governance.version_of(name) else "behind"
 
 
-def lines(governance: Governance, found: Iterable[Line]) -> list[str]:
-    """For people."""
+def lines(governance: Governance, found: Iterable[Line], *, ages: bool = True) -> list[str]:
+    """For people; without ages it says the same as long as nothing happens."""
     found = list(found)
     width = max((len(each.name) for each in found), default=0)
     said = [f"governance version {governance.digest[:12]}", ""]
     for each in found:
-        crawled = f"crawled {ago(each.age)} ago" if each.age is not None else ""
+        crawled = f"crawled {ago(each.age)} ago" if ages and each.age is not None else ""
         findings = f"{len(each.findings)} findings" if each.findings else ""
         said.append("  ".join((each.name.ljust(width), each.state.ljust(10), crawled.ljust(20), findings)).rstrip())
     for each in found:

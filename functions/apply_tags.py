@@ -51,7 +51,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     known = units.read_all(dynamodb)
     before = known.get(lease.unit, units.Unit(lease.unit))
     units.holds(dynamodb, lease)
-    settled = record(dynamodb, lease, before.whole, planned)
+    settled = record(dynamodb, lease, before.whole, planned, correlation_id)
     settled.add((product.database, None))
     if before.version != governance.version_of(lease.unit):
         settled.clear()  # it is a new version that asks for something else
@@ -150,7 +150,9 @@ def repaired(
     return [events.tags_repaired(*where, sorted(names)) for where, names in columns.items()]
 
 
-def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any]) -> set[tuple[str, str | None]]:
+def record(
+    dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, Any], correlation_id: str
+) -> set[tuple[str, str | None]]:
     """Keeps, for each table, what was decided and why, where it differs from what the ledger has.
 
     Args:
@@ -172,6 +174,8 @@ def record(dynamodb: Any, lease: units.Lease, whole: int, planned: Mapping[str, 
         key = plans.write(client("s3"), f"decisions/{decided['database']}/{decided['table']}/{digest}.json", decided)
         detail = {"digest": digest, "decisions": key, "token": lease.token, **ledger.written_before(before, whole)}
         ledger.record(dynamodb, lease.unit, made, "tags", detail, "classification", planned["version"])
+        said = {"version": planned["version"], "correlation_id": correlation_id, "decisions": key}
+        ledger.remember(dynamodb, decided["database"], decided["table"], lease.token, said)
     return settled
 
 

@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, plan
 from tagmesh.aws import consumers, events, glue, governance_store, grants, lakeformation, ledger, plans, runs, units
-from tagmesh.aws.session import ConsumerNotReachable, client, own_account
-from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.aws.session import client, own_account
+from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, Governance
 from tagmesh.grants import Revoke
 
@@ -57,15 +57,16 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     actions = plan.plan_account_grants(governance, accounts, central, observed, made)
     revokes = [action for action in actions if isinstance(action, Revoke)]
     findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
-    refused = bool(findings)
-    unreached = revoke_from_principals(dynamodb, governance, lease, accounts, findings)
-    if not refused:
-        note_revoked(dynamodb, governance, lease, unit, correlation_id)
+    losing = accounts_that_lose(dynamodb, governance, lease, accounts)
+    if central in losing:
+        findings += consumers.revoke_policies(dynamodb, lease, governance, central)
+        losing.discard(central)
+    if not findings and not losing:
+        runs.note_revoked(dynamodb, client("stepfunctions"), governance, lease, unit, correlation_id)
     behind = units.not_tagged(units.read_all(dynamodb), governance)
-    whole = not behind
+    whole = not behind and not losing
     if whole:
-        # An account whose principals could not be asked gets no more than it has.
-        others = [action for action in actions if not isinstance(action, Revoke) and action.principal not in unreached]
+        others = [action for action in actions if not isinstance(action, Revoke)]
         findings += grants.carry_out(dynamodb, lf, lease, governance.digest, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
     # Links are an account's: what its other consumers read counts too.
@@ -79,9 +80,10 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         if product.database in readable
     }
     logger.info(
-        "access granted" if whole else "access revoked; grants wait for tags",
+        "access granted" if whole else "access revoked; grants wait",
         extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
-        | ({"behind": behind} if behind else {}),
+        | ({"behind": behind} if behind else {})
+        | ({"losing": sorted(losing)} if losing else {}),
     )
     done = len(actions)
     if central in accounts:
@@ -96,6 +98,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     written = {
         "version": governance.digest,
         "whole": whole,
+        "losing": sorted(losing) if not findings else [],
         "databases": sorted(databases),
         "published": published if whole else dict(unit.published),
         "findings": [asdict(finding) for finding in findings],
@@ -103,38 +106,15 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}
 
 
-def revoke_from_principals(
-    dynamodb: Any, governance: Governance, lease: units.Lease, accounts: Iterable[str], findings: list[Finding]
-) -> set[str]:
-    """Takes from principals in the consumer's accounts what their subscriptions no longer give; the accounts that could
-    not be reached, which are said to be so by link_consumer, and hold up nobody else."""
-    unreached = set()
+def accounts_that_lose(dynamodb: Any, governance: Governance, lease: units.Lease, accounts: Iterable[str]) -> set[str]:
+    """The accounts in which principals hold what their subscriptions no longer give: link_consumer takes it from them
+    first, and what the account is granted waits for that."""
     entries = ledger.made_by(dynamodb, lease.unit)
-    for account in sorted(accounts):
-        if not plan.loses_regrants(governance, account, own_account(), grants.made_in(entries, account)):
-            continue
-        try:
-            found = consumers.revoke_policies(dynamodb, lease, governance, account)
-        except ConsumerNotReachable as error:
-            logger.warning("consumer not reachable", extra={"unit": lease.unit, "reason": str(error)})
-            unreached.add(account)
-            continue
-        findings += found
-    return unreached
-
-
-def note_revoked(
-    dynamodb: Any, governance: Governance, lease: units.Lease, unit: units.Unit, correlation_id: str
-) -> None:
-    """Notes that this version's revocations are done, and lets data products go on that waited for it to open."""
-    if unit.revoked == governance.version_of(lease.unit):
-        return
-    units.note_revoked(dynamodb, lease, governance.version_of(lease.unit))
-    known = units.read_all(dynamodb)
-    if not units.not_revoked(known, governance):
-        for product in governance.data_products:
-            if product.unit in units.not_tagged(known, governance):
-                runs.start_publish(dynamodb, client("stepfunctions"), product.unit, correlation_id)
+    return {
+        account
+        for account in accounts
+        if plan.loses_regrants(governance, account, own_account(), grants.made_in(entries, account))
+    }
 
 
 def published_tables(governance: Governance, consumers_: list[Consumer]) -> list[tuple[Table, AssignedTags]]:

@@ -63,6 +63,10 @@ def link(
             continue
         changes, findings = changes + done, findings + found
         drifted += [events.grants_repaired(account, done)] if done else []
+    refused = any(finding.code == "not-revoked" for finding in findings)
+    if planned["losing"] and not refused:
+        # An account that cannot be reached holds up itself alone.
+        runs.note_revoked(dynamodb, client("stepfunctions"), governance, lease, unit, correlation_id)
     freed = units.finish(
         dynamodb,
         lease,
@@ -82,8 +86,9 @@ def link(
     same = unit.whole == lease.token - 1 and unit.version == governance.version_of(lease.unit)
     if planned["whole"] and same and not (unit.findings or findings or published):
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
-    # The tags that its grants waited for may have come while this run held the consumer.
-    come = not planned["whole"] and not units.not_tagged(units.read_all(dynamodb), governance)
+    # What its grants waited for, revocations or tags, may have come while this run held the consumer.
+    waits = planned["whole"] or not reached or refused
+    come = not waits and not units.not_tagged(units.read_all(dynamodb), governance)
     if freed.dirty > freed.noted or come:
         runs.start_share(dynamodb, client("stepfunctions"), lease.unit, freed.correlation_id)
     return {"unit": lease.unit, "changes": changes, "published": published}

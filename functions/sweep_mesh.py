@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -20,24 +20,21 @@ logger = Logger()
 metrics = Metrics()
 
 CRAWL_STARTS_WITHIN = 900  # seconds: longer than the crawl machine may take from its note to StartCrawler
-ACCOUNTS_A_SWEEP = 10  # consuming accounts that are looked into; with more of them, each in its turn
-TURN = 900  # seconds
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """`{version, changed}` in, with `everything` where a person asked for it; how many runs were started, by kind, out.
-
-    `everything` looks into every consuming account; else there is a bound to how many, and they take turns."""
+    """`{version, changed, everything}` in; how many runs were started, by kind, and `everything` out."""
     logger.set_correlation_id(f"sweep-{context.aws_request_id}")
     dynamodb = client("dynamodb")
+    everything = event.get("everything", False)
     started = {"crawls": 0, "publishes": 0, "shares": 0, "drifted": 0}
     try:
         governance = governance_store.current(client("s3"), dynamodb)
     except governance_store.NoGovernance as nothing:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
-        return {**started, "reason": str(nothing)}
+        return {**started, "everything": everything, "reason": str(nothing)}
     known = units.read_all(dynamodb)
     resting: list[DataProduct] = []
     for product in governance.data_products:
@@ -61,14 +58,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             started["shares"] += 1
         elif not unit.live:
             settled.append(consumer)
-    if len(resting) == len(governance.data_products) and not started["drifted"]:
-        # Else shares follow, or the next sweep looks at them.
-        turn = settled if event.get("everything") else whose_turn(settled)
-        for consumer in drifts.consumers_differ(dynamodb, governance, settled, turn, catalogue):
-            logger.warning("drift", extra={"unit": consumer.unit})
-            begun = runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
-            started["shares"] += begun
-            started["drifted"] += begun
+    for consumer in drifts.grants_differ(dynamodb, governance, settled):
+        logger.warning("drift", extra={"unit": consumer.unit})
+        begun = runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
+        started["shares"] += begun
+        started["drifted"] += begun
     for name, unit in known.items():
         if name.startswith("consumer/") and governance.consumer(name) is None:
             started["shares"] += sweep_consumer(dynamodb, governance, unit)
@@ -77,14 +71,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
     metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])
     logger.info("mesh swept", extra={"version": governance.digest, **started})
-    return started
-
-
-def whose_turn(consumers: list[Consumer]) -> Iterator[Consumer]:
-    """Those whose accounts are looked into now: all of a few, of many a part that changes with the clock."""
-    parts = -(-len(consumers) // ACCOUNTS_A_SWEEP)
-    part = int(time.time() // TURN) % max(parts, 1)
-    return (consumer for number, consumer in enumerate(consumers) if number % parts == part)
+    return {**started, "everything": everything}
 
 
 def sweep_settled(

@@ -149,11 +149,13 @@ class _TagPlan:
         names, above = self._names, tuple(map(inherited.get, self._names))
         for column, decided in decision.columns.items():
             own = assigned.get(column)
-            state = tuple([own.get(name, value) for name, value in zip(names, above, strict=True)]) if own else above
+            state = tuple(map(own.get, names, above)) if own else above
             seen = (state, above, tuple([decided[name].value for name in self._decided_names]))
             steps = self._known.get(seen)
             if steps is None:  # most columns of an estate are like another
                 steps = self._known[seen] = self._column(*seen)
+            if steps is _NOTHING:
+                continue
             place = (decision.table, column)
             for phase, tags in zip((self._close, self._move, self._open), steps.phases, strict=True):
                 if tags:
@@ -186,6 +188,8 @@ class _TagPlan:
         present = {name: value for name, value in state.items() if value is not None}
         steps = _steps(self._keys, present, final, held_closed)
         close, move, opened = steps.phases
+        if not (closing or close or move or opened):
+            return _NOTHING
         return _Steps(({**closing, **close}, move, opened), steps.swaps)
 
     def calls(self) -> list[AssignTags]:
@@ -229,6 +233,9 @@ class _Steps(NamedTuple):
 
     phases: tuple[dict[str, str], dict[str, str], dict[str, str]]
     swaps: bool = False
+
+
+_NOTHING = _Steps(({}, {}, {}))
 
 
 def _steps(keys: Iterable[LFTagKey], state: Mapping[str, str], final: Mapping[str, str], held_closed: bool) -> _Steps:
@@ -406,8 +413,16 @@ def plan_principal_grants(
         for principal in consumer.principals
         if principal not in principals
     )
+    observed, made = list(observed), list(made)
     changes = diff(wanted, observed, made)
     revokes = [change for change in changes if isinstance(change, Revoke)]
+    # What the ledger alone knows of is revoked too, and forgotten when Lake Formation says that it is not there.
+    known = {(grant.principal, grant.resource) for grant in (*wanted, *observed)}
+    revokes += [
+        Revoke(grant.principal, grant.resource, grant.permissions, grant.grantable)
+        for grant in made
+        if (grant.principal, grant.resource) not in known
+    ]
     grants = [change for change in changes if isinstance(change, Grant)]
     return PrincipalPlan((*revokes, *map(DeleteLink, gone), *create, *grants), tuple(findings))
 

@@ -21,7 +21,7 @@ def allowed(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, 
     for product in governance.data_products:
         if product.database not in {each.name for each in mesh._databases()}:
             continue
-        client = mesh.client("glue")
+        client = mesh.client("glue", mesh.automation)
         tables = list(glue.tables(client, product.database))
         on_database = database_tags(governance, product)
         tagged = [

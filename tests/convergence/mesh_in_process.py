@@ -72,6 +72,7 @@ ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 EVERYTHING = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
+ENDLESS = 3000
 MAX_RECEIVES = 5
 GOVERNANCE_BUCKET = "tagmesh-governance"
 MACHINES = ("crawl", "publish", "share", "sweep")
@@ -231,6 +232,7 @@ class MeshInProcess:
         self._closing.enter_context(mock.patch.object(boto3, "client", lambda s, config=None: self.client(s)))
         self._closing.enter_context(mock.patch.object(boto3, "Session", Session))
         self._closing.enter_context(mock.patch("time.sleep", self.wait))
+        self._closing.enter_context(mock.patch.object(Metrics, "add_metric", lambda *_, **__: None))
         # Nobody flushes them here, and a hundred values at once would be refused for want of a namespace.
         self._closing.enter_context(mock.patch.object(Metrics, "add_metric", lambda *_, **__: None))
         for remembered in (session.client, session.own_account, governance_store._version):
@@ -386,7 +388,10 @@ class MeshInProcess:
 
     def settle(self) -> None:
         """Lets everything happen that is under way, in order, until nothing is."""
+        happened = 0
         while self.events or self.crawls or self.executions:
+            happened += 1
+            assert happened < ENDLESS, "this never ends"
             for waiting in (self.executions, self.events, self.crawls):
                 if waiting:
                     waiting.pop(0)()

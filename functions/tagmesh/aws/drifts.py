@@ -12,8 +12,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import access, plan
-from tagmesh.aws import consumers, evidence_store, glue, grants, lakeformation, ledger, units
+from tagmesh import plan
+from tagmesh.aws import consumers, evidence_store, glue, grants, lakeformation, units
 from tagmesh.aws.decisions import decide
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Table
@@ -30,13 +30,6 @@ class Catalogue:
 
     tables: dict[str, dict[str, Table]] = field(default_factory=dict)
     tags: dict[str, dict[str, AssignedTags]] = field(default_factory=dict)
-
-    def tagged(self) -> Iterator[tuple[Table, AssignedTags]]:
-        """Each table that carries tags, with them."""
-        for database, tables in self.tables.items():
-            for name, table in tables.items():
-                if name in self.tags.get(database, {}):
-                    yield table, self.tags[database][name]
 
 
 def observe(governance: Governance, products: Iterable[DataProduct]) -> Catalogue:
@@ -92,44 +85,28 @@ def _differ(
     return stricter != reported or bool(plan.plan_tags(governance, product, database, observed, made))
 
 
-def consumers_differ(
-    dynamodb: Any,
-    governance: Governance,
-    settled: Iterable[Consumer],
-    looked_into: Iterable[Consumer],
-    catalogue: Catalogue,
-) -> Iterator[Consumer]:
-    """The consumers whose grants in the central catalogue, or, of those that are `looked_into`, whose links and
-    regrants in their own accounts are not what they should be. Central grants are listed once, 1,000 a call."""
+def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consumer]) -> Iterator[Consumer]:
+    """The consumers whose grants in the central catalogue are not what they should be. Listed once, 1,000 a call."""
     settled = list(settled)
     if not settled:
         return
-    central, lf = own_account(), client("lakeformation")
-    entries = {consumer.unit: ledger.made_by(dynamodb, consumer.unit) for consumer in settled}
-    rows = grants.observed(lf, central, {consumer.account for consumer in settled})
-    looked_into = set(looked_into)
-    readable = {
-        account: access.readable(
-            catalogue.tagged(),
-            [s for each in governance.consumers if each.account == account for s in each.subscriptions],
-        )
-        for account in {consumer.account for consumer in settled if consumer in looked_into}
-    }
+    central = own_account()
+    rows = grants.observed(client("lakeformation"), central, {consumer.account for consumer in settled})
     for consumer in settled:
-        made = grants.made_in(entries[consumer.unit], central)
-        differs = bool(plan.plan_account_grants(governance, {consumer.account}, central, rows, made))
-        if not differs and consumer in looked_into:
-            differs = _account_differs(dynamodb, governance, consumer, readable[consumer.account])
-        if differs:
+        made = grants.made(dynamodb, consumer.unit, central)
+        if plan.plan_account_grants(governance, {consumer.account}, central, rows, made):
             yield consumer
 
 
-def _account_differs(dynamodb: Any, governance: Governance, consumer: Consumer, databases: Iterable[str]) -> bool:
-    """Whether there is something to do in the consumer's account; also where it cannot be reached: its own machine says
-    so."""
+def account_differs(dynamodb: Any, governance: Governance, consumer: Consumer, known: Mapping[str, units.Unit]) -> bool:
+    """Whether the links and regrants in the account of a consumer that is settled are not as they should be; also where
+    it cannot be reached: its own machine says so."""
+    neighbours = [each.unit for each in governance.consumers if each.account == consumer.account]
+    published = {name for each in neighbours if each in known for name in known[each].published}
+    databases = sorted(product.database for name in published if (product := governance.data_product(name)))
     try:
         clients = consumers.clients_in(consumer.account, f"sweep-{consumer.name}")
     except ConsumerNotReachable:
         return True
-    wanted = consumers.look(dynamodb, clients, consumer.unit, governance, consumer.account, sorted(databases))
+    wanted = consumers.look(dynamodb, clients, consumer.unit, governance, consumer.account, databases)
     return bool(wanted.actions or wanted.findings)

@@ -30,6 +30,33 @@ def record(dynamodb: Any, unit: str, made: str, kind: str, detail: Mapping[str, 
     )
 
 
+def remember(dynamodb: Any, database: str, table: str, token: int, said: Mapping[str, Any]) -> None:
+    """Adds to the history of a table: what a run has decided otherwise than the run before. It is never removed.
+
+    Args:
+        said: `version`, of the governance; `correlation_id`, of what set the run going; `decisions`, a key in the
+            governance bucket.
+    """
+    dynamodb.put_item(
+        TableName=os.environ["LEDGER_TABLE"],
+        Item={
+            "unit": {"S": _history_of(database, table)},
+            "made": {"S": f"{int(time.time()):012d}/{token}"},
+            "entry": {"S": json.dumps({**said, "at": int(time.time())}, sort_keys=True)},
+        },
+    )
+
+
+def history(dynamodb: Any, database: str, table: str) -> list[dict[str, Any]]:
+    """What `remember` was told of a table, with `at` (seconds since 1970), the oldest first."""
+    entries = made_by(dynamodb, _history_of(database, table))
+    return [entries[key] for key in sorted(entries)]
+
+
+def _history_of(database: str, table: str) -> str:
+    return f"history/{database}/{table}"
+
+
 def forget(dynamodb: Any, unit: str, made: str) -> None:
     """Removes one entry, after the thing itself is gone."""
     dynamodb.delete_item(TableName=os.environ["LEDGER_TABLE"], Key={"unit": {"S": unit}, "made": {"S": made}})

@@ -67,6 +67,23 @@ def start_waiting_shares(
             start_share(dynamodb, sfn, consumer.unit, correlation_id)
 
 
+def note_revoked(
+    dynamodb: Any, sfn: Any, governance: Governance, lease: units.Lease, unit: units.Unit, correlation_id: str
+) -> None:
+    """Notes that this version's revocations of a consumer are done, and lets data products go on that waited for them
+    to open."""
+    version = governance.version_of(lease.unit)
+    if unit.revoked == version:
+        return
+    units.advance(dynamodb, lease, "sharing", revoked={"S": version})
+    known = units.read_all(dynamodb)
+    if not units.not_revoked(known, governance):
+        behind = units.not_tagged(known, governance)
+        for product in governance.data_products:
+            if product.unit in behind:
+                start_publish(dynamodb, sfn, product.unit, correlation_id)
+
+
 def _start(dynamodb: Any, sfn: Any, machine_arn: str, unit: str, phase: str, correlation_id: str) -> bool:
     lease = units.acquire(dynamodb, unit, phase)
     if lease is None:

@@ -193,11 +193,6 @@ def acquire(dynamodb: Any, unit: str, phase: str) -> Lease | None:
     return Lease(unit, taken.token) if taken else None
 
 
-def note_revoked(dynamodb: Any, lease: Lease, version: str) -> None:
-    """Notes that a version's revocations in the central account are done: what it opens may be opened."""
-    advance(dynamodb, lease, "sharing", revoked={"S": version})
-
-
 def take_over(dynamodb: Any, unit: str, phases: Iterable[str], phase: str) -> Unit | None:
     """Takes the lease from a run that is at one of `phases`, live or not; None where it is at none of them."""
     wanted = {f":from_{n}": {"S": name} for n, name in enumerate(phases)}
