@@ -68,10 +68,22 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             started["shares"] += sweep_consumer(dynamodb, governance, unit)
         if name.startswith("data_product/") and governance.data_product(name) is None:
             started["publishes"] += sweep_left_data_product(dynamodb, governance, unit)
+    metrics.add_metric("OldestWorkSeconds", MetricUnit.Seconds, oldest_work(governance, known, time.time()))
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
     metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])
     logger.info("mesh swept", extra={"version": governance.digest, **started})
     return {**started, "everything": everything}
+
+
+def oldest_work(governance: Governance, known: Mapping[str, units.Unit], now: float) -> float:
+    """For how many seconds the oldest work has been due, of what is not done yet; 0 where nothing is due. The time for
+    which a data product waits since it was crawled a short while ago does not count."""
+    waited = [0.0]
+    for name, unit in known.items():
+        product = governance.data_product(name)
+        if unit.dirty > unit.done and unit.asked_at and (product or governance.consumer(name)):
+            waited.append(now - max(unit.asked_at, runs.due_at(product, unit) if product else 0.0))
+    return max(waited)
 
 
 def sweep_settled(

@@ -210,7 +210,8 @@ class _TagPlan:
         for table, columns in by_table.items():
             for names, tags in rectangles(columns):
                 places = [(table, name) for name in names]
-                rules = sorted({r for place in places for each in self._decided[place].values() for r in each.rules})
+                decided = [each for place in places for each in self._decided[place].values()]
+                rules = sorted({match.rule for each in decided for match in each.winners})
                 opens = loosens or not self._swaps.isdisjoint(places)
                 for start in range(0, len(names), MAX_COLUMNS):
                     chunk = names[start : start + MAX_COLUMNS]

@@ -18,9 +18,7 @@ CENTRAL = TEMPLATES["template.yaml"]
 COMMANDS = {"replay", "status", "coverage", "validate", "apply"}
 MACHINES = {path.name.removesuffix(".asl.json") for path in ROOT.glob("statemachines/*.json")}
 
-#: Metrics that the sweep emits: how many units it repairs, and for how long the oldest work has been due.
-FROM_SWEEP = {"DriftedUnits", "OldestWorkSeconds"}
-FROM_CODE = FROM_SWEEP | {
+FROM_CODE = {
     name
     for path in (ROOT / "functions").glob("*.py")
     for name in re.findall(r'add_metric\(\s*"(\w+)"', path.read_text(encoding="utf-8"))

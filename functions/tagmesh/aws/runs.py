@@ -20,10 +20,13 @@ LONGEST_WAIT = 86400
 def crawl_is_due(product: DataProduct, unit: units.Unit) -> bool:
     """Whether a crawl that was asked for may start now: each is billed for at least ten minutes, so a data product
     is crawled at most so often, the first time and for a new folder at once."""
-    if unit.dirty <= unit.done:
-        return False
+    return unit.dirty > unit.done and time.time() >= due_at(product, unit)
+
+
+def due_at(product: DataProduct, unit: units.Unit) -> float:
+    """From when on a crawl that was asked for may start: seconds since 1970."""
     wait = crawls_again_after(product, unit.failures) if unit.failures else product.crawl_at_most_every
-    return unit.hurry or unit.crawled_at == 0 or time.time() >= unit.crawled_at + wait
+    return 0.0 if unit.hurry or unit.crawled_at == 0 else unit.crawled_at + wait
 
 
 def crawls_again_after(product: DataProduct, failures: int) -> int:

@@ -38,7 +38,8 @@ class Lease:
 
 @dataclass(frozen=True)
 class Unit:
-    """One item. Times are seconds since 1970; `published`: data product unit -> fingerprint of what is readable.
+    """One item. Times are seconds since 1970 (0: none); `asked_at`: of what was asked first of what is not done yet;
+    `published`: data product unit -> fingerprint of what is readable.
 
     `version` is what the governance said of it (`version_of`) when it was last carried out whole, `whole` the token of
     that run, `tagged` whether a run has begun to assign tags, `revoked` the last `version_of` of which all that it
@@ -57,6 +58,7 @@ class Unit:
     noted: int = 0
     hurry: bool = False
     correlation_id: str = ""
+    asked_at: float = 0.0
     crawled_at: float = 0.0
     folders: frozenset[str] = frozenset()
     objects: str = ""
@@ -98,6 +100,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         noted=int(number("noted")),
         hurry=item.get("hurry", {"BOOL": False})["BOOL"],
         correlation_id=text("correlation_id"),
+        asked_at=number("asked_at"),
         crawled_at=number("crawled_at"),
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
         objects=text("objects"),
@@ -169,10 +172,11 @@ def read_all(dynamodb: Any) -> dict[str, Unit]:
 
 def request(dynamodb: Any, unit: str, correlation_id: str, *, hurry: bool = False) -> Unit:
     """Asks for work: bumps `dirty`. `hurry` says that it should not wait for the next due time."""
-    set_: dict[str, Any] = {"correlation_id": {"S": correlation_id}}
+    set_: dict[str, Any] = {"correlation_id": {"S": correlation_id}, "asked_at": "if_not_exists(#asked_at, :now)"}
     if hurry:
         set_["hurry"] = {"BOOL": True}
-    return _update(dynamodb, unit, set_, extra="ADD #dirty :one", condition=None, values={":one": _number(1)})
+    values = {":one": _number(1), ":now": _number(time.time())}
+    return _update(dynamodb, unit, set_, extra="ADD #dirty :one", condition=None, values=values)
 
 
 def acquire(dynamodb: Any, unit: str, phase: str) -> Lease | None:
@@ -289,6 +293,7 @@ def finish(
         dynamodb,
         lease.unit,
         {"until": _number(0), "phase": {"S": "idle"}, **attributes},
+        extra="REMOVE #asked_at" if covered else "",
         condition="#token = :token",
         values={":token": _number(lease.token)},
     )
