@@ -42,7 +42,7 @@ PEERS = {
     "dbt-athena, tags alone": 7_000,
 }
 """Calls for the scenario by their code (shared/facts/peers.md)."""
-PEERS_TRANSITIONS = {"aws-analytics-reference-architecture": 39_000}
+PEERS_TRANSITIONS = {"aws-analytics-reference-architecture, the producers' side alone": {"transitions": 39_000}}
 
 
 # -- the work ---------------------------------------------------------------------------------------------------------
@@ -60,7 +60,8 @@ def estate(databases: int, tables: int, consumers: int) -> Iterator[CountedMesh]
         mesh.crawl_at_once(columns, their_tags(columns))
         for product in load(files).data_products:
             mesh.fill(product, tables, columns)
-        mesh.together()
+        with mesh.remembering():
+            mesh.together()
         mesh.sweep()
         mesh.wait(3600)
         mesh.forget()
@@ -147,48 +148,39 @@ def told(found: Counts, seconds: float, least: int | None = None) -> dict[str, A
     }
 
 
+DATABASES, CONSUMERS, LARGE = 10, 10, 10_000
+
+
 def small(throttles: Throttles) -> dict[str, Any]:
-    """What takes seconds to run: the tests ask for these figures too."""
+    """What takes seconds to run: the tests ask for these figures too. `new_consumer` is that of ten tables."""
     figures: dict[str, Any] = {"new_table": new_table(throttles)}
-    with estate(1, 10, 1) as mesh:
-        figures["new_consumer_10"] = new_consumer(mesh, throttles, 1, 1)
+    with estate(DATABASES, 1, CONSUMERS) as mesh:
+        figures["new_consumer"] = new_consumer(mesh, throttles, DATABASES, CONSUMERS)
     return figures
 
 
-def run(throttles: Throttles, tables: int = 10_000, databases: int = 10) -> dict[str, Any]:
+def run(throttles: Throttles) -> dict[str, Any]:
     """All figures, as results.json has them."""
     gc.disable()  # the estates stay: looking for garbage among them takes most of the time
     figures = small(throttles)
-    small_consumer = figures.pop("new_consumer_10")
+    consumers = {"10": figures["new_consumer"]}
     figures["scenario"] = scenario(throttles)
+    other = scenario(throttles, together=False)
     figures["scenario"]["one_after_another"] = {
-        key: value
-        for key, value in scenario(throttles, together=False).items()
-        if key in ("calls", "transitions", "modelled_seconds")
+        name: other[name] for name in ("calls", "minimum", "transitions", "modelled_seconds")
     }
-    with estate(databases, tables // databases, 20) as mesh:
-        figures["unchanged"] = unchanged(mesh, throttles, tables, databases)
     gc.collect()
-    with estate(1, tables, 1) as mesh:
-        large_consumer = new_consumer(mesh, throttles, 1, 1)
-    figures["new_consumer"] = {
-        "10": small_consumer["calls"],
-        str(tables): large_consumer["calls"],
-        "minimum": small_consumer["minimum"],
-        "table_reads": {"10": small_consumer["table_reads"], str(tables): large_consumer["table_reads"]},
-        "transitions": {"10": small_consumer["transitions"], str(tables): large_consumer["transitions"]},
-        "modelled_seconds": {
-            "10": small_consumer["modelled_seconds"],
-            str(tables): large_consumer["modelled_seconds"],
-        },
-        "by_function": {"10": small_consumer["by_function"], str(tables): large_consumer["by_function"]},
-    }
+    with estate(DATABASES, LARGE // DATABASES, CONSUMERS) as mesh:
+        figures["unchanged"] = unchanged(mesh, throttles, LARGE, DATABASES)
+        consumers[str(LARGE)] = new_consumer(mesh, throttles, DATABASES, CONSUMERS)
+    figures["new_consumer"] = {tables: found["calls"] for tables, found in consumers.items()}
+    for name in ("minimum", "table_reads", "transitions", "modelled_seconds", "by_function"):
+        figures["new_consumer"][name] = {tables: found[name] for tables, found in consumers.items()}
     return figures
 
 
 def report(figures: dict[str, Any]) -> None:
     new, consumer, rest, whole = (figures[name] for name in ("new_table", "new_consumer", "unchanged", "scenario"))
-    small_name, large_name = "10", next(name for name in consumer["table_reads"] if name != "10")
     head("calls", "fewest", "ratio", "transitions", "modelled s")
     line(
         f"a new table, the {new['tables_in_database']}th of its database, {COLUMNS} columns, {TAG_CALLS} tag sets", new
@@ -196,23 +188,18 @@ def report(figures: dict[str, Any]) -> None:
     line("peers.md: 1,000 tables, 10 databases, 20 consumers", whole)
     line("  the same, one data product after another", whole["one_after_another"])
     for name, calls in PEERS.items():
-        line(f"  {name}", {"calls": calls})
-    line(f"a sweep, {rest['tables']} tables unchanged, {rest['tables_a_database']} a database", rest)
+        line(f"  {name}", {"calls": calls} | PEERS_TRANSITIONS.get(name, {}))
+    line(f"a sweep, {rest['tables']:,} tables unchanged, {rest['tables_a_database']:,} a database", rest)
     print(f"    writes: {rest['writes']}; calls a table: {rest['calls_a_table']} (at most 0.03)")
-    for name in (small_name, large_name):
-        line(
-            f"a new consumer, {name} tables; table reads ({consumer['table_reads'][name]}) aside",
-            {
-                "calls": consumer[name],
-                "minimum": consumer["minimum"],
-                "transitions": consumer["transitions"][name],
-                "modelled_seconds": consumer["modelled_seconds"][name],
-            },
-        )
-    for what, found in (("a new table", new), ("the scenario of peers.md", whole), ("the sweep", rest)):
-        breakdown(what, found["by_function"])
-    for name in (small_name, large_name):
-        breakdown(f"a new consumer, {name} tables", consumer["by_function"][name])
+    for tables in consumer["minimum"]:
+        shown = {name: consumer[name][tables] for name in ("minimum", "transitions", "modelled_seconds")}
+        aside = consumer["table_reads"][tables]
+        line(f"a new consumer, {int(tables):,} tables; {aside} table reads aside", {"calls": consumer[tables], **shown})
+    breakdown("a new table", new["by_function"])
+    breakdown("the scenario of peers.md", whole["by_function"])
+    breakdown("the sweep", rest["by_function"])
+    for tables, by_function in consumer["by_function"].items():
+        breakdown(f"a new consumer, {int(tables):,} tables", by_function)
 
 
 def head(*names: str) -> None:
