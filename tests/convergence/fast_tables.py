@@ -55,7 +55,10 @@ class FastTables:
             raise AwsError("ConditionalCheckFailedException", "The conditional request failed")
         after = {**(before or request["Key"])}
         for name, value in _update(request["UpdateExpression"])(before or {}, names, values):
-            after[name] = value
+            if value is None:
+                after.pop(name, None)
+            else:
+                after[name] = value
         self._put(table, key, after)
         return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
 
@@ -117,8 +120,11 @@ def _less(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
 
 
 @cache
-def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[str, Any]]]]:
-    matched = re.fullmatch(r"(?:SET (?P<set>.+?))? ?(?:ADD (?P<add>#\w+) (?P<by>:\w+))?", text)
+def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[str, Any] | None]]]:
+    """What an UpdateExpression makes of an item: (attribute, its value, or None where it is removed)."""
+    matched = re.fullmatch(
+        r"(?:SET (?P<set>.+?))?(?: ?REMOVE (?P<gone>#\w+))?(?: ?ADD (?P<add>#\w+) (?P<by>:\w+))?", text
+    )
     if not matched or not text:
         raise NotImplementedError(f"update {text!r}")
     assigned = []
@@ -128,8 +134,8 @@ def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[s
     if matched["add"]:
         assigned.append((matched["add"], _plus(_operand(matched["add"]), _operand(matched["by"]), from_nothing=True)))
 
-    def update(item: Item, names: Names, values: Values) -> list[tuple[str, dict[str, Any]]]:
-        found = []
+    def update(item: Item, names: Names, values: Values) -> list[tuple[str, dict[str, Any] | None]]:
+        found: list[tuple[str, dict[str, Any] | None]] = [(names[matched["gone"]], None)] if matched["gone"] else []
         for name, operand in assigned:
             value = operand(item, names, values)
             if value is None:
