@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,6 @@ def estate(databases: int, tables: int, consumers: int) -> Iterator[CountedMesh]
             mesh.fill(product, tables, columns)
         with mesh.remembering():
             mesh.together()
-        mesh.sweep()
         mesh.wait(3600)
         mesh.forget()
         yield mesh
@@ -70,7 +69,7 @@ def estate(databases: int, tables: int, consumers: int) -> Iterator[CountedMesh]
             raise SystemExit(f"executions failed: {mesh.failed[:3]} {mesh.world.failures[:3]}")
 
 
-def new_table(throttles: Throttles, tables: int = 10) -> dict[str, Any]:
+def new_table(limits: Throttles, tables: int = 10) -> dict[str, Any]:
     """One more table of 50 columns in a data product of `tables`, which one consumer reads."""
     with estate(1, tables - 1, 1) as mesh:
         del mesh.world.engines["closedcrawlers"]._crawl
@@ -78,33 +77,33 @@ def new_table(throttles: Throttles, tables: int = 10) -> dict[str, Any]:
         mesh.upload(product, "new", some_columns(COLUMNS))
         mesh.together()
         found = counted(mesh)
-        seconds = modelled_seconds(mesh, throttles)
+        seconds = modelled_seconds(mesh, limits)
     least = minimum.new_table(tables, TAG_CALLS)
     return {**told(found, seconds, least), "tables_in_database": tables}
 
 
-def unchanged(mesh: CountedMesh, throttles: Throttles, tables: int, databases: int) -> dict[str, Any]:
+def unchanged(mesh: CountedMesh, limits: Throttles, tables: int, databases: int) -> dict[str, Any]:
     """A full sweep of a mesh at rest."""
     mesh.forget()
     mesh.sweep()
     found = counted(mesh)
-    made = {**told(found, modelled_seconds(mesh, throttles)), "tables": tables, "databases": databases}
+    made = {**told(found, modelled_seconds(mesh, limits)), "tables": tables, "databases": databases}
     return {**made, "tables_a_database": tables // databases, "calls_a_table": round(found.calls / tables, 4)}
 
 
-def new_consumer(mesh: CountedMesh, throttles: Throttles, databases: int, consumers: int) -> dict[str, Any]:
+def new_consumer(mesh: CountedMesh, limits: Throttles, databases: int, consumers: int) -> dict[str, Any]:
     """One consumer more, of the same databases: from the new governance version on."""
     mesh.forget()
     mesh.apply(some_files(databases, consumers + 1, PRINCIPALS))
     mesh.together()
     found = counted(mesh)
     least = minimum.new_consumer(databases, PRINCIPALS, KEYS)
-    made = told(found, modelled_seconds(mesh, throttles), least)
+    made = told(found, modelled_seconds(mesh, limits), least)
     return {**made, "calls": found.calls - found.table_reads, "table_reads": found.table_reads}
 
 
 def scenario(
-    throttles: Throttles, databases: int = 10, tables: int = 100, consumers: int = 20, together: bool = True
+    limits: Throttles, databases: int = 10, tables: int = 100, consumers: int = 20, together: bool = True
 ) -> dict[str, Any]:
     """The scenario of peers.md from nothing: all data products are uploaded to, then the mesh does the rest.
     `together`: crawls that were begun together end together; else all that follows one is done before the next ends."""
@@ -120,7 +119,7 @@ def scenario(
         else:
             mesh.settle()
         found = counted(mesh)
-        seconds = modelled_seconds(mesh, throttles)
+        seconds = modelled_seconds(mesh, limits)
         if mesh.failed or mesh.world.failures:
             raise SystemExit(f"executions failed: {mesh.failed[:3]} {mesh.world.failures[:3]}")
     least = minimum.whole_mesh(databases, tables, TAG_CALLS, consumers, PRINCIPALS, KEYS)
@@ -151,28 +150,28 @@ def told(found: Counts, seconds: float, least: int | None = None) -> dict[str, A
 DATABASES, CONSUMERS, LARGE = 10, 10, 10_000
 
 
-def small(throttles: Throttles) -> dict[str, Any]:
+def small(limits: Throttles) -> dict[str, Any]:
     """What takes seconds to run: the tests ask for these figures too. `new_consumer` is that of ten tables."""
-    figures: dict[str, Any] = {"new_table": new_table(throttles)}
+    figures: dict[str, Any] = {"new_table": new_table(limits)}
     with estate(DATABASES, 1, CONSUMERS) as mesh:
-        figures["new_consumer"] = new_consumer(mesh, throttles, DATABASES, CONSUMERS)
+        figures["new_consumer"] = new_consumer(mesh, limits, DATABASES, CONSUMERS)
     return figures
 
 
-def run(throttles: Throttles) -> dict[str, Any]:
-    """All figures, as results.json has them."""
+def run(limits: Throttles, more: bool = False) -> dict[str, Any]:
+    """All figures, as results.json has them; with `more`, also what takes longer."""
     gc.disable()  # the estates stay: looking for garbage among them takes most of the time
-    figures = small(throttles)
+    figures = small(limits)
     consumers = {"10": figures["new_consumer"]}
-    figures["scenario"] = scenario(throttles)
-    other = scenario(throttles, together=False)
-    figures["scenario"]["one_after_another"] = {
-        name: other[name] for name in ("calls", "minimum", "transitions", "modelled_seconds")
-    }
+    figures["scenario"] = scenario(limits)
+    if more:
+        other = scenario(limits, together=False)
+        names = ("calls", "minimum", "transitions", "modelled_seconds")
+        figures["scenario"]["one_after_another"] = {name: other[name] for name in names}
     gc.collect()
     with estate(DATABASES, LARGE // DATABASES, CONSUMERS) as mesh:
-        figures["unchanged"] = unchanged(mesh, throttles, LARGE, DATABASES)
-        consumers[str(LARGE)] = new_consumer(mesh, throttles, DATABASES, CONSUMERS)
+        figures["unchanged"] = unchanged(mesh, limits, LARGE, DATABASES)
+        consumers[str(LARGE)] = new_consumer(mesh, limits, DATABASES, CONSUMERS)
     figures["new_consumer"] = {tables: found["calls"] for tables, found in consumers.items()}
     for name in ("minimum", "table_reads", "transitions", "modelled_seconds", "by_function"):
         figures["new_consumer"][name] = {tables: found[name] for tables, found in consumers.items()}
@@ -186,7 +185,8 @@ def report(figures: dict[str, Any]) -> None:
         f"a new table, the {new['tables_in_database']}th of its database, {COLUMNS} columns, {TAG_CALLS} tag sets", new
     )
     line("peers.md: 1,000 tables, 10 databases, 20 consumers", whole)
-    line("  the same, one data product after another", whole["one_after_another"])
+    if "one_after_another" in whole:
+        line("  the same, one data product after another", whole["one_after_another"])
     for name, calls in PEERS.items():
         line(f"  {name}", {"calls": calls} | PEERS_TRANSITIONS.get(name, {}))
     line(f"a sweep, {rest['tables']:,} tables unchanged, {rest['tables_a_database']:,} a database", rest)
@@ -225,8 +225,8 @@ def breakdown(what: str, by_function: dict[str, dict[str, int]]) -> None:
         print(f"    {function}: {listed}")
 
 
-def throttles_asked(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> Throttles:
-    """The throttles that the command line says."""
+def add_throttles(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `throttles` understands."""
     usual = Throttles()
     rates = dict(usual.a_second)
     parser.add_argument("--lf-writes", type=float, default=rates["lakeformation writes"], help="a second and account")
@@ -234,18 +234,25 @@ def throttles_asked(parser: argparse.ArgumentParser, arguments: list[str] | None
     parser.add_argument("--glue-reads", type=float, default=rates["glue reads"], help="a second and account")
     parser.add_argument("--call-ms", type=float, default=usual.call * 1000, help="milliseconds that a call takes")
     parser.add_argument("--crawl-seconds", type=float, default=usual.crawl, help="seconds that a crawl takes")
-    asked = parser.parse_args(arguments)
-    rates |= {
-        "lakeformation writes": asked.lf_writes,
-        "lakeformation reads": asked.lf_reads,
-        "glue reads": asked.glue_reads,
-    }
-    return replace(usual, call=asked.call_ms / 1000, crawl=asked.crawl_seconds, a_second=tuple(rates.items()))
+
+
+def throttles(asked: argparse.Namespace) -> Throttles:
+    rates = (
+        ("lakeformation writes", asked.lf_writes),
+        ("lakeformation reads", asked.lf_reads),
+        ("glue reads", asked.glue_reads),
+    )
+    return Throttles(asked.call_ms / 1000, asked.crawl_seconds, rates)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    report(run(throttles_asked(parser)))
+    add_throttles(parser)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--more", action="store_true", help="also the scenario with one data product after another")
+    asked = parser.parse_args()
+    figures = run(throttles(asked), asked.more)
+    print(json.dumps(figures)) if asked.json else report(figures)
 
 
 if __name__ == "__main__":

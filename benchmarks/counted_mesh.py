@@ -12,18 +12,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import Any
+from unittest import mock
 
 from convergence.doubles import CENTRAL
 from convergence.ends import WRITES
 from convergence.fast_tables import FastTables
 from convergence.mesh_in_process import MeshInProcess, Schema
+from tagmesh.aws import glue, lakeformation
 from tagmesh.governance import DataProduct
 
 from local_aws.crawlers.crawl import table_input
 from local_aws.glue.glue_tables import Table
+from local_aws.lakeformation import lf_grants
 from local_aws.lakeformation.lf_model import TableResource
 
 CATALOGUE = ("lakeformation", "glue", "ram", "sts", "iam", "organizations")
@@ -75,6 +78,8 @@ class CountedMesh(MeshInProcess):
         self._at: Work | None = None
         self._function = ""
         super().__enter__()
+        # Lists of grants are sorted for each page: by keys that are made once a resource.
+        self._closing.enter_context(mock.patch.object(lf_grants, "_key", cache(lf_grants._key)))
         self.tables = self._doubles["dynamodb"] = FastTables()
         self.on_call.append(self._note)
         handlers = self._doubles["lambda"]._handlers
@@ -149,10 +154,10 @@ class CountedMesh(MeshInProcess):
     def crawl_at_once(self, columns: Schema, tags: Mapping[str, Mapping[str, str]]) -> None:
         """From here on a crawl makes its tables at once, past Glue's API: a table for each folder, all with the same
         columns. These carry their tags already (column -> key -> value): a publish run finds nothing to assign."""
-        crawlers, glue = self.world.engines["closedcrawlers"], self.world.engines["glue"]
+        crawlers, catalogue = self.world.engines["closedcrawlers"], self.world.engines["glue"]
 
         def crawl(caller: Any, crawler: Any, crawl: Any, settings: Any, targets: Any) -> None:
-            database = glue.lookup.find(CENTRAL, settings.database)
+            database = catalogue.lookup.find(CENTRAL, settings.database)
             like: dict[str, Any] = {}
             for target in targets:
                 name = target.path.rstrip("/").rpartition("/")[2]
@@ -175,25 +180,32 @@ class CountedMesh(MeshInProcess):
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Meanwhile, lists of our own that were asked before are answered as then, until a table or tag is written: ten
-        consumers' runs that all look at ten thousand tables would last minutes."""
-        known: dict[str, dict] = {}
+        """Meanwhile, our own lists of tables and of their tags are made once, until a tag is written: runs of ten
+        consumers that all look at ten thousand tables would last minutes. What is called meanwhile does not count."""
+        known: dict[Any, list[Any]] = {}
 
-        def answer(do: Callable[[], dict], service: str, operation: str, params: dict, caller: Any) -> dict:
-            if operation.startswith(("AddLFTags", "CreateTable")):
+        def once(of: Callable[..., Any]) -> Callable[..., Any]:
+            def listed(client: Any, *asked: Any) -> list[Any]:
+                key = (of.__name__, *asked)
+                if key not in known:
+                    known[key] = list(of(client, *asked))
+                return known[key]
+
+            return listed
+
+        def forget(service: str, operation: str, params: dict, caller: Any) -> None:
+            if operation in ("AddLFTagsToResource", "StartCrawler"):
                 known.clear()
-            if operation not in ("GetTables", "SearchTablesByLFTags") or caller != self.automation:
-                return do()
-            asked = f"{operation} {params}"
-            if asked not in known:
-                known[asked] = do()
-            return known[asked]
 
-        usual, self.around = self.around, answer
+        self.after_call.append(forget)
         try:
-            yield
+            with (
+                mock.patch.object(glue, "tables", once(glue.tables)),
+                mock.patch.object(lakeformation, "search_tables", once(lakeformation.search_tables)),
+            ):
+                yield
         finally:
-            self.around = usual
+            self.after_call.remove(forget)
 
     def fill(self, product: DataProduct, tables: int, columns: Schema) -> None:
         """Uploads a file for each table of a data product, all of one form; one event tells of them."""

@@ -76,7 +76,7 @@ def measure(tables: int, columns: int, databases: int, at_once: bool = False) ->
         spent += time.process_time() - began
     return {
         "tables": tables,
-        "columns": columns,
+        "columns_per_table": columns,
         "seconds": round(spent, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "before_mb": round(before),
