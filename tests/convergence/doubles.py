@@ -130,7 +130,8 @@ class Tables:
 
     def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: dict, **_: Any) -> dict:  # noqa: N802, N803
         (wanted,) = (value["S"] for value in ExpressionAttributeValues.values())
-        return {"Items": [item for key, item in sorted(self.items(TableName).items()) if key[0] == wanted]}
+        found = self.backend.get_table(TableName).items.get(wanted, {})
+        return {"Items": [found[key].to_json()["Attributes"] for key in sorted(found)]}
 
     def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:  # noqa: N802, N803
         return {"Items": list(self.items(TableName).values())}
