@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN    := .venv/bin
 STAMP  := .venv/.ready
 ARGS   ?=
-TESTS  ?= tests/e2e tests/integration tests/unit
+TESTS  ?= tests/e2e tests/integration tests/unit tests/convergence
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0

