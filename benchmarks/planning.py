@@ -17,6 +17,7 @@ import random
 import resource
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from tagmesh.catalog import AssignedTags, Column, Table
@@ -105,16 +106,19 @@ def some_tables(
     return database, found, observed
 
 
+@cache
+def usual_columns() -> list[tuple[str, str]]:
+    """(name, type) of the columns that tables share."""
+    subjects = [f"{subject}_" for subject in SUBJECTS.split()]
+    return [(f"{subject}{name}", TYPES.get(name, "string")) for subject in ("", *subjects) for name in NAMES.split()]
+
+
 def some_columns(chance: random.Random, count: int) -> tuple[Column, ...]:
-    subjects, names = SUBJECTS.split(), NAMES.split()
-    found: dict[str, Column] = {}
-    while len(found) < count:
-        name = chance.choice(names)
-        subject = f"{chance.choice(subjects)}_" if chance.random() < 0.7 else ""
+    found = []
+    for name, kind in chance.sample(usual_columns(), count):
         alone = f"_{chance.randrange(10**9)}" if chance.random() < ALONE else ""
-        full = f"{subject}{name}{alone}"
-        found[full] = Column(full, TYPES.get(name, "string"))
-    return tuple(found.values())
+        found.append(Column(f"{name}{alone}", kind))
+    return tuple(found)
 
 
 if __name__ == "__main__":
