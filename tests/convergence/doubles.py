@@ -130,8 +130,10 @@ class Tables:
 
     def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: dict, **_: Any) -> dict:  # noqa: N802, N803
         (wanted,) = (value["S"] for value in ExpressionAttributeValues.values())
-        found = self.backend.get_table(TableName).items.get(wanted, {})
-        return {"Items": [found[key].to_json()["Attributes"] for key in sorted(found)]}
+        units = self.backend.get_table(TableName).items
+        found = [item for unit, items in units.items() if unit.value == wanted for item in items.values()]
+        items = [item.to_json()["Attributes"] for item in found]
+        return {"Items": sorted(items, key=lambda item: item["made"]["S"])}
 
     def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:  # noqa: N802, N803
         return {"Items": list(self.items(TableName).values())}
