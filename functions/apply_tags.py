@@ -77,6 +77,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         # What is missing without a crawl somebody dropped: the sweep has it crawled again.
         tables=[decided["table"] for decided in planned["decisions"]] if whole and planned["covered"] else None,
         bare=planned["bare"],
+        misfits=planned["misfits"],
         failures=0 if planned["covered"] else None,
     )
     metrics.add_metric("TagCalls", MetricUnit.Count, calls)

@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -122,8 +122,10 @@ def classify(
     not_sampled: list[Finding] = []
     if asked:
         ours = asked["covered"]
-    if asked and product.sample_content:
-        kept, not_sampled = take_evidence(product, tables, kept, asked, event.get("sampled", ""))
+    if asked:
+        sampled = plans.read(s3, event["sampled"])["tables"] if event.get("sampled") else None
+        kept, not_sampled = take_evidence(product, tables, kept, asked, sampled)
+        unit = replace(unit, misfits=frozenset(evidence.misfits(asked, sampled, unit.misfits)))
     observed = {table.name: lakeformation.tags_of(client("lakeformation"), table) for table in tables}
     database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
     decisions = decided(s3, dynamodb, governance, product, unit, tables, kept, database_tags, observed)
@@ -133,6 +135,8 @@ def classify(
     findings += [asdict(finding) for finding in not_sampled]
     bare = without_table(product, unit, tables) if ours else sorted(unit.bare)
     findings += [asdict(no_table(product, folder)) for folder in bare]
+    misfits = sorted(unit.misfits & {table.name for table in tables})
+    findings += [asdict(other_header(product, name)) for name in misfits]
     unclassified = sum(
         any(decision.outcome == "default" for decision in keys.values())
         for table in decisions
@@ -156,6 +160,7 @@ def classify(
             "version": governance.digest,
             "covered": ours,
             "bare": bare,
+            "misfits": misfits,
             "actions": [asdict(action) for action in actions],
             "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
             "findings": findings,
@@ -188,17 +193,20 @@ def ask_for_sample(dynamodb: Any, lease: units.Lease, unit: units.Unit, wanted: 
 
 
 def take_evidence(
-    product: DataProduct, tables: list[Table], kept: evidence.Evidence, asked: Mapping[str, Any], sampled_key: str
+    product: DataProduct,
+    tables: list[Table],
+    kept: evidence.Evidence,
+    asked: Mapping[str, Any],
+    sampled: Mapping[str, Any] | None,
 ) -> tuple[evidence.Evidence, list[Finding]]:
     """The evidence in force after a sample, which is kept, and what people must mend where there was none.
 
     Args:
-        sampled_key: of the sample's answer in the governance bucket; "" if it failed.
+        sampled: table -> what sample_content says of it; None if it failed.
     """
     s3 = client("s3")
-    sampled = plans.read(s3, sampled_key)["tables"] if sampled_key else None
     in_force = evidence.keep(product, tables, kept, sampled or {}, today())
-    if tables and in_force != kept:
+    if product.sample_content and tables and in_force != kept:
         evidence_store.keep(s3, product, in_force)
     not_sampled = evidence.findings(product, asked, sampled)
     metrics.add_metric("TablesNotSampled", MetricUnit.Count, len(not_sampled))
@@ -238,6 +246,18 @@ def no_table(product: DataProduct, folder: str) -> Finding:
         f"{product.unit}/{folder}",
         f"the crawl of {product.location}{folder}/ made no table: its files are empty or of an unknown form",
         "upload CSV, JSON, Parquet or Avro files there, or remove the folder",
+    )
+
+
+def other_header(product: DataProduct, table: str) -> Finding:
+    """A CSV file whose header does not fit its table any more."""
+    return Finding(
+        "csv-header-misfit",
+        f"{product.database}.{table}",
+        "the first line of one of its files has other names, or in another order, than the table, and queries read by "
+        "position: the table is closed, or values would stand under the names of others",
+        "upload the file again with the columns of the others, new ones last, or remove it; or drop the table and "
+        "remove the old files, so that the next crawl makes it anew",
     )
 
 

@@ -14,11 +14,14 @@ from dataclasses import asdict
 from typing import Any
 
 from tagmesh.catalog import Finding, Table
-from tagmesh.governance import DataProduct
+from tagmesh.governance import ContentSample, DataProduct
 
 #: The evidence of a data product: {"tables": {table: {"asked": digest, "seen": digest, "columns": {path: {kind: {share,
 #: of, since}}}}}}. `asked` says which request its last whole sample answered, `seen` which objects that looked at.
 Evidence = Mapping[str, Any]
+
+#: What is looked at where only headers are.
+HEADERS_ALONE = ContentSample(objects=20, rows=1, megabytes=1)
 
 #: Outcomes of a sample after which the table need not be sampled again before its next crawl.
 SAMPLED = ("sampled", "unchanged")
@@ -37,22 +40,44 @@ def request(product: DataProduct, tables: Iterable[Table], kept: Evidence, *, cr
         crawled: the data product has just been crawled, so that any table may hold something else. If not, only those
             are asked for that were not sampled as they are now.
     """
-    bounds = product.sample_content
-    if bounds is None:
+    bounds = product.sample_content or HEADERS_ALONE
+    if product.sample_content is None and not (crawled and has_headers(product)):
         return None
     asked: list[tuple[bool, dict[str, Any]]] = []
     for table in tables:
         if not f"{table.location}/".startswith(product.location):
             continue
+        layout = _layout(product, table)
+        if product.sample_content is None and not layout["header"]:
+            continue
         known = kept.get("tables", {}).get(table.name, {})
         up_to_date = known.get("asked") == digest_of_request(product, table)
         if crawled or not up_to_date:
-            asked.append((up_to_date, {**_layout(product, table), "seen": known.get("seen", "") if up_to_date else ""}))
+            asked.append((up_to_date, {**layout, "seen": known.get("seen", "") if up_to_date else ""}))
     if not asked:
         return None
     # Those that were never sampled come first, in case the time is up before the last.
     in_order = [table for _, table in sorted(asked, key=lambda each: (each[0], each[1]["table"]))]
-    return {"unit": product.unit, "bucket": product.bucket, **asdict(bounds), "tables": in_order}
+    values = product.sample_content is not None
+    return {"unit": product.unit, "bucket": product.bucket, "values": values, **asdict(bounds), "tables": in_order}
+
+
+def has_headers(product: DataProduct) -> bool:
+    """Whether the files of a data product say their columns' names in their first line."""
+    return product.csv is not None and product.csv.header == "present"
+
+
+def misfits(asked: Mapping[str, Any], sampled: Mapping[str, Any] | None, before: Iterable[str]) -> set[str]:
+    """The tables with objects whose CSV header stands otherwise than the table; of those that were not looked at now,
+    as they were before.
+
+    Args:
+        asked: the request.
+        sampled: table -> what sample_content says of it; None if it failed.
+    """
+    looked_at = {name for name, table in (sampled or {}).items() if table["outcome"] == "sampled"}
+    found = {name for name in looked_at if sampled and sampled[name]["misfits"]}
+    return found | (set(before) - looked_at)
 
 
 def digest_of_request(product: DataProduct, table: Table) -> str:
@@ -84,6 +109,7 @@ def _layout(product: DataProduct, table: Table) -> dict[str, Any]:
         "escape": escape and _character(escape),
         "skipped_lines": int(header) if header.isdecimal() else int(csv is not None and csv.header == "present"),
         "columns": [[column.name, column.type] for column in table.columns],
+        "header": bool(found) and found[0] == "csv" and has_headers(product),
         "partition_keys": [[key.name, key.type] for key in table.partition_keys],
     }
 
@@ -158,7 +184,7 @@ def findings(product: DataProduct, asked: Mapping[str, Any], sampled: Mapping[st
         message = f"the objects of {', '.join(denied[:5])}{' ...' if denied[5:] else ''} may not be read for a sample"
         mend = (
             f"deploy accounts/producer.yaml again in {product.account} with BucketName={product.bucket}, or give an "
-            "existing bucket the policy that docs/existing-buckets.md prints; or take out sample_content"
+            "existing bucket the policy that docs/existing-buckets.md prints; or take out sample_content and csv.header"
         )
         found.append(Finding("content-not-sampled", product.unit, message, mend))
     for name, table in sorted(sampled.items()):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
@@ -130,6 +130,25 @@ def _day_after(day: str) -> str:
     from datetime import date, timedelta
 
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def closed(governance: Governance, data_product: DataProduct, decision: TableDecision, because: str) -> TableDecision:
+    """The decision with every column at its defaults, whatever the rules say."""
+    columns = {
+        column: {
+            key.name: Decision(
+                key.default,
+                "default",
+                because,
+                losers=tuple(
+                    m._replace(lost=m.lost or because) for m in decided[key.name].winners + decided[key.name].losers
+                ),
+            )
+            for key in governance.column_keys(data_product)
+        }
+        for column, decided in decision.columns.items()
+    }
+    return replace(decision, columns=columns)
 
 
 def compile_rules(governance: Governance) -> Classifier:

@@ -86,6 +86,30 @@ def values(file: RangedObject, table: Table, rows: int, first: Sequence[str]) ->
         raise NotReadable(type(error).__name__) from None  # the message may hold what the data holds
 
 
+def header_fits(file: RangedObject, table: Table) -> bool:
+    """Whether the names in a CSV object's first line stand where the table has them: queries read by position, so that
+    another order puts values under others' names. Lines that are shorter or longer than the table fit.
+
+    Raises:
+        NotReadable: it is no text, or broken.
+    """
+    begins = file.at(0, 4)
+    if begins in (parquet.MAGIC, b"Obj\x01") or table.format != "csv":
+        return True
+    try:
+        names = next(_rows(_lines(file, begins), table), [])
+    except (NotReadable, BudgetSpent):
+        raise NotReadable("unreadable") from None
+    except Exception as error:  # noqa: BLE001 - as above
+        raise NotReadable(type(error).__name__) from None
+    return all(_plain(name) in ("", _plain(column.name)) for name, column in zip(names, table.columns, strict=False))
+
+
+def _plain(name: str) -> str:
+    """A name as crawlers fold it, of any way in which they do: letters and digits of lower case."""
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
 # -- binary formats --------------------------------------------------------------------------------------------------
 
 
@@ -147,14 +171,15 @@ def _csv(lines: Iterator[str], table: Table, rows: int) -> Iterator[tuple[str, A
     """By position, as queries read it."""
     for _ in islice(lines, table.skipped_lines):
         pass
-    quoting = csv.QUOTE_MINIMAL if table.quote else csv.QUOTE_NONE
-    reader = csv.reader(
-        lines, delimiter=table.delimiter, quotechar=table.quote, escapechar=table.escape, quoting=quoting
-    )
-    for row in islice(reader, rows):
+    for row in islice(_rows(lines, table), rows):
         for column, cell in zip(table.columns, row, strict=False):
             if cell:
                 yield from column.values(cell)
+
+
+def _rows(lines: Iterator[str], table: Table) -> Iterator[list[str]]:
+    quoting = csv.QUOTE_MINIMAL if table.quote else csv.QUOTE_NONE
+    return csv.reader(lines, delimiter=table.delimiter, quotechar=table.quote, escapechar=table.escape, quoting=quoting)
 
 
 def _lines(file: RangedObject, begins: bytes) -> Iterator[str]:

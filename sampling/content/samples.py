@@ -17,7 +17,7 @@ from content import formats, kinds, objects
 from content.objects import NotReadable, RangedObject
 
 #: Changes with what is judged and how, so that objects that have been looked at are looked at again.
-JUDGED_AS = "1"
+JUDGED_AS = "2"
 #: Of a table in a request, how its text is read: the fields of `formats.Table`.
 LAYOUT = ("format", "delimiter", "quote", "escape", "skipped_lines")
 DISTINCT = 300  # different values of a column that are judged
@@ -26,11 +26,12 @@ MEGABYTES_AT_ONCE = 128  # of all tables that are read at the same time
 
 
 def sample(s3: Any, request: Mapping[str, Any], time_is_up: Callable[[], bool]) -> dict[str, dict[str, Any]]:
-    """table -> {outcome, objects, skipped, seen, columns} for every table of a request that there was time for.
+    """table -> {outcome, objects, skipped, seen, columns, misfits} of every table that there was time for.
 
     `outcome` is sampled, unchanged (`seen` is what the request has: nothing was read), empty, denied (its bucket does
     not let us), or unreadable (there are objects, and none could be read). `skipped` counts those that could not.
     `columns`: path -> kind -> {share, of}: the share of so many different values, rounded down to tenths.
+    `misfits`: how many objects have a header whose names stand elsewhere than the table's.
     """
     at_once = max(1, min(AT_ONCE, MEGABYTES_AT_ONCE // request["megabytes"]))
 
@@ -65,13 +66,18 @@ def sample_table(
     columns = tuple(formats.Column.of(name, type_name) for name, type_name in table["columns"])
     layout = formats.Table(columns, **{name: table[name] for name in LAYOUT})
     most = -(-DISTINCT // max(1, len(chosen.objects)))
-    read, skipped, whole = 0, Counter(), True
+    read, skipped, whole, misfits = 0, Counter(), True, 0
     for found in chosen.objects:
         if time_is_up():
             whole = False
             break
         file = RangedObject(s3, request["bucket"], found, request["megabytes"] * 1024 * 1024)
-        outcome = _sample_object(file, layout, request["rows"], texts, most)
+        outcome = ""
+        if table["header"]:
+            outcome, fits = _header(file, layout)
+            misfits += not fits
+        if request["values"] and not outcome:
+            outcome = _sample_object(file, layout, request["rows"], texts, most)
         read += not outcome
         skipped.update([outcome] if outcome else [])
     today = datetime.now(UTC).date()
@@ -81,11 +87,11 @@ def sample_table(
         seen=seen if read and whole else "",
         columns=_shown(texts, request["countries"], today),
     )
-    return {**told, "objects": read, "skipped": dict(sorted(skipped.items()))}
+    return {**told, "objects": read, "skipped": dict(sorted(skipped.items())), "misfits": misfits}
 
 
 def _told(outcome: str, seen: str = "", columns: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {"outcome": outcome, "objects": 0, "skipped": {}, "seen": seen, "columns": dict(columns or {})}
+    return {"outcome": outcome, "objects": 0, "skipped": {}, "seen": seen, "columns": dict(columns or {}), "misfits": 0}
 
 
 def _fingerprint(request: Mapping[str, Any], table: Mapping[str, Any], chosen: objects.Choice) -> str:
@@ -98,6 +104,14 @@ def _fingerprint(request: Mapping[str, Any], table: Mapping[str, Any], chosen: o
         [[found.key, found.etag] for found in chosen.objects],
     ]
     return hashlib.sha256(json.dumps(follows_from, sort_keys=True).encode()).hexdigest()
+
+
+def _header(file: RangedObject, layout: formats.Table) -> tuple[str, bool]:
+    """Why an object's header could not be read, or ""; and whether it fits as far as it could."""
+    try:
+        return "", formats.header_fits(file, layout)
+    except NotReadable as error:
+        return (error.args[0] if error.args[0] in ("denied", "archived") else "unreadable"), True
 
 
 def _sample_object(

@@ -228,6 +228,26 @@ def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
     assert units["data_product/hr/people"].behind is False
 
 
+def test_a_csv_whose_columns_stand_otherwise_closes_its_table_until_it_is_mended(mesh):
+    key = "orders/returns/b.csv"
+    mesh.upload(*SALES, "orders/returns/a.csv", b"product_code,quantity\nP1,2\n")
+    mesh.settle()
+    assert mesh.query("Analyst", "SELECT product_code FROM returns").rows == (("P1",),)
+
+    mesh.upload(*SALES, key, b"quantity,product_code\n3,P2\n")
+    mesh.pass_time(1801)
+    units = mesh.settle()
+    assert ("csv-header-misfit", "sales_orders.returns") in findings(units)
+    with pytest.raises(QueryRefused):
+        mesh.query("Analyst", "SELECT product_code FROM returns")
+
+    mesh.upload(*SALES, key, b"product_code,quantity\nP2,3\n")
+    mesh.pass_time(1801)
+    units = mesh.settle()
+    assert ("csv-header-misfit", "sales_orders.returns") not in findings(units)
+    assert sorted(mesh.query("Analyst", "SELECT product_code FROM returns").rows) == [("P1",), ("P2",)]
+
+
 def test_what_a_column_holds_closes_it_whatever_its_name_is(mesh):
     tags = {(t.table, c.name): dict(c.lf_tags) for t in mesh.catalogue() for c in t.columns}
     assert tags["web_events", "channel"] == {"domain": "sales", "sensitivity": "confidential", "pii": "contact"}

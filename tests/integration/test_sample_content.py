@@ -68,6 +68,7 @@ def run(s3, monkeypatch, capsys, caplog):
 
     def run(*tables: dict[str, Any], context: Context = Context(), **changes: Any) -> tuple[dict[str, Any], str]:
         request = {"unit": "data_product/shop/web", "bucket": DATA, "objects": 5, "rows": 1000, "megabytes": 8}
+        request["values"] = True
         request |= {"countries": [], "tables": list(tables), **changes}
         key = "plans/data_product/shop/web/7.request.json"
         s3.put_object(Bucket=GOVERNANCE, Key=key, Body=json.dumps(request).encode())
@@ -115,7 +116,7 @@ OBJECTS = {
 
 def table(name: str, **layout: Any) -> dict[str, Any]:
     plain = {"format": "json", "delimiter": ";", "quote": '"', "escape": None, "skipped_lines": 1}
-    plain |= {"columns": COLUMNS, "partition_keys": [], "seen": ""}
+    plain |= {"columns": COLUMNS, "partition_keys": [], "seen": "", "header": False}
     return {"table": name, "prefix": f"{name}/", **plain, **layout}
 
 

@@ -441,3 +441,40 @@ def test_a_type_that_cannot_be_read_has_one_path(text: str):
     assert formats.Column.of("c", text).paths == {"c"}
     assert set(formats.Column.of("c", text).values({"k": ["v"]})) == {("c", "k"), ("c", "v")}
     assert types.parse(text).kind in ("opaque", "plain")
+
+
+# -- headers ---------------------------------------------------------------------------------------------------------
+
+
+def header_fits(text: str, *names: str, **layout: object) -> bool:
+    body = text.encode()
+    bucket = Bucket({"a.csv": body})
+    (found,) = objects.choose(bucket, "b", "", 1).objects
+    columns = tuple(formats.Column.of(name, "string") for name in names)
+    return formats.header_fits(objects.RangedObject(bucket, "b", found, 2**20), formats.Table(columns, **layout))
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("id,email,city\n1,a@example.com,Lyon\n", True),
+        ("ID,Email,CITY\n", True),
+        ("\ufeffid,email,city\n", True),
+        ('"id","email","city"\n', True),
+        ("id,email\n1,a@example.com\n", True),  # the others are empty
+        ("id,email,city,added\n", True),  # a column that the table does not have is not read
+        ("id,city,email\n1,Lyon,a@example.com\n", False),
+        ("id,added,email,city\n", False),
+        ("email,id,city\n", False),
+        ("id;email;city\n", False),
+        ("\n", True),
+    ],
+)
+def test_a_header_fits_where_its_names_stand_where_the_table_has_them(text: str, fits: bool):
+    assert header_fits(text, "id", "email", "city") is fits
+
+
+def test_a_header_is_read_with_its_tables_characters_and_as_crawlers_fold_names():
+    assert header_fits("Order ID;E-Mail\n", "order id", "e_mail", delimiter=";")
+    assert not header_fits("E-Mail;Order ID\n", "order id", "e_mail", delimiter=";")
+    assert header_fits('{"city": 1}\n', "id", format="json")

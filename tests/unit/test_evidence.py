@@ -220,3 +220,27 @@ def test_a_sample_that_could_not_be_had_is_tried_again_tomorrow():
     assert evidence.recheck("2027-05-01", [], TODAY) == "2027-05-01"
     assert evidence.recheck("", missing, TODAY) == "2027-04-01"
     assert evidence.recheck("2027-05-01", missing, TODAY) == "2027-04-01"
+
+
+def test_headers_are_looked_at_after_each_crawl_of_csv_files_that_have_some():
+    headers = replace(PRODUCT, sample_content=None, csv=Csv("present"))
+    text = table(serde="org.apache.hadoop.hive.serde2.OpenCSVSerde", parameters={"classification": "csv"})
+
+    asked = evidence.request(headers, [text], {}, crawled=True)
+    assert asked is not None
+    assert (asked["values"], [each["header"] for each in asked["tables"]]) == (False, [True])
+    assert evidence.request(headers, [text], {}, crawled=False) is None
+    assert evidence.request(replace(headers, csv=Csv("absent")), [text], {}, crawled=True) is None
+    assert (
+        evidence.request(headers, [replace(text, serde="", parameters={"classification": "json"})], {}, crawled=True)
+        is None
+    )
+
+
+def test_a_misfit_stays_until_a_look_at_its_table_finds_none():
+    def looked(outcome: str, count: int = 0) -> dict:
+        return {"outcome": outcome, "misfits": count}
+
+    assert evidence.misfits({}, {"a": looked("sampled", 1), "b": looked("sampled")}, {"b", "c"}) == {"a", "c"}
+    assert evidence.misfits({}, {"a": looked("unchanged"), "b": looked("denied")}, {"a", "b"}) == {"a", "b"}
+    assert evidence.misfits({}, None, {"a"}) == {"a"}

@@ -11,6 +11,9 @@ from tagmesh.aws.units import Unit
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
 
+#: Why a table is closed whose values may stand under others' names.
+MISFIT = "a file of the table has its columns in another order, or others, and queries read them by position"
+
 
 def decide(
     s3: Any,
@@ -32,6 +35,9 @@ def decide(
     """
     decisions = [
         rules.decide(governance, product, table, content=evidence.content_of(kept, table.name)) for table in tables
+    ]
+    decisions = [
+        rules.closed(governance, product, each, MISFIT) if each.table in unit.misfits else each for each in decisions
     ]
     moved = [drift.moved_by_hand(each, database, observed.get(each.table, AssignedTags())) for each in decisions]
     if not any(moved):

@@ -45,8 +45,8 @@ class Unit:
     that run, `tagged` whether a run has begun to assign tags, `revoked` the last `version_of` of which all that it
     takes away from a consumer was taken away. `recheck` is the day (2027-04-01, UTC; "" for none) from which on the
     same governance decides otherwise, since an override expires. `folders` and `objects` are those that the last crawl
-    began with, `tables` those that were published after it, `bare` the folders that had none; `failures` counts the
-    crawls that failed since one did not.
+    began with, `tables` those that were published after it, `bare` the folders that had none, `misfits` the tables
+    whose files have other headers; `failures` counts the crawls that failed since one did not.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Unit:
     objects: str = ""
     tables: frozenset[str] = frozenset()
     bare: frozenset[str] = frozenset()
+    misfits: frozenset[str] = frozenset()
     failures: int = 0
     version: str = ""
     whole: int = 0
@@ -106,6 +107,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         objects=text("objects"),
         tables=frozenset(json.loads(text("tables") or "[]")),
         bare=frozenset(json.loads(text("bare") or "[]")),
+        misfits=frozenset(json.loads(text("misfits") or "[]")),
         failures=int(number("failures")),
         version=text("version"),
         whole=int(number("whole")),
@@ -262,6 +264,7 @@ def finish(
     published: Mapping[str, str] | None = None,
     tables: Iterable[str] | None = None,
     bare: Iterable[str] | None = None,
+    misfits: Iterable[str] | None = None,
     failures: int | None = None,
 ) -> Unit:
     """Ends a run and frees the unit.
@@ -271,7 +274,7 @@ def finish(
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
         recheck: the day from which on that version decides otherwise, if there is one.
-        published, tables, bare, failures: of a Unit, where the run knows them.
+        published, tables, bare, misfits, failures: of a Unit, where the run knows them.
 
     Raises:
         LeaseLost: another run holds the unit.
@@ -287,6 +290,8 @@ def finish(
         attributes["tables"] = {"S": json.dumps(sorted(tables))}
     if bare is not None:
         attributes["bare"] = {"S": json.dumps(sorted(bare))}
+    if misfits is not None:
+        attributes["misfits"] = {"S": json.dumps(sorted(misfits))}
     if failures is not None:
         attributes["failures"] = _number(failures)
     unit = _update(
