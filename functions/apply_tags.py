@@ -113,10 +113,10 @@ def go_on(
 def apply(
     dynamodb: Any, lease: units.Lease, governance: Governance, planned: Mapping[str, Any], close_only: bool
 ) -> int:
-    """The planned calls in order, up to the first that opens where only closing is safe yet; how many.
+    """The planned calls in order, up to the first that is more than closing where only that is safe yet; how many.
 
     Before each one that may open something, the lease and the governance version are checked: also before those that
-    are meant for what is closed, since another run may have opened it meanwhile.
+    are meant for what is closed: another run may have opened it meanwhile, or it was seen as it had been before.
 
     Raises:
         LeaseLost: another run holds the data product.
@@ -125,9 +125,9 @@ def apply(
     lf = client("lakeformation")
     defaults = {key.name: key.default for key in governance.lf_tags}
     for done, action in enumerate(planned["actions"]):
-        if action["loosens"] and close_only:
-            return done
         if any(value != defaults.get(key) for key, value in action["tags"].items()):
+            if close_only:
+                return done
             units.holds(dynamodb, lease)
             governance_store.check_in_force(dynamodb, planned["version"])
         if action["table"] is None:

@@ -3,7 +3,9 @@ nobody reads too much on the way."""
 
 from __future__ import annotations
 
+import copy
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -168,3 +170,52 @@ def test_every_call_may_fail_in_every_way(part):
 def test_a_call_that_opens_may_fail(kind):
     site, at = next((site, at) for _, site, at in cases() if site[0] == "lakeformation:AddLFTagsToResource")
     survives(kind, site, at)
+
+
+READS = (
+    "lakeformation:ListLFTags",
+    "lakeformation:ListPermissions",
+    "lakeformation:GetResourceLFTags",
+    "lakeformation:SearchTablesByLFTags",
+    "glue:GetCrawler",
+    "glue:GetDatabase",
+    "glue:GetDatabases",
+    "glue:GetTables",
+    "ram:GetResourceShareInvitations",
+    "iam:GetRole",
+)
+STALE = 60
+"""Seconds that an answer may be old."""
+
+
+class Stale:
+    """For a minute, the same question of one kind gets the answer that it got first."""
+
+    def __init__(self, mesh: MeshInProcess, read: str) -> None:
+        self._mesh, self._read = mesh, read
+        self._answers: dict[str, tuple[float, dict]] = {}
+        self.repeated = 0
+
+    def __call__(self, do: Callable[[], dict], service: str, operation: str, params: dict, caller: Any) -> dict:
+        if f"{service}:{operation}" != self._read:
+            return do()
+        asked, now = f"{caller.account} {params}", time.time()
+        at, known = self._answers.get(asked, (0.0, None))
+        if known is None or now >= at + STALE:
+            known = copy.deepcopy(do())
+            self._answers[asked] = (now, known)
+        else:
+            self.repeated += 1
+        return copy.deepcopy(known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read", READS)
+def test_answers_may_be_a_minute_old(read):
+    with MeshInProcess() as mesh:
+        mesh.provide(load(SECOND.files()))
+        Exposure(mesh)
+        mesh.around = Stale(mesh, read)
+        live(mesh)
+        recover(mesh)
+        holds(mesh, load(SECOND.files()))
