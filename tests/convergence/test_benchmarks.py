@@ -22,6 +22,9 @@ NO_MORE_THAN = 1.1
 """Times the minimum."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def small() -> dict[str, Any]:
     return calls.small(counted_mesh.Throttles())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagmesh.access import database_tags, readable
 from tagmesh.catalog import AssignedTags, Column, Table
@@ -106,6 +106,7 @@ LEAVABLE = sorted(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(LEAVABLE), max_size=4))
 def test_what_is_foretold_is_what_then_is(left_out: list[str]):
     """For any files left out: who reads what before, and the changes, give who reads what after."""

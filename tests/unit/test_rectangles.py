@@ -104,6 +104,7 @@ SHAPES = [(8, 2, 3, 0.9), (8, 3, 3, 0.8), (9, 4, 2, 0.7), (12, 2, 5, 0.9), (7, 6
 A_SHAPE = 60
 
 
+@pytest.mark.slow
 def test_random_tables_take_the_fewest_calls_99_times_in_100():
     chance = random.Random(20261127)
     tables = [random_table(chance, *shape) for shape in SHAPES for _ in range(A_SHAPE)]

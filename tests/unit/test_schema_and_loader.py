@@ -397,6 +397,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", WHOLE)
 def test_an_editor_and_the_loader_see_the_same_mistakes_at_every_place(file: str):
     documents = copy.deepcopy(WHOLE)
