@@ -57,12 +57,13 @@ def not_catalogued(mesh: MeshInProcess, governance: Governance) -> list[str]:
 
 def allowed_now(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, str]]:
     """`allowed`, without its calls being watched."""
-    watched = mesh.after_call, mesh.on_call, mesh.around, mesh.counts
+    watched = mesh.after_call, mesh.on_call, mesh.around, mesh.counts, mesh.crashed
     mesh.after_call, mesh.on_call, mesh.around, mesh.counts = [], [], lambda do, *_: do(), mesh.counts.copy()
+    mesh.crashed = False
     try:
         return allowed(mesh, governance)
     finally:
-        mesh.after_call, mesh.on_call, mesh.around, mesh.counts = watched
+        mesh.after_call, mesh.on_call, mesh.around, mesh.counts, mesh.crashed = watched
 
 
 def recover(mesh: MeshInProcess, *, sweeps: int = 3) -> None:

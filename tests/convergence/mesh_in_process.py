@@ -289,21 +289,29 @@ class MeshInProcess:
         _valid(model, params)
         if self.crashed and service != "lambda":
             raise Crashed
+        done = False
+
+        def do() -> dict:
+            nonlocal done
+            answer = self._answer(service, operation, params, caller)
+            done = True
+            return answer
+
         try:
             for watch in self.on_call:
                 watch(service, operation, params, caller)
             self.counts[f"{service}:{operation}"] += 1
-            do = partial(self._answer, service, operation, params, caller)
-            answer = self.around(do, service, operation, params, caller)
+            return self.around(do, service, operation, params, caller)
         except AwsError as error:
             response = {
                 "Error": {"Code": error.code, "Message": error.message},
                 "ResponseMetadata": {"HTTPStatusCode": error.status},
             }
             raise client.exceptions.from_code(error.code)(response, operation) from error
-        for watch in self.after_call:
-            watch(service, operation, params, caller)
-        return answer
+        finally:
+            if done:  # also where nobody is told
+                for watch in self.after_call:
+                    watch(service, operation, params, caller)
 
     def _answer(self, service: str, operation: str, params: dict[str, Any], caller: Caller) -> dict:
         if operation == "AssumeRole" and (
