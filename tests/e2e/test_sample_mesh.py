@@ -228,6 +228,7 @@ def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
     assert units["data_product/hr/people"].behind is False
 
 
+@pytest.mark.slow
 def test_a_csv_whose_columns_stand_otherwise_closes_its_table_until_it_is_mended(mesh):
     key = "orders/returns/b.csv"
     mesh.upload(*SALES, "orders/returns/a.csv", b"product_code,quantity\nP1,2\n")
