@@ -29,7 +29,8 @@ BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 PORT = 4680
 # What a function leaves is what the next one takes up.
 ORDER = (
-    *("configure_lake_formation", "deploy_governance", "load_governance", "sweep_mesh", "record_uploads"),
+    *("configure_lake_formation", "deploy_governance", "load_governance", "sweep_mesh", "inspect_consumers"),
+    "record_uploads",
     *("prepare_crawl", "classify_tables", "apply_tags", "sample_content", "grant_access", "link_consumer"),
 )
 
