@@ -227,7 +227,7 @@ def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
     if glue.database_exists(client("glue"), left.database):
         for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
             lakeformation.tag_database(lf, action.database, action.tags)
-    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.version_of(lease.unit))
+    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.version_of(lease.unit), wrote=False)
     logger.info("data product closed", extra={"unit": lease.unit})
     runs.start_waiting_shares(
         dynamodb, client("stepfunctions"), governance, units.read_all(dynamodb), str(uuid.uuid4())

@@ -51,7 +51,7 @@ __all__ = [
 class AssignTags:
     """One AddLFTagsToResource call: on the columns, on the table (no columns), or on the database (no table).
 
-    ``loosens`` says that somebody may read more afterwards: check the lease and the version before it."""
+    ``loosens`` says that somebody may read more afterwards, if the resource was seen as it is."""
 
     database: str
     table: str | None

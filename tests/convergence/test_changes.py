@@ -6,7 +6,10 @@ import pytest
 from convergence.ends import holds
 from convergence.histories import TYPES, Wanted
 from convergence.mesh_in_process import MeshInProcess
+from tagmesh.aws import units
 from tagmesh.governance import load
+
+from local_aws.wire import AwsError
 
 BEFORE = Wanted("usual", ("orders", "customers", "people"), {"analytics": ("open",), "finance": ("contacts",)})
 
@@ -66,3 +69,30 @@ def test_a_rule_is_decided_anew_everywhere_and_shared_where_it_shows(mesh):
         ("share", "consumer/analytics"),  # finance reads confidential amounts as well
     ]
     holds(mesh, load(after.files()))
+
+
+def test_what_a_run_left_half_done_is_nobodys_after_its_data_product_has_left_and_come_back(mesh):
+    mesh.apply(Wanted("strict", BEFORE.products, BEFORE.subscriptions).files())
+    mesh.settle()
+    broken = []
+
+    def breaks_off(do, service, operation, params, caller):
+        """Amounts of orders stay as strict as they are."""
+        if operation == "AddLFTagsToResource" and "amount" in str(params) and "sales_orders" in str(params):
+            broken.append(params)
+            raise AwsError("InternalServiceException", "broken by a test", 500)
+        return do()
+
+    mesh.around = breaks_off
+    mesh.apply(BEFORE.files())
+    mesh.settle()
+    assert broken
+    mesh.around = lambda do, *_: do()
+    for wanted in (Wanted("usual", ("customers", "people"), BEFORE.subscriptions), BEFORE):
+        mesh.apply(wanted.files())
+        mesh.settle()
+    mesh.sweep()
+
+    found = [finding["code"] for unit in units.read_all(mesh.client("dynamodb")).values() for finding in unit.findings]
+    assert found == []
+    holds(mesh, load(BEFORE.files()))

@@ -260,6 +260,7 @@ def finish(
     covered: bool,
     findings: Iterable[Mapping[str, str]],
     version: str = "",
+    wrote: bool = True,
     recheck: str = "",
     published: Mapping[str, str] | None = None,
     tables: Iterable[str] | None = None,
@@ -273,6 +274,7 @@ def finish(
         covered: the run did what had been asked when it noted `dirty`.
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
+        wrote: the run wrote whatever was decided of tables: what the ledger has of it is there.
         recheck: the day from which on that version decides otherwise, if there is one.
         published, tables, bare, misfits, failures: of a Unit, where the run knows them.
 
@@ -283,7 +285,9 @@ def finish(
     if covered:
         attributes["done"] = "#noted"
     if version:
-        attributes |= {"version": {"S": version}, "whole": _number(lease.token), "recheck": {"S": recheck}}
+        attributes |= {"version": {"S": version}, "recheck": {"S": recheck}}
+        if wrote:
+            attributes["whole"] = _number(lease.token)
     if published is not None:
         attributes["published"] = {"S": json.dumps(dict(published), sort_keys=True)}
     if tables is not None:
