@@ -30,7 +30,6 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in (".", "functions", "tests")]
 
 from convergence.doubles import CENTRAL  # noqa: E402
-from convergence.fast_tables import FastTables  # noqa: E402
 from convergence.mesh_in_process import MeshInProcess  # noqa: E402
 from counted_mesh import RULES, some_files  # noqa: E402
 from tagmesh.aws import units  # noqa: E402
@@ -75,14 +74,14 @@ class Glue:
         self.crawls = 0
         self.refused = 0
 
-    def GetDatabase(self, caller: Caller, Name: str) -> dict:  # noqa: N802, N803
+    def GetDatabase(self, caller: Caller, Name: str) -> dict:
         return {"Database": _known(self._databases, Name)}
 
-    def CreateDatabase(self, caller: Caller, DatabaseInput: dict) -> dict:  # noqa: N802, N803
+    def CreateDatabase(self, caller: Caller, DatabaseInput: dict) -> dict:
         self._databases[DatabaseInput["Name"]] = DatabaseInput
         return {}
 
-    def GetTables(self, caller: Caller, DatabaseName: str) -> dict:  # noqa: N802, N803
+    def GetTables(self, caller: Caller, DatabaseName: str) -> dict:
         product = self._products[DatabaseName]
         if product.crawler not in self.last:
             return {"TableList": []}
@@ -90,18 +89,18 @@ class Glue:
         where = {"Location": f"{product.location}a/", "Columns": columns}
         return {"TableList": [{"DatabaseName": DatabaseName, "Name": "a", "StorageDescriptor": where}]}
 
-    def CreateCrawler(self, caller: Caller, **crawler: Any) -> dict:  # noqa: N802
+    def CreateCrawler(self, caller: Caller, **crawler: Any) -> dict:
         self._crawlers[crawler["Name"]] = {**crawler, "Role": crawler["Role"].rpartition("/")[2]}
         return {}
 
-    def GetCrawler(self, caller: Caller, Name: str) -> dict:  # noqa: N802, N803
+    def GetCrawler(self, caller: Caller, Name: str) -> dict:
         state = {"State": "RUNNING" if Name in self.running else "READY"}
         if Name in self.last:
             started = datetime.fromtimestamp(self.last[Name], UTC)
             state["LastCrawl"] = {"Status": "SUCCEEDED", "StartTime": started}
         return {"Crawler": {**_known(self._crawlers, Name), **state}}
 
-    def StartCrawler(self, caller: Caller, Name: str) -> dict:  # noqa: N802, N803
+    def StartCrawler(self, caller: Caller, Name: str) -> dict:
         if Name in self.running:
             self.refused += 1
             raise AwsError("CrawlerRunningException", f"Crawler with name {Name} has already started")
@@ -123,14 +122,14 @@ class LakeFormation:
         self._database = _pairs({**defaults, "domain": "sales"})
         self._column = [{"Name": "amount", "LFTags": _pairs({"domain": "sales", **RULES["amount"][1]})}]
 
-    def ListLFTags(self, caller: Caller) -> dict:  # noqa: N802
+    def ListLFTags(self, caller: Caller) -> dict:
         return {"LFTags": [{"TagKey": key, "TagValues": list(values)} for key, values in self._keys.items()]}
 
-    def GetResourceLFTags(self, caller: Caller, Resource: dict) -> dict:  # noqa: N802, N803
+    def GetResourceLFTags(self, caller: Caller, Resource: dict) -> dict:
         on_table = {} if "Database" in Resource else self._on_table()
         return {"LFTagOnDatabase": self._database, **on_table}
 
-    def SearchTablesByLFTags(self, caller: Caller, Expression: list) -> dict:  # noqa: N802, N803
+    def SearchTablesByLFTags(self, caller: Caller, Expression: list) -> dict:
         tables = [{"DatabaseName": name, "Name": "a", "CatalogId": CENTRAL} for name in self._products]
         return {
             "TableList": [{"Table": each, "LFTagOnDatabase": self._database, **self._on_table()} for each in tables]
@@ -149,7 +148,7 @@ class LakeFormation:
 class DynamoDB:
     """A client of the fast tables, without what boto3 does around a call."""
 
-    class exceptions:  # noqa: N801 - boto3's name
+    class exceptions:
         class ConditionalCheckFailedException(Exception):
             """The condition does not hold."""
 
@@ -205,11 +204,9 @@ class BurstMesh(MeshInProcess):
         self.glue = Glue(self, by_database)
         keys = {key.name: key.values for key in self.governance.lf_tags}
         defaults = {key.name: key.default for key in self.governance.lf_tags}
-        self.tables = FastTables()
         self._doubles |= {
             "glue": self.glue,
             "lakeformation": LakeFormation(keys, defaults, by_database),
-            "dynamodb": self.tables,
         }
         self._dynamodb = DynamoDB(self)
         self._remember_decoded()

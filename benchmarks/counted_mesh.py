@@ -19,7 +19,6 @@ from unittest import mock
 
 from convergence.doubles import CENTRAL
 from convergence.ends import WRITES
-from convergence.fast_tables import FastTables
 from convergence.mesh_in_process import MeshInProcess, Schema
 from tagmesh.aws import glue, lakeformation
 from tagmesh.governance import DataProduct
@@ -80,7 +79,6 @@ class CountedMesh(MeshInProcess):
         super().__enter__()
         # Lists of grants are sorted for each page: by keys that are made once a resource.
         self._closing.enter_context(mock.patch.object(lf_grants, "_key", cache(lf_grants._key)))
-        self.tables = self._doubles["dynamodb"] = FastTables()
         self.on_call.append(self._note)
         handlers = self._doubles["lambda"]._handlers
         for name, handler in handlers.items():

@@ -11,8 +11,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from moto.dynamodb.exceptions import ConditionalCheckFailed
-from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 
 from local_aws.access import lookup
@@ -30,23 +28,23 @@ class Objects:
         self.buckets: dict[str, dict[str, bytes]] = {}
         self.closed: set[str] = set()
 
-    def GetObject(self, caller: Caller, Bucket: str, Key: str) -> dict:  # noqa: N802, N803
+    def GetObject(self, caller: Caller, Bucket: str, Key: str) -> dict:
         found = self._bucket(Bucket)
         if Key not in found:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
         return {"Body": io.BytesIO(found[Key])}
 
-    def PutObject(self, caller: Caller, Bucket: str, Key: str, Body: bytes, ContentType: str = "") -> dict:  # noqa: N802, N803
+    def PutObject(self, caller: Caller, Bucket: str, Key: str, Body: bytes, ContentType: str = "") -> dict:
         self._bucket(Bucket)[Key] = bytes(Body)
         return {}
 
-    def ListObjectsV2(  # noqa: N802
+    def ListObjectsV2(
         self,
         caller: Caller,
-        Bucket: str,  # noqa: N803
-        Prefix: str = "",  # noqa: N803
-        Delimiter: str = "",  # noqa: N803
-        ContinuationToken: str = "",  # noqa: N803
+        Bucket: str,
+        Prefix: str = "",
+        Delimiter: str = "",
+        ContinuationToken: str = "",
     ) -> dict:
         entries: dict[str, bytes | None] = {}
         for key, body in sorted(self._bucket(Bucket).items()):
@@ -74,81 +72,16 @@ class Objects:
         return self.buckets[name]
 
 
-class Tables:
-    """DynamoDB: moto's own backend, without the way to it over HTTP."""
-
-    def __init__(self) -> None:
-        self.backend = dynamodb_backends[CENTRAL][REGION]
-        for name, keys in (("units", ["unit"]), ("ledger", ["unit", "made"])):
-            self.backend.create_table(
-                name,
-                attr=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                schema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"))],  # noqa: B905
-                billing_mode="PAY_PER_REQUEST",
-                throughput=None,
-                indexes=None,
-                global_indexes=None,
-                streams=None,
-                sse_specification=None,
-                tags=[],
-                deletion_protection_enabled=False,
-                warm_throughput=None,
-            )
-
-    def items(self, table: str) -> dict[tuple[str, ...], dict[str, Any]]:
-        """Every item of a table, by its key."""
-        found = self.backend.get_table(table)
-        keys = [key for key in (found.hash_key_attr, found.range_key_attr) if key]
-        items = [item.to_json()["Attributes"] for item in found.all_items()]
-        return {tuple(item[key]["S"] for key in keys): item for item in items}
-
-    def GetItem(self, caller: Caller, TableName: str, Key: dict, ConsistentRead: bool) -> dict:  # noqa: N802, N803
-        item = self.backend.get_item(TableName, Key)
-        return {"Item": item.to_json()["Attributes"]} if item else {}
-
-    def PutItem(self, caller: Caller, TableName: str, Item: dict) -> dict:  # noqa: N802, N803
-        self.backend.put_item(TableName, Item)
-        return {}
-
-    def DeleteItem(self, caller: Caller, TableName: str, Key: dict) -> dict:  # noqa: N802, N803
-        self.backend.delete_item(TableName, Key)
-        return {}
-
-    def UpdateItem(self, caller: Caller, **request: Any) -> dict:  # noqa: N802
-        try:
-            item = self.backend.update_item(
-                request["TableName"],
-                request["Key"],
-                request["UpdateExpression"],
-                request["ExpressionAttributeNames"],
-                request.get("ExpressionAttributeValues") or {},
-                condition_expression=request.get("ConditionExpression"),
-            )
-        except ConditionalCheckFailed as failed:
-            raise AwsError("ConditionalCheckFailedException", "The conditional request failed") from failed
-        return {"Attributes": item.to_json()["Attributes"]} if request.get("ReturnValues") == "ALL_NEW" else {}
-
-    def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: dict, **_: Any) -> dict:  # noqa: N802, N803
-        (wanted,) = (value["S"] for value in ExpressionAttributeValues.values())
-        units = self.backend.get_table(TableName).items
-        found = [item for unit, items in units.items() if unit.value == wanted for item in items.values()]
-        items = [item.to_json()["Attributes"] for item in found]
-        return {"Items": sorted(items, key=lambda item: item["made"]["S"])}
-
-    def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:  # noqa: N802, N803
-        return {"Items": list(self.items(TableName).values())}
-
-
 class Identities:
     """What is asked of IAM: moto's backend."""
 
-    def GetRole(self, caller: Caller, RoleName: str) -> dict:  # noqa: N802, N803
+    def GetRole(self, caller: Caller, RoleName: str) -> dict:
         return {"Role": {"Arn": self._arn(caller, "role", RoleName)}}
 
-    def GetUser(self, caller: Caller, UserName: str) -> dict:  # noqa: N802, N803
+    def GetUser(self, caller: Caller, UserName: str) -> dict:
         return {"User": {"Arn": self._arn(caller, "user", UserName)}}
 
-    def ListRoles(self, caller: Caller, PathPrefix: str = "/") -> dict:  # noqa: N802, N803
+    def ListRoles(self, caller: Caller, PathPrefix: str = "/") -> dict:
         roles = iam_backends[caller.account]["aws"].roles.values()
         return {"Roles": [{"RoleName": r.name, "Arn": r.arn} for r in roles if r.path.startswith(PathPrefix)]}
 
@@ -166,7 +99,7 @@ class Buses:
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         """(bus, detail type, detail)"""
 
-    def PutEvents(self, caller: Caller, Entries: list[dict]) -> dict:  # noqa: N802, N803
+    def PutEvents(self, caller: Caller, Entries: list[dict]) -> dict:
         for entry in Entries:
             self.events.append((entry["EventBusName"], entry["DetailType"], json.loads(entry["Detail"])))
         return {"FailedEntryCount": 0, "Entries": [{"EventId": str(number)} for number, _ in enumerate(Entries)]}
@@ -179,7 +112,7 @@ class Executions:
         self._start = start
         self._known: dict[tuple[str, str], str] = {}
 
-    def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:  # noqa: N802, N803, A002
+    def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:  # noqa: A002
         machine = stateMachineArn.rpartition(":")[2]
         known = self._known.get((machine, name))
         if known is not None and known != input:
@@ -196,7 +129,7 @@ class Functions:
     def __init__(self, handlers: dict[str, Callable[[dict, Any], Any]]) -> None:
         self._handlers = handlers
 
-    def Invoke(self, caller: Caller, FunctionName: str, Payload: bytes) -> dict:  # noqa: N802, N803
+    def Invoke(self, caller: Caller, FunctionName: str, Payload: bytes) -> dict:
         event = json.loads(Payload)
         try:
             answer = self._handlers[FunctionName](event, Context())

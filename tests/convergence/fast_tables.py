@@ -32,21 +32,21 @@ class FastTables:
         """Every item of a table, by its key."""
         return dict(self._items[table])
 
-    def GetItem(self, caller: Caller, TableName: str, Key: Item, ConsistentRead: bool) -> dict:  # noqa: N802, N803
+    def GetItem(self, caller: Caller, TableName: str, Key: Item, ConsistentRead: bool) -> dict:
         item = self._items[TableName].get(_key(TableName, Key))
         return {"Item": item} if item else {}
 
-    def PutItem(self, caller: Caller, TableName: str, Item: Item) -> dict:  # noqa: N802, N803
+    def PutItem(self, caller: Caller, TableName: str, Item: Item) -> dict:
         self._put(TableName, _key(TableName, Item), Item)
         return {}
 
-    def DeleteItem(self, caller: Caller, TableName: str, Key: Item) -> dict:  # noqa: N802, N803
+    def DeleteItem(self, caller: Caller, TableName: str, Key: Item) -> dict:
         key = _key(TableName, Key)
         self._items[TableName].pop(key, None)
         self._by_unit.get(key[0], {}).pop(key, None)
         return {}
 
-    def UpdateItem(self, caller: Caller, **request: Any) -> dict:  # noqa: N802
+    def UpdateItem(self, caller: Caller, **request: Any) -> dict:
         table, names = request["TableName"], request["ExpressionAttributeNames"]
         key, values = _key(table, request["Key"]), request.get("ExpressionAttributeValues") or {}
         before = self._items[table].get(key)
@@ -62,11 +62,11 @@ class FastTables:
         self._put(table, key, after)
         return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
 
-    def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: Values, **_: Any) -> dict:  # noqa: N802, N803
+    def Query(self, caller: Caller, TableName: str, ExpressionAttributeValues: Values, **_: Any) -> dict:
         (wanted,) = (value["S"] for value in ExpressionAttributeValues.values())
         return {"Items": [item for _, item in sorted(self._by_unit.get(wanted, {}).items())]}
 
-    def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:  # noqa: N802, N803
+    def Scan(self, caller: Caller, TableName: str, ConsistentRead: bool) -> dict:
         return {"Items": list(self._items[TableName].values())}
 
     def _put(self, table: str, key: tuple[str, ...], item: Item) -> None:

@@ -42,8 +42,8 @@ from convergence.doubles import (
     Functions,
     Identities,
     Objects,
-    Tables,
 )
+from convergence.fast_tables import FastTables
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.iam.models import iam_backends
@@ -179,7 +179,7 @@ class MeshInProcess:
             self.world.add_engine(engine(self.world))
         self.lake: LakeFormation = self.world.engines["lakeformation"]
         self.world.engines["closedcrawlers"].mesh = self
-        self.objects, self.tables, self.buses = Objects(), Tables(), Buses()
+        self.objects, self.tables, self.buses = Objects(), FastTables(), Buses()
         self.objects.buckets[GOVERNANCE_BUCKET] = {}
         handlers = {name: inspect.unwrap(importlib.import_module(name).handler) for name in HANDLERS}
         self._record_uploads = inspect.unwrap(importlib.import_module("record_uploads").handler)
