@@ -65,7 +65,7 @@ bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	  Architecture=$$(uname -m | sed 's/aarch64/arm64/') >/dev/null
 	@python benchmarks/cold_starts.py
 	@python benchmarks/local_aws_speed.py
-	@python benchmarks/results.py
+	@PYTHONPATH=functions:tests python benchmarks/results.py
 
 bench-rules: $(STAMP) ## how well the rules tell what is sensitive, by source, and how fast (needs the shared data)
 	@python benchmarks/rules_quality.py

@@ -15,7 +15,6 @@ import heapq
 import json
 import random
 import re
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -23,20 +22,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / folder) for folder in (".", "functions", "tests")]
+from convergence.doubles import CENTRAL
+from convergence.mesh_in_process import MeshInProcess
+from counted_mesh import RULES, some_files
+from tagmesh.aws import units
+from tagmesh.governance import DataProduct, load
 
-from convergence.doubles import CENTRAL  # noqa: E402
-from convergence.mesh_in_process import MeshInProcess  # noqa: E402
-from counted_mesh import RULES, some_files  # noqa: E402
-from tagmesh.aws import units  # noqa: E402
-from tagmesh.governance import DataProduct, load  # noqa: E402
-
-from local_aws.access.identity import Caller  # noqa: E402
-from local_aws.wire import AwsError  # noqa: E402
+from local_aws.access.identity import Caller
+from local_aws.wire import AwsError
 
 HOUR = 3600.0
 TWICE, LATE, LATEST = 0.10, 0.05, 600.0  # shares of uploads; seconds

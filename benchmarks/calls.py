@@ -10,18 +10,13 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / folder) for folder in (".", "functions", "tests")]
-
-import minimum  # noqa: E402
-from counted_mesh import (  # noqa: E402
+import minimum
+from counted_mesh import (
     KEYS,
     CountedMesh,
     Counts,
@@ -32,7 +27,7 @@ from counted_mesh import (  # noqa: E402
     some_files,
     their_tags,
 )
-from tagmesh.governance import load  # noqa: E402
+from tagmesh.governance import load
 
 COLUMNS, TAG_CALLS, PRINCIPALS = 50, 4, 2
 COLUMNS_AT_REST = 10  # of the tables of an estate: what is counted there does not depend on them

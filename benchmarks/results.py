@@ -13,12 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import burst
+import calls
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-import burst  # noqa: E402
-import calls  # noqa: E402
-
 RESULTS = HERE / "results.json"
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+import burst
+import calls
+import counted_mesh
+import minimum
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.append(str(BENCHMARKS))
-
-import burst  # noqa: E402
-import calls  # noqa: E402
-import counted_mesh  # noqa: E402
-import minimum  # noqa: E402
-
 RESULTS = json.loads((BENCHMARKS / "results.json").read_text("utf-8"))
 NO_MORE_THAN = 1.1
 """Times the minimum."""
