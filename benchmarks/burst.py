@@ -73,10 +73,11 @@ class Glue:
         return {"Database": _known(self._databases, Name)}
 
     def CreateDatabase(self, caller: Caller, DatabaseInput: dict) -> dict:
-        self._databases[DatabaseInput["Name"]] = DatabaseInput
+        _add(self._databases, DatabaseInput["Name"], DatabaseInput)
         return {}
 
     def GetTables(self, caller: Caller, DatabaseName: str) -> dict:
+        _known(self._databases, DatabaseName)
         product = self._products[DatabaseName]
         if product.crawler not in self.last:
             return {"TableList": []}
@@ -85,7 +86,7 @@ class Glue:
         return {"TableList": [{"DatabaseName": DatabaseName, "Name": "a", "StorageDescriptor": where}]}
 
     def CreateCrawler(self, caller: Caller, **crawler: Any) -> dict:
-        self._crawlers[crawler["Name"]] = {**crawler, "Role": crawler["Role"].rpartition("/")[2]}
+        _add(self._crawlers, crawler["Name"], {**crawler, "Role": crawler["Role"].rpartition("/")[2]})
         return {}
 
     def GetCrawler(self, caller: Caller, Name: str) -> dict:
@@ -96,6 +97,7 @@ class Glue:
         return {"Crawler": {**_known(self._crawlers, Name), **state}}
 
     def StartCrawler(self, caller: Caller, Name: str) -> dict:
+        _known(self._crawlers, Name)
         if Name in self.running:
             self.refused += 1
             raise AwsError("CrawlerRunningException", f"Crawler with name {Name} has already started")
@@ -283,6 +285,12 @@ def _known(of: dict[str, dict], name: str) -> dict:
     if name not in of:
         raise AwsError("EntityNotFoundException", f"{name} not found.")
     return of[name]
+
+
+def _add(to: dict[str, dict], name: str, what: dict) -> None:
+    if name in to:
+        raise AwsError("AlreadyExistsException", f"{name} already exists.")
+    to[name] = what
 
 
 def _pairs(tags: dict[str, str]) -> list[dict]:

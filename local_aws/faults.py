@@ -152,7 +152,7 @@ class Faults:
         fault = self._of_call(call) if self._faults else None
         if fault is None:
             return dispatch(call)
-        if error := _error(fault.fault, call):
+        if error := error_of(fault.fault, call.service, call.operation, call.caller.principal):
             raise error
         if fault.fault in ("failures", "partial"):
             return _with_failures(call, dispatch, whole=fault.fault == "failures")
@@ -215,16 +215,17 @@ class Faults:
             return next((fault for fault in about if fault.strikes()), None)
 
 
-def _error(fault: str, call: Call) -> AwsError | None:
+def error_of(fault: str, service: str, operation: str, principal: str) -> AwsError | None:
+    """The error that a service answers a call with for a fault, or None for faults that are no errors."""
     if fault == "throttle":
-        code, status = THROTTLED.get(call.service, ("ThrottlingException", 400))
+        code, status = THROTTLED.get(service, ("ThrottlingException", 400))
         return AwsError(code, "Rate exceeded", status)
     if fault == "error":
-        code = "InternalError" if call.service == "s3" else "InternalServiceException"
+        code = "InternalError" if service == "s3" else "InternalServiceException"
         return AwsError(code, "An internal service error occurred.", 500)
     if fault == "denied":
-        code = "AccessDenied" if call.service in ("s3", "sts", "iam", "sqs") else "AccessDeniedException"
-        return AwsError(code, f"{call.caller.principal} is not authorized to perform {call.operation}", 403)
+        code = "AccessDenied" if service in ("s3", "sts", "iam", "sqs") else "AccessDeniedException"
+        return AwsError(code, f"{principal} is not authorized to perform {operation}", 403)
     if fault == "concurrent":
         return AwsError("ConcurrentModificationException", "Another request modified the resource.")
     return None

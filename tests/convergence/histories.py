@@ -14,6 +14,7 @@ from convergence.mesh_in_process import MeshInProcess, Schema
 from tagmesh.governance import Governance, load
 
 from local_aws.access.identity import Caller
+from local_aws.faults import error_of
 from local_aws.wire import AwsError
 
 MESH_FILE = """
@@ -307,7 +308,7 @@ class History:
 
     def break_a_call(self) -> None:
         """One of the next calls of deployed code fails."""
-        after, error = self.chance.randint(0, 60), self.chance.choice(list(ERRORS))
+        after, fault = self.chance.randint(0, 60), self.chance.choice(("throttle", "error", "concurrent"))
         counted = 0
 
         def fail(service: str, operation: str, params: dict, caller: Caller) -> None:
@@ -315,7 +316,7 @@ class History:
             counted += 1
             if counted > after and service != "lambda":
                 self.mesh.on_call.remove(fail)
-                raise AwsError(error, "broken by a test", ERRORS[error])
+                raise error_of(fault, service, operation, caller.principal)
 
         self.mesh.on_call.append(fail)
 
@@ -324,7 +325,6 @@ class History:
         recover(self.mesh, sweeps=4)
 
 
-ERRORS = {"ThrottlingException": 400, "InternalServiceException": 500, "ConcurrentModificationException": 400}
 STEPS: list[tuple[str, Callable[[History], None]]] = [
     (step.__name__, step)
     for step, weight in (

@@ -18,29 +18,12 @@ from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import ROOT, MeshInProcess
 from tagmesh.governance import load
 
-from local_aws.faults import LISTED
+from local_aws.faults import LISTED, LONGEST_STALE, OF_CALLS, error_of
 from local_aws.wire import AwsError
 
 PARTS = 16
 FUNCTIONS = str(ROOT / "functions")
-FAULTS = (
-    "throttle",
-    "error",
-    "denied",
-    "concurrent",
-    "timeout_before",
-    "timeout_after",
-    "crash_before",
-    "crash_after",
-    "failures",
-    "partial",
-)
-ERRORS = {
-    "throttle": ("ThrottlingException", 400),
-    "error": ("InternalServiceException", 500),
-    "denied": ("AccessDeniedException", 403),
-    "concurrent": ("ConcurrentModificationException", 400),
-}
+FAULTS = [fault for fault in OF_CALLS if fault != "stale"]  # stale answers have a test of their own
 Site = tuple[str, ...]
 """Where a call is made: the operation, and file and line of each function of deployed code on the way to it."""
 
@@ -83,9 +66,8 @@ class Fault:
         if self.seen - 1 != self.at:
             return do()
         self.hit = True
-        if self.kind in ERRORS:
-            code, status = ERRORS[self.kind]
-            raise AwsError(code, "broken by a test", status)
+        if error := error_of(self.kind, service, operation, caller.principal):
+            raise error
         if self.kind in ("failures", "partial"):
             return self._failures(do, operation, params)
         if self.kind.endswith("_after"):
@@ -186,8 +168,6 @@ READS = (
     "ram:GetResourceShareInvitations",
     "iam:GetRole",
 )
-STALE = 60
-"""Seconds that an answer may be old."""
 
 
 class Stale:
@@ -203,7 +183,7 @@ class Stale:
             return do()
         asked, now = f"{caller.account} {params}", time.time()
         at, known = self._answers.get(asked, (0.0, None))
-        if known is None or now >= at + STALE:
+        if known is None or now >= at + LONGEST_STALE:
             known = copy.deepcopy(do())
             self._answers[asked] = (now, known)
         else:
