@@ -52,7 +52,8 @@ def of_mesh(mesh: Mesh, database: str, table: str) -> Explained:
     found = tables.get(table.lower())
     if found is None:
         raise NotFound(f"{database} has no table {table}; {_some('it has', list(tables), table)}")
-    decided = governance.classifier.decide(product, found, content=mesh.content(product, found.name))
+    content, misfit = mesh.content(product, found.name), found.name in mesh.misfits(product)
+    decided = governance.classifier.decide(product, found, content=content, misfit=misfit)
     return Explained(product, found, decided, mesh.tags(found))
 
 

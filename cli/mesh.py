@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tagmesh import evidence
-from tagmesh.aws import evidence_store, glue, governance_store, lakeformation
+from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, units
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
 
@@ -74,6 +74,10 @@ class Mesh:
             return {}
         kept = evidence_store.read_kept(self.clients("s3"), product)
         return evidence.content_of(kept, table)
+
+    def misfits(self, product: DataProduct) -> frozenset[str]:
+        """The tables with a file that has another header, which are closed."""
+        return units.read(self.clients("dynamodb"), product.unit).misfits
 
 
 def find(port: int | None) -> Mesh:

@@ -25,12 +25,13 @@ def of_mesh(mesh: Mesh, new: Governance) -> Preview:
         for governance in (now, new)
         for product in (governance.data_products if governance else ())
     }
-    tables, content = [], {}
+    tables, content, misfits = [], {}, set()
     for product in products.values():
+        misfits |= {(product.database, name) for name in mesh.misfits(product)}
         for table in mesh.tables(product):
             tables.append((table, mesh.tags(table)))
             content[table.database, table.name] = mesh.content(product, table.name)
-    return preview(now, new, tables, mesh.account, content=content)
+    return preview(now, new, tables, mesh.account, content=content, misfits=misfits)
 
 
 def apply(mesh: Mesh, files: dict[str, str]) -> None:

@@ -82,6 +82,7 @@ def preview(
     central: str,
     *,
     content: Mapping[tuple[str, str], Mapping[str, Collection[str]]] | None = None,
+    misfits: Collection[tuple[str, str]] = (),
     today: str | None = None,
 ) -> Preview:
     """What changes when ``new`` takes the place of ``now`` (None: no version is in force).
@@ -90,6 +91,7 @@ def preview(
         mesh: every table of the mesh's databases with the tags that it carries.
         central: the central account.
         content: (database, table) -> what samples of its content showed, as ``rules.decide`` takes it.
+        misfits: (database, table) of those with a file that has another header.
         today: the day that expiries are held against, as ``rules.decide`` takes it.
     """
     mesh = list(mesh)
@@ -107,7 +109,14 @@ def preview(
             after += [(table, AssignedTags(closed, {}, _own(tags))) for table, tags in tables]
             continue
         decided = [
-            decide(new, product, table, today=today, content=(content or {}).get((database, table.name)))
+            decide(
+                new,
+                product,
+                table,
+                today=today,
+                content=(content or {}).get((database, table.name)),
+                misfit=(database, table.name) in misfits,
+            )
             for table, _ in tables
         ]
         observed = {table.name: tags for table, tags in tables}

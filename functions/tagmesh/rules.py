@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ from tagmesh.words import Vocabulary
 
 #: Effect of a rule -> what it makes of a column, the strongest first.
 _OUTCOMES = {"raise": "raised", "assign": "assigned", "clear": "cleared"}
+#: Why a table is closed whose values may stand under others' names.
+MISFIT = "a file of the table has its columns in another order, or others, and queries read them by position"
 _REMEMBERED = 100_000  # columns whose decisions are kept to be given again
 
 
@@ -97,6 +99,7 @@ def decide(
     *,
     today: str | None = None,
     content: Mapping[str, Collection[str]] | None = None,
+    misfit: bool = False,
 ) -> TableDecision:
     """The decisions for one table. The rules are compiled once per Governance.
 
@@ -104,8 +107,9 @@ def decide(
         today: the day (``2027-03-31``, UTC) that expiries of overrides are held against; the present one if None.
         content: what a sample of the values showed: column, or ``column.path`` of a field -> kinds
             (``evidence.py``).
+        misfit: a file of the table has another header: every column is at its defaults, whatever the rules say.
     """
-    return governance.classifier.decide(data_product, table, today=today, content=content)
+    return governance.classifier.decide(data_product, table, today=today, content=content, misfit=misfit)
 
 
 def recheck(governance: Governance, data_product: DataProduct, today: str | None = None) -> str:
@@ -130,25 +134,6 @@ def _day_after(day: str) -> str:
     from datetime import date, timedelta
 
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-
-
-def closed(governance: Governance, data_product: DataProduct, decision: TableDecision, because: str) -> TableDecision:
-    """The decision with every column at its defaults, whatever the rules say."""
-    columns = {
-        column: {
-            key.name: Decision(
-                key.default,
-                "default",
-                because,
-                losers=tuple(
-                    m._replace(lost=m.lost or because) for m in decided[key.name].winners + decided[key.name].losers
-                ),
-            )
-            for key in governance.column_keys(data_product)
-        }
-        for column, decided in decision.columns.items()
-    }
-    return replace(decision, columns=columns)
 
 
 def compile_rules(governance: Governance) -> Classifier:
@@ -211,6 +196,7 @@ class Classifier:
         *,
         today: str | None = None,
         content: Mapping[str, Collection[str]] | None = None,
+        misfit: bool = False,
     ) -> TableDecision:
         """See ``rules.decide``."""
         keys = self._governance.column_keys(data_product)
@@ -227,6 +213,8 @@ class Classifier:
             findings += _apply_overrides(table, keys, columns, overrides, today or _today())
         if table.partition_keys:
             findings += _apply_partition_floor(table, keys, columns)
+        if misfit:
+            columns = {name: _closed(keys, decided) for name, decided in columns.items()}
         return TableDecision(table.database, table.name, columns, tuple(findings), self._governance.digest)
 
     def _decide_column(
@@ -387,6 +375,16 @@ def _compile_rule(rule: Rule, conditions: Conditions) -> _CompiledRule:
         for key, value in pairs
     ]
     return _CompiledRule(rule, test, tables, tuple(effects))
+
+
+def _closed(keys: Iterable[LFTagKey], decided: Mapping[str, Decision]) -> dict[str, Decision]:
+    """A column at its defaults, since its table has a misfit."""
+    closed = {}
+    for key in keys:
+        before = decided[key.name]
+        losers = tuple(match._replace(lost=match.lost or MISFIT) for match in before.winners + before.losers)
+        closed[key.name] = Decision(key.default, "default", MISFIT, losers=losers)
+    return closed
 
 
 def _content_of(column: str, content: Mapping[str, Collection[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:

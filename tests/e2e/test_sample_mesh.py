@@ -239,6 +239,8 @@ def test_a_csv_whose_columns_stand_otherwise_closes_its_table_until_it_is_mended
     mesh.pass_time(1801)
     units = mesh.settle()
     assert ("csv-header-misfit", "sales_orders.returns") in findings(units)
+    assert "another order" in tagmesh("explain", "sales_orders.returns.quantity", "--port", mesh.port).stdout
+    assert "nothing would change" in tagmesh("plan", ROOT / "mesh", "--port", mesh.port).stdout
     with pytest.raises(QueryRefused):
         mesh.query("Analyst", "SELECT product_code FROM returns")
 
@@ -403,6 +405,15 @@ def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
     assert len(rows) == len(carried)
     for name, tags in carried.items():
         assert {key: rows[name][key] for key in tags} == tags, name
+
+    told = tagmesh("history", "sales_customers.customers.EMAIL", "--port", mesh.port, "--json")
+    (change, *_) = json.loads(told.stdout)["changes"]
+    assert change["columns"]["email"]["sensitivity"]["after"] == "confidential"
+    told = tagmesh("history", "sales_customers.customers.emal", "--port", mesh.port)
+    assert (told.returncode, "never had a column emal" in told.stderr) == (2, True)
+
+    told = tagmesh("sweep", "--port", mesh.port)
+    assert (told.returncode, told.stdout) == (0, "everything is as it should be\n")
 
     told = tagmesh("coverage", "--port", mesh.port, "--json")
     left = {name for name, tags in carried.items() if tags["sensitivity"] == "unclassified"}

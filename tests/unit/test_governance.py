@@ -712,3 +712,27 @@ def test_the_reference_names_every_field():
 
     missing = {name for name in names(definitions) if f"`{name}`" not in reference}
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("principal", "arn", "named"),
+    [
+        (Principal("role", "Analyst"), "arn:aws:iam::333333333333:role/Analyst", True),
+        (Principal("role", "team/Analyst"), "arn:aws:iam::333333333333:role/team/Analyst", True),
+        (Principal("role", "Analyst"), "arn:aws:iam::333333333333:role/Analyst2", False),
+        (Principal("role", "Analyst"), "arn:aws:iam::333333333333:user/Analyst", False),
+        (Principal("user", "ann"), "arn:aws:iam::333333333333:user/ann", True),
+        (
+            Principal("permission_set", "DataAnalyst"),
+            "arn:aws:iam::333333333333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_DataAnalyst_0123456789abcdef",
+            True,
+        ),
+        (
+            Principal("permission_set", "Data"),
+            "arn:aws:iam::333333333333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_DataAnalyst_0123456789abcdef",
+            False,
+        ),
+    ],
+)
+def test_a_principal_is_known_by_its_arn(principal, arn, named):
+    assert principal.is_named_by(arn) is named

@@ -134,3 +134,17 @@ def test_what_is_foretold_is_what_then_is(left_out: list[str]):
                 for table, columns in tables.items()
                 for column in columns
             }
+
+
+def test_a_table_that_is_closed_for_its_header_is_not_said_to_open():
+    closed = [
+        (
+            table,
+            AssignedTags(tags.database, {}, {name: {} for name in tags.columns}) if table.name == "products" else tags,
+        )
+        for table, tags in published(NOW)
+    ]
+    assert preview(NOW, NOW, closed, CENTRAL).access
+
+    found = preview(NOW, NOW, closed, CENTRAL, misfits={("sales_orders", "products")})
+    assert (found.access, found.tables) == ((), 3)

@@ -11,9 +11,6 @@ from tagmesh.aws.units import Unit
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
 
-#: Why a table is closed whose values may stand under others' names.
-MISFIT = "a file of the table has its columns in another order, or others, and queries read them by position"
-
 
 def decide(
     s3: Any,
@@ -34,10 +31,14 @@ def decide(
         observed: table -> the tags observed on it and its columns.
     """
     decisions = [
-        rules.decide(governance, product, table, content=evidence.content_of(kept, table.name)) for table in tables
-    ]
-    decisions = [
-        rules.closed(governance, product, each, MISFIT) if each.table in unit.misfits else each for each in decisions
+        rules.decide(
+            governance,
+            product,
+            table,
+            content=evidence.content_of(kept, table.name),
+            misfit=table.name in unit.misfits,
+        )
+        for table in tables
     ]
     moved = [drift.moved_by_hand(each, database, observed.get(each.table, AssignedTags())) for each in decisions]
     if not any(moved):

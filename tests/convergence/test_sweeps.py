@@ -1,0 +1,79 @@
+"""What the sweep does by itself: crawls that fail, folders without a table, and whose account is looked into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import inspect_consumers
+import pytest
+from convergence.ends import holds
+from convergence.histories import TYPES, Wanted
+from convergence.mesh_in_process import MeshInProcess
+from tagmesh.aws import units
+from tagmesh.governance import load
+
+WANTED = Wanted("usual", ("orders",), {"analytics": ("open",)})
+GOVERNANCE = load(WANTED.files())
+(PRODUCT,) = GOVERNANCE.data_products
+
+
+@pytest.fixture
+def mesh():
+    with MeshInProcess() as mesh:
+        mesh.apply(WANTED.files())
+        mesh.settle()
+        yield mesh
+
+
+def findings(mesh: MeshInProcess) -> list[str]:
+    found = units.read(mesh.client("dynamodb"), PRODUCT.unit)
+    return [finding["code"] for finding in found.findings]
+
+
+def test_a_crawl_that_fails_is_tried_again_each_time_later_and_heals(mesh):
+    mesh.crawls_failing.add(PRODUCT.crawler)
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    crawls, minutes = [0], 0
+    while len(crawls) < 5:
+        mesh.counts.clear()
+        mesh.wait(60)
+        minutes += 1
+        mesh.sweep()
+        if mesh.counts["glue:StartCrawler"]:
+            crawls.append(minutes)
+            assert findings(mesh) == ["crawl-failed"]
+
+    assert [later - sooner for sooner, later in zip(crawls, crawls[1:], strict=False)] == [15, 30, 60, 120]
+
+    mesh.crawls_failing.clear()
+    mesh.upload(PRODUCT, "second", tuple(TYPES.items()))  # a new folder does not wait
+    mesh.settle()
+    assert findings(mesh) == []
+    assert units.read(mesh.client("dynamodb"), PRODUCT.unit).failures == 0
+    holds(mesh, GOVERNANCE)
+
+
+def test_a_folder_of_which_a_crawl_makes_no_table_is_a_finding_and_crawled_once_more_alone(mesh):
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.upload(PRODUCT, "notes", tuple(TYPES.items()))
+    known = mesh.detected
+    mesh.detected = lambda target: [] if target.endswith("/notes/") else known(target)
+    mesh.settle()
+    for _ in range(4):
+        mesh.wait(3600)
+        mesh.sweep()
+    assert findings(mesh) == ["folder-without-table"]
+    mesh.counts.clear()
+    mesh.wait(3600)
+    mesh.sweep()
+    assert not mesh.counts["glue:StartCrawler"]
+
+
+def test_of_many_accounts_each_is_looked_into_in_its_turn():
+    some = [replace(GOVERNANCE.consumers[0], name=f"c{number:02}") for number in range(25)]
+
+    turns = [inspect_consumers.whose_turn(some, 900.0 * turn) for turn in range(3)]
+    assert all(len(turn) <= inspect_consumers.ACCOUNTS_A_SWEEP for turn in turns)
+    assert sorted(consumer.name for turn in turns for consumer in turn) == [consumer.name for consumer in some]
+    assert inspect_consumers.whose_turn(some[:10], 900.0) == some[:10]
