@@ -58,11 +58,7 @@ class Mesh:
 
     def tables(self, product: DataProduct) -> Iterator[Table]:
         """The tables of a data product, as crawled; none before its first crawl."""
-        reader = self.readers("glue")
-        try:
-            yield from glue.tables(reader, product.database)
-        except reader.exceptions.EntityNotFoundException:
-            return
+        return glue.tables(self.readers("glue"), product.database)
 
     def tags(self, table: Table) -> AssignedTags:
         """The LF-Tags that a table and its columns carry now."""

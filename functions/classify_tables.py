@@ -115,19 +115,18 @@ def classify(
     ours = crawler is not None and crawler.started >= math.floor(unit.crawled_at)
     if ours and crawler.status != "SUCCEEDED":
         return crawl_failed(dynamodb, product, lease, unit, crawler)
-    tables = list(glue.tables(client("glue"), product.database)) if has_database(product) else []
+    tables = list(glue.tables(client("glue"), product.database))
     kept = evidence_store.read_kept(s3, product) if product.sample_content and tables else {}
     if asked is None and (wanted := evidence.request(product, tables, kept, crawled=ours)):
         return ask_for_sample(dynamodb, lease, unit, {**wanted, "covered": ours})
     not_sampled: list[Finding] = []
     if asked:
         ours = asked["covered"]
-    if asked:
         sampled = plans.read(s3, event["sampled"])["tables"] if event.get("sampled") else None
         kept, not_sampled = take_evidence(product, tables, kept, asked, sampled)
         unit = replace(unit, misfits=frozenset(evidence.misfits(asked, sampled, unit.misfits)))
     observed = {table.name: lakeformation.tags_of(client("lakeformation"), table) for table in tables}
-    database_tags = lakeformation.tags_of_database(client("lakeformation"), product.database) if tables else {}
+    database_tags = next((tags.database for tags in observed.values()), {})  # each table's answer has them
     decisions = decided(s3, dynamodb, governance, product, unit, tables, kept, database_tags, observed)
     actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
@@ -259,11 +258,6 @@ def other_header(product: DataProduct, table: str) -> Finding:
         "upload the file again with the columns of the others, new ones last, or remove it; or drop the table and "
         "remove the old files, so that the next crawl makes it anew",
     )
-
-
-def has_database(product: DataProduct) -> bool:
-    """Whether the data product has been crawled before, or is being made ready now."""
-    return glue.database_exists(client("glue"), product.database)
 
 
 def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -48,7 +48,8 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     governance = governance_store.current(client("s3"), dynamodb)
     consumer = governance.consumer(lease.unit)
     central, lf = own_account(), client("lakeformation")
-    made = grants.made(dynamodb, lease.unit, central)
+    entries = ledger.made_by(dynamodb, lease.unit)
+    made = grants.made_in(entries, central)
     # Accounts are granted to by their id, principals of this account by their ARN.
     accounts = {grant.principal if grant.principal.isdigit() else central for grant in made}
     accounts |= {consumer.account} if consumer else set()
@@ -57,7 +58,12 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     actions = plan.plan_account_grants(governance, accounts, central, observed, made)
     revokes = [action for action in actions if isinstance(action, Revoke)]
     findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
-    losing = accounts_that_lose(dynamodb, governance, lease, accounts)
+    # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
+    losing = {
+        account
+        for account in accounts
+        if plan.loses_regrants(governance, account, central, grants.made_in(entries, account))
+    }
     if central in losing:
         findings += consumers.revoke_policies(dynamodb, lease, governance, central)
         losing.discard(central)
@@ -104,17 +110,6 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         "findings": [asdict(finding) for finding in findings],
     }
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}
-
-
-def accounts_that_lose(dynamodb: Any, governance: Governance, lease: units.Lease, accounts: Iterable[str]) -> set[str]:
-    """The accounts in which principals hold what their subscriptions no longer give: link_consumer takes it from them
-    first, and what the account is granted waits for that."""
-    entries = ledger.made_by(dynamodb, lease.unit)
-    return {
-        account
-        for account in accounts
-        if plan.loses_regrants(governance, account, own_account(), grants.made_in(entries, account))
-    }
 
 
 def published_tables(governance: Governance, consumers_: list[Consumer]) -> list[tuple[Table, AssignedTags]]:

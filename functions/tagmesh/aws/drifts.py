@@ -35,13 +35,9 @@ class Catalogue:
 def observe(governance: Governance, products: Iterable[DataProduct]) -> Catalogue:
     """The tables of these data products, one read for each and 100 tables a call, and the tags of all tables, 100 a
     call. A database that somebody removed has none."""
-    catalogue = client("glue")
     found = Catalogue()
     for product in products:
-        try:
-            found.tables[product.database] = {table.name: table for table in glue.tables(catalogue, product.database)}
-        except catalogue.exceptions.EntityNotFoundException:
-            found.tables[product.database] = {}
+        found.tables[product.database] = {table.name: table for table in glue.tables(client("glue"), product.database)}
     if any(found.tables.values()):
         # Every table of ours carries every LF-Tag, so any one finds them all.
         key = min(governance.lf_tags, key=lambda key: len(key.values))

@@ -98,10 +98,13 @@ def delete_link(glue: Any, name: str) -> None:
 
 
 def tables(glue: Any, database: str) -> Iterator[Table]:
-    """The tables of a database, as values."""
-    for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
-        for table in page["TableList"]:
-            yield from_glue(table)
+    """The tables of a database, as values; none where there is no such database (yet, or any more)."""
+    try:
+        for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
+            for table in page["TableList"]:
+                yield from_glue(table)
+    except glue.exceptions.EntityNotFoundException:
+        return
 
 
 def ensure_classifier(glue: Any, product: DataProduct) -> list[str]:
