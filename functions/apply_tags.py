@@ -51,6 +51,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     known = units.read_all(dynamodb)
     before = known.get(lease.unit, units.Unit(lease.unit))
     units.holds(dynamodb, lease)
+    units.leave_version(dynamodb, lease, "publishing", before, governance.version_of(lease.unit))
     settled = record(dynamodb, lease, before.whole, planned, correlation_id)
     settled.add((product.database, None))
     if before.version != governance.version_of(lease.unit):

@@ -68,7 +68,7 @@ def take(
         product = governance.data_product(event["unit"])
         if product is None:
             with units.freed_on_failure(dynamodb, lease):
-                close(dynamodb, governance, lease)
+                close(dynamodb, governance, lease, unit)
             return None
         return product, lease, unit, ""
     product = governance.data_product_of_crawler(event["crawler"])
@@ -217,11 +217,12 @@ def today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def close(dynamodb: Any, governance: Governance, lease: units.Lease) -> None:
+def close(dynamodb: Any, governance: Governance, lease: units.Lease, unit: units.Unit) -> None:
     """Closes a data product that has left the governance files: its database gets every default, so that no
     subscription reaches its tables any more. The data and the catalogue stay."""
     _, producer, name = lease.unit.split("/", 2)
     left = DataProduct(producer, name, "", "", "")
+    units.leave_version(dynamodb, lease, "publishing", unit, governance.version_of(lease.unit))
     lf = client("lakeformation")
     if glue.database_exists(client("glue"), left.database):
         for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):

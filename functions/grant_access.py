@@ -47,6 +47,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     """
     governance = governance_store.current(client("s3"), dynamodb)
     consumer = governance.consumer(lease.unit)
+    units.leave_version(dynamodb, lease, "sharing", unit, governance.version_of(lease.unit))
     central, lf = own_account(), client("lakeformation")
     entries = ledger.made_by(dynamodb, lease.unit)
     made = grants.made_in(entries, central)

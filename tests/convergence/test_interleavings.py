@@ -165,6 +165,17 @@ class Stop(Turns):
         return stopped
 
 
+def run_of(mesh: MeshInProcess, machine: str) -> Callable[[], None]:
+    """The next run of this machine, taken out: whatever comes before it is done."""
+    while True:
+        for run in mesh.executions:
+            if run.args[0] == machine:
+                mesh.executions.remove(run)
+                return run
+        waiting = next(each for each in (mesh.executions, mesh.events, mesh.crawls) if each)
+        waiting.pop(0)()
+
+
 def overtaken(machine: str, before: int) -> bool:
     """A run of the first version is overtaken by all work of the second, its lease over, before one of its calls."""
     with MeshInProcess() as mesh:
@@ -175,13 +186,7 @@ def overtaken(machine: str, before: int) -> bool:
         mesh.apply(OPEN.files())
         mesh.settle()
         mesh.upload(product, "first", tuple(TYPES.items()))
-        while not any(machine in getattr(each, "args", ())[:1] for each in mesh.executions):
-            for waiting in (mesh.executions, mesh.events, mesh.crawls):
-                if waiting:
-                    waiting.pop(0)()
-                    break
-        (old,) = [each for each in mesh.executions if each.args[0] == machine]
-        mesh.executions.remove(old)
+        old = run_of(mesh, machine)
 
         def other() -> None:
             mesh.wait(1000)
@@ -200,5 +205,46 @@ def overtaken(machine: str, before: int) -> bool:
 def test_an_old_run_that_is_overtaken_at_any_of_its_calls_opens_nothing(machine):
     calls = 0
     while overtaken(machine, calls):
+        calls += 1
+    assert calls > 10
+
+
+FORTH = Wanted("swapped", ("orders",), {"analytics": ("open", "all")})
+BACK = Wanted("usual", ("orders",), {"analytics": ("contacts",)})
+
+
+def taken_back(machine: str, runs: int, before: int) -> bool:
+    """A version gives way to another, which is taken back before one of the calls of a run that carries it out, after
+    so many others of its machine."""
+    with MeshInProcess() as mesh:
+        mesh.provide(load(Wanted("usual", ("orders",), {"analytics": ("open", "contacts", "all")}).files()))
+        Exposure(mesh)
+        product = load(BACK.files()).data_products[0]
+        mesh.apply(BACK.files())
+        mesh.settle()
+        mesh.upload(product, "first", tuple(TYPES.items()))
+        mesh.settle()
+        mesh.apply(FORTH.files())
+        for _ in range(runs):
+            run_of(mesh, machine)()
+        going = run_of(mesh, machine)
+
+        def other() -> None:
+            mesh.apply(BACK.files())
+            mesh.settle()
+
+        stopped = Stop(mesh, before).run(going, other)
+        mesh.settle()
+        recover(mesh)
+        holds(mesh, load(BACK.files() if stopped else FORTH.files()))
+        return stopped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [0, 1])
+@pytest.mark.parametrize("machine", ["publish", "share"])
+def test_a_version_that_comes_back_before_the_one_between_is_carried_out_finds_nothing_settled(machine, runs):
+    calls = 0
+    while taken_back(machine, runs, calls):
         calls += 1
     assert calls > 10

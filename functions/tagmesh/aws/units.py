@@ -41,12 +41,13 @@ class Unit:
     """One item. Times are seconds since 1970 (0: none); `asked_at`: of what was asked first of what is not done yet;
     `published`: data product unit -> fingerprint of what is readable.
 
-    `version` is what the governance said of it (`version_of`) when it was last carried out whole, `whole` the token of
-    that run, `tagged` whether a run has begun to assign tags, `revoked` the last `version_of` of which all that it
-    takes away from a consumer was taken away. `recheck` is the day (2027-04-01, UTC; "" for none) from which on the
-    same governance decides otherwise, since an override expires. `folders` and `objects` are those that the last crawl
-    began with, `tables` those that were published after it, `bare` the folders that had none, `misfits` the tables
-    whose files have other headers; `failures` counts the crawls that failed since one did not.
+    `version` is what the governance said of it (`version_of`) when it was last carried out whole ("" while a run brings
+    it to another one: `leave_version`), `whole` the token of that run, `tagged` whether a run has begun to assign tags,
+    `revoked` the last `version_of` of which all that it takes away from a consumer was taken away. `recheck` is the day
+    (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since an override expires.
+    `folders` and `objects` are those that the last crawl began with, `tables` those that were published after it,
+    `bare` the folders that had none, `misfits` the tables whose files have other headers; `failures` counts the crawls
+    that failed since one did not.
     """
 
     name: str
@@ -232,6 +233,17 @@ def advance(dynamodb: Any, lease: Lease, phase: str, seconds: float = RUN_SECOND
     return unit
 
 
+def leave_version(dynamodb: Any, lease: Lease, phase: str, unit: Unit, version: str) -> None:
+    """Notes, before the first call that brings the unit to another version, that it is no more as an earlier one said:
+    if this run breaks off and the earlier version comes back, nobody takes the unit for settled.
+
+    Raises:
+        LeaseLost: another run holds the unit.
+    """
+    if {unit.version, unit.revoked} - {"", version}:
+        advance(dynamodb, lease, phase, version={"S": ""}, revoked={"S": ""})
+
+
 def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
     """Notes, in one write, how far this run will have gone: whatever was asked before now."""
     return advance(dynamodb, lease, phase, noted="#dirty", hurry={"BOOL": False})
@@ -362,7 +374,7 @@ def not_revoked(known: Mapping[str, Unit], governance: Governance) -> list[str]:
     """Consumers, also those that have left the files, that may still hold what this version takes away: what a new
     version opens waits for them."""
     names = {consumer.unit for consumer in governance.consumers}
-    names |= {name for name, unit in known.items() if name.startswith("consumer/") and unit.version}
+    names |= {name for name, unit in known.items() if name.startswith("consumer/") and unit.token}
     return sorted(name for name in names if known.get(name, Unit(name)).revoked != governance.version_of(name))
 
 
