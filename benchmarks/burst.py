@@ -89,6 +89,13 @@ class Glue:
         _add(self._crawlers, crawler["Name"], {**crawler, "Role": crawler["Role"].rpartition("/")[2]})
         return {}
 
+    def UpdateCrawler(self, caller: Caller, Name: str, **crawler: Any) -> dict:
+        _known(self._crawlers, Name)
+        if Name in self.running:
+            raise AwsError("CrawlerRunningException", f"Cannot update crawler {Name} while running")
+        self._crawlers[Name] = {"Name": Name, **crawler, "Role": crawler["Role"].rpartition("/")[2]}
+        return {}
+
     def GetCrawler(self, caller: Caller, Name: str) -> dict:
         state = {"State": "RUNNING" if Name in self.running else "READY"}
         if Name in self.last:

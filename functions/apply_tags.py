@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access
-from tagmesh.aws import events, governance_store, lakeformation, ledger, plans, runs, units
+from tagmesh.aws import decisions, events, governance_store, lakeformation, ledger, plans, published, runs, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -51,7 +49,8 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     known = units.read_all(dynamodb)
     before = known.get(lease.unit, units.Unit(lease.unit))
     units.holds(dynamodb, lease)
-    units.leave_version(dynamodb, lease, "publishing", before, governance.version_of(lease.unit))
+    if planned["actions"] or before.version != governance.version_of(lease.unit):
+        units.begin_changes(dynamodb, lease, "publishing", before, governance.version_of(lease.unit))
     settled = record(dynamodb, lease, before.whole, planned, correlation_id)
     settled.add((product.database, None))
     if before.version != governance.version_of(lease.unit):
@@ -59,12 +58,11 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     waits_for = units.not_revoked(known, governance)
     calls = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for))
     whole = calls == len(planned["actions"])
+    carried = carried_tables(governance, product, planned["decisions"])
+    if whole:
+        published.write(client("s3"), product, carried)
     # Asked for before this run ends: if it breaks off here, it is done again and asks again.
-    changed = [
-        consumer
-        for consumer in governance.consumers
-        if reads_otherwise(dynamodb, governance, product, consumer, planned)
-    ]
+    changed = [consumer for consumer in governance.consumers if reads_otherwise(dynamodb, product, consumer, carried)]
     for consumer in changed:
         units.request(dynamodb, consumer.unit, correlation_id)
     unit = units.finish(
@@ -73,6 +71,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         # A folder that is found without a table is crawled once more: its table may have been dropped since the crawl.
         covered=planned["covered"] and whole and before.bare.issuperset(planned["bare"]),
         findings=planned["findings"],
+        doubted=not whole,
         version=governance.version_of(lease.unit) if whole else "",
         recheck=planned["recheck"],
         # What is missing without a crawl somebody dropped: the sweep has it crawled again.
@@ -167,26 +166,30 @@ def record(
     known = ledger.made_by(dynamodb, lease.unit)
     for decided in planned["decisions"]:
         made = ledger.tags_of(decided["database"], decided["table"])
-        digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+        digest, created = decisions.digest(decided), planned["created"].get(decided["table"])
         before = known.get(made, {}).get("detail", {})
-        if before.get("digest") == digest:
-            if before["token"] <= whole:
-                settled.add((decided["database"], decided["table"]))
+        same = before.get("digest") == digest
+        if same and before["token"] <= whole:
+            settled.add((decided["database"], decided["table"]))
+        if same and before.get("created") == created:
             continue
         key = plans.write(client("s3"), f"decisions/{decided['database']}/{decided['table']}/{digest}.json", decided)
-        detail = {"digest": digest, "decisions": key, "token": lease.token, **ledger.written_before(before, whole)}
+        detail = {"digest": digest, "created": created, "decisions": key, "token": lease.token}
+        detail |= ledger.written_before(before, whole)
         ledger.record(dynamodb, lease.unit, made, "tags", detail, "classification", planned["version"])
+        if same:
+            continue
         said = {"version": planned["version"], "correlation_id": correlation_id, "decisions": key}
         ledger.remember(dynamodb, decided["database"], decided["table"], lease.token, said)
     return settled
 
 
-def reads_otherwise(
-    dynamodb: Any, governance: Governance, product: DataProduct, consumer: Consumer, planned: Mapping[str, Any]
-) -> bool:
-    """Whether the consumer can read something else of the data product than it was last told."""
+def carried_tables(
+    governance: Governance, product: DataProduct, decided: Iterable[Mapping[str, Any]]
+) -> list[tuple[Table, AssignedTags]]:
+    """The tables of a plan's decisions, with the LF-Tags that they carry when it is carried out."""
     carried = []
-    for table in planned["decisions"]:
+    for table in decided:
         tags = {column: {key: made["value"] for key, made in keys.items()} for column, keys in table["columns"].items()}
         named = Table(
             table["database"],
@@ -195,6 +198,13 @@ def reads_otherwise(
             tuple(Column(name) for name in table["partition_keys"]),
         )
         carried.append((named, AssignedTags(access.database_tags(governance, product), {}, tags)))
+    return carried
+
+
+def reads_otherwise(
+    dynamodb: Any, product: DataProduct, consumer: Consumer, carried: Iterable[tuple[Table, AssignedTags]]
+) -> bool:
+    """Whether the consumer can read something else of the data product than it was last told."""
     readable = access.readable(carried, consumer.subscriptions).get(product.database, {})
     told = units.read(dynamodb, consumer.unit).published
     return told.get(product.unit, access.fingerprint({})) != access.fingerprint(readable)

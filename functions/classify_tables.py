@@ -6,17 +6,16 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import evidence, plan, rules
-from tagmesh.aws import events, evidence_store, glue, governance_store, lakeformation, plans, runs, units
-from tagmesh.aws.decisions import decide as decided
+from tagmesh import access, evidence, plan, rules
+from tagmesh.aws import decisions, events, evidence_store, glue, governance_store, lakeformation, plans, runs, units
 from tagmesh.aws.session import client
-from tagmesh.catalog import Finding, Table
+from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
 
 logger = Logger()
@@ -125,12 +124,15 @@ def classify(
         sampled = plans.read(s3, event["sampled"])["tables"] if event.get("sampled") else None
         kept, not_sampled = take_evidence(product, tables, kept, asked, sampled)
         unit = replace(unit, misfits=frozenset(evidence.misfits(asked, sampled, unit.misfits)))
-    observed = {table.name: lakeformation.tags_of(client("lakeformation"), table) for table in tables}
-    database_tags = next((tags.database for tags in observed.values()), {})  # each table's answer has them
-    decisions = decided(s3, dynamodb, governance, product, unit, tables, kept, database_tags, observed)
-    actions = plan.plan_tags(governance, product, database_tags, observed, decisions) if tables else []
+    ruled = decisions.by_rules(governance, product, unit, tables, kept)
+    # What others have changed is looked for where nothing new made this run: by the sweep, that is.
+    believed = ours and not unit.doubted and unit.version == governance.version_of(product.unit)
+    carried = decisions.carried(dynamodb, product, unit, tables, ruled) if believed else set()
+    database_tags, observed = observe(governance, product, tables, ruled, carried)
+    decided = decisions.with_stricter(s3, dynamodb, governance, product, unit, ruled, database_tags, observed)
+    actions = plan.plan_tags(governance, product, database_tags, observed, decided) if tables else []
     findings = [finding for finding in unit.findings if finding["code"] in FROM_PREPARATION]
-    findings += [asdict(finding) for decision in decisions for finding in decision.findings]
+    findings += [asdict(finding) for decision in decided for finding in decision.findings]
     findings += [asdict(finding) for finding in not_sampled]
     bare = without_table(product, unit, tables) if ours else sorted(unit.bare)
     findings += [asdict(no_table(product, folder)) for folder in bare]
@@ -138,7 +140,7 @@ def classify(
     findings += [asdict(other_header(product, name)) for name in misfits]
     unclassified = sum(
         any(decision.outcome == "default" for decision in keys.values())
-        for table in decisions
+        for table in decided
         for keys in table.columns.values()
     )
     metrics.add_metric("UnclassifiedColumns", MetricUnit.Count, unclassified)
@@ -161,7 +163,8 @@ def classify(
             "bare": bare,
             "misfits": misfits,
             "actions": [asdict(action) for action in actions],
-            "decisions": [explained(*each) for each in zip(tables, decisions, strict=True)],
+            "decisions": [decisions.explained(*each) for each in zip(tables, decided, strict=True)],
+            "created": {table.name: table.created for table in tables},
             "findings": findings,
             "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, today()),
         },
@@ -174,6 +177,30 @@ def classify(
         "plan": key,
         "tables": len(tables),
     }
+
+
+def observe(
+    governance: Governance,
+    product: DataProduct,
+    tables: list[Table],
+    ruled: list[rules.TableDecision],
+    carried: Collection[str],
+) -> tuple[dict[str, str], dict[str, AssignedTags]]:
+    """key -> value of the database, and table -> its tags: of tables that carry what is decided what that is, of the
+    others as Lake Formation says. Where the database has other tags than its own, all are asked for."""
+    lf = client("lakeformation")
+    observed = {table.name: lakeformation.tags_of(lf, table) for table in tables if table.name not in carried}
+    own = access.database_tags(governance, product)
+    database = next((tags.database for tags in observed.values()), own if carried else {})  # each answer has them
+    if own.items() <= database.items():
+        known = (decision for decision in ruled if decision.table in carried)
+        return database, observed | {each.table: AssignedTags(database, {}, values_of(each)) for each in known}
+    return database, observed | {t.name: lakeformation.tags_of(lf, t) for t in tables if t.name in carried}
+
+
+def values_of(decision: rules.TableDecision) -> dict[str, dict[str, str]]:
+    """column -> key -> the value that is decided."""
+    return {column: decision.tags(column) for column in decision.columns}
 
 
 def ask_for_sample(dynamodb: Any, lease: units.Lease, unit: units.Unit, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,12 +249,20 @@ def close(dynamodb: Any, governance: Governance, lease: units.Lease, unit: units
     subscription reaches its tables any more. The data and the catalogue stay."""
     _, producer, name = lease.unit.split("/", 2)
     left = DataProduct(producer, name, "", "", "")
-    units.leave_version(dynamodb, lease, "publishing", unit, governance.version_of(lease.unit))
+    units.begin_changes(dynamodb, lease, "publishing", unit, governance.version_of(lease.unit))
     lf = client("lakeformation")
     if glue.database_exists(client("glue"), left.database):
         for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
             lakeformation.tag_database(lf, action.database, action.tags)
-    units.finish(dynamodb, lease, covered=False, findings=[], version=governance.version_of(lease.unit), wrote=False)
+    units.finish(
+        dynamodb,
+        lease,
+        covered=False,
+        findings=[],
+        version=governance.version_of(lease.unit),
+        wrote=False,
+        doubted=False,
+    )
     logger.info("data product closed", extra={"unit": lease.unit})
     runs.start_waiting_shares(
         dynamodb, client("stepfunctions"), governance, units.read_all(dynamodb), str(uuid.uuid4())
@@ -259,18 +294,6 @@ def other_header(product: DataProduct, table: str) -> Finding:
         "upload the file again with the columns of the others, new ones last, or remove it; or drop the table and "
         "remove the old files, so that the next crawl makes it anew",
     )
-
-
-def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
-    """A table's decisions with their reasons, for the ledger: names and rules, never a value of the data."""
-    return {
-        "database": decision.database,
-        "table": decision.table,
-        "partition_keys": [key.name for key in table.partition_keys],
-        "columns": {
-            column: {key: made.as_json() for key, made in keys.items()} for column, keys in decision.columns.items()
-        },
-    }
 
 
 def crawl_failed(

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, plan
-from tagmesh.aws import consumers, events, glue, governance_store, grants, lakeformation, ledger, plans, runs, units
+from tagmesh.aws import (
+    consumers,
+    events,
+    governance_store,
+    grants,
+    ledger,
+    lf_tags,
+    plans,
+    published,
+    runs,
+    units,
+)
 from tagmesh.aws.session import client, own_account
-from tagmesh.catalog import AssignedTags, Table
-from tagmesh.governance import Consumer, Governance
-from tagmesh.grants import Revoke
+from tagmesh.catalog import Finding
+from tagmesh.governance import Governance
+from tagmesh.grants import Grant, Revoke
 
 logger = Logger()
 metrics = Metrics()
@@ -44,27 +55,47 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     Revocations first, also those of single principals in the consumer's account: else what the account is granted next,
     or what tags open next, they would read too. What a new version grants waits until its tags are carried out, or
     somebody would read what the new tags close: the data products ask for this share again when they are there.
+
+    Where nothing that we know of is in doubt, the ledger tells what is granted, and Lake Formation is not asked.
     """
     governance = governance_store.current(client("s3"), dynamodb)
     consumer = governance.consumer(lease.unit)
-    units.leave_version(dynamodb, lease, "sharing", unit, governance.version_of(lease.unit))
+    version = governance.version_of(lease.unit)
     central, lf = own_account(), client("lakeformation")
     entries = ledger.made_by(dynamodb, lease.unit)
     made = grants.made_in(entries, central)
     # Accounts are granted to by their id, principals of this account by their ARN.
     accounts = {grant.principal if grant.principal.isdigit() else central for grant in made}
     accounts |= {consumer.account} if consumer else set()
-    lakeformation.ensure_lf_tags(lf, governance.lf_tags)
-    observed = grants.observed(lf, central, accounts)
+    # Links are an account's: what its other consumers read counts too.
+    neighbours = [other for other in governance.consumers if other.account in accounts]
+    tables = published.read(client("s3"), governance, neighbours)
+    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
+    readable = access.readable(tables, consumer.subscriptions if consumer else [])
+    prints = {
+        product.unit: access.fingerprint(readable[product.database])
+        for product in governance.data_products
+        if product.database in readable
+    }
+    known = units.read_all(dynamodb)
+    remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts)
+    observed = grants.observed(lf, central, accounts, grants.BY_TAG) if remembered is None else remembered[central]
     actions = plan.plan_account_grants(governance, accounts, central, observed, made)
-    revokes = [action for action in actions if isinstance(action, Revoke)]
-    findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
     # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
     losing = {
         account
         for account in accounts
         if plan.loses_regrants(governance, account, central, grants.made_in(entries, account))
     }
+    as_told = sorted(databases) == consumers.databases_told(governance, accounts, known)
+    if remembered is not None and unit.version == version and as_told and not actions and not losing:
+        behind = units.not_tagged(known, governance)
+        logger.info("nothing to grant", extra={"unit": lease.unit, "databases": len(databases)})
+        return hand_over(lease, governance, databases, prints if not behind else unit.published, whole=not behind)
+    units.begin_changes(dynamodb, lease, "sharing", unit, version)
+    lf_tags.ensure_noted(dynamodb, lf, governance)
+    revokes = [action for action in actions if isinstance(action, Revoke)]
+    findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
     if central in losing:
         findings += consumers.revoke_policies(dynamodb, lease, governance, central)
         losing.discard(central)
@@ -76,16 +107,6 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         others = [action for action in actions if not isinstance(action, Revoke)]
         findings += grants.carry_out(dynamodb, lf, lease, governance.digest, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
-    # Links are an account's: what its other consumers read counts too.
-    neighbours = [other for other in governance.consumers if other.account in accounts]
-    tables = published_tables(governance, neighbours)
-    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
-    readable = access.readable(tables, consumer.subscriptions if consumer else [])
-    published = {
-        product.unit: access.fingerprint(readable[product.database])
-        for product in governance.data_products
-        if product.database in readable
-    }
     logger.info(
         "access granted" if whole else "access revoked; grants wait",
         extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
@@ -94,32 +115,57 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     )
     done = len(actions)
     if central in accounts:
-        changes, found = consumers.carry_out(dynamodb, lease, governance, central, databases, revoke_only=not whole)
+        there = remembered[central] if remembered is not None else None
+        changes, found = consumers.carry_out(
+            dynamodb, lease, governance, central, databases, revoke_only=not whole, observed=there
+        )
         findings += found
-        done += 0 if unit.findings or consumers.changed(unit.published, published) else changes
+        done += 0 if unit.findings or consumers.changed(unit.published, prints) else changes
     # Where the run before this one was carried out whole, and wanted the same, somebody has changed what it made.
-    same = unit.whole == lease.token - 1 and unit.version == governance.version_of(lease.unit)
+    same = unit.whole == lease.token - 1 and unit.version == version
     if done and whole and same and not findings:
         drifted = [events.grants_repaired(central, done)]
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
+    return hand_over(
+        lease,
+        governance,
+        databases,
+        prints if whole else unit.published,
+        whole=whole,
+        accounts=grants.accounts_of(entries) | ({consumer.account} if consumer else set()),
+        losing=losing if not findings else (),
+        findings=findings,
+        observed=remembered,
+    )
+
+
+def hand_over(
+    lease: units.Lease,
+    governance: Governance,
+    databases: Iterable[str],
+    prints: Mapping[str, str],
+    *,
+    whole: bool,
+    accounts: Iterable[str] = (),
+    losing: Iterable[str] = (),
+    findings: Iterable[Finding] = (),
+    observed: Mapping[str, list[Grant]] | None = None,
+) -> dict[str, Any]:
+    """Writes the plan for link_consumer, and answers with its key.
+
+    Args:
+        prints: data product unit -> fingerprint of what the consumer can read.
+        accounts: those to look into; without any, everything there is as it is to be.
+        observed: account -> the grants there, where the ledger can be believed.
+    """
     written = {
         "version": governance.digest,
         "whole": whole,
-        "losing": sorted(losing) if not findings else [],
+        "accounts": sorted(accounts),
+        "losing": sorted(losing),
         "databases": sorted(databases),
-        "published": published if whole else dict(unit.published),
+        "published": dict(prints),
         "findings": [asdict(finding) for finding in findings],
+        "observed": {account: grants.to_json(of) for account, of in observed.items()} if observed is not None else None,
     }
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}
-
-
-def published_tables(governance: Governance, consumers_: list[Consumer]) -> list[tuple[Table, AssignedTags]]:
-    """Tables that the consumers' DATABASE grants reach, with the LF-Tags they carry now."""
-    tagged: dict[tuple[str, str], AssignedTags] = {}
-    for expression in {s.database_expression for consumer in consumers_ for s in consumer.subscriptions}:
-        for database, table, tags in lakeformation.search_tables(client("lakeformation"), expression):
-            if governance.data_product_of_database(database) is not None:
-                tagged[database, table] = tags
-    found = sorted({database for database, _ in tagged})
-    tables = [table for database in found for table in glue.tables(client("glue"), database)]
-    return [(table, tagged[table.database, table.name]) for table in tables if (table.database, table.name) in tagged]

@@ -26,9 +26,10 @@ TURN = 900  # seconds
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """What sweep_mesh has started, by kind, and `everything` in; the same with what was started here out.
+    """What sweep_mesh has started, by kind, `changed` and `everything` in; the same with what was started here out.
 
-    `everything` looks into every account; else there is a bound to how many, and they take turns."""
+    `everything` looks into every account; else there is a bound to how many, and they take turns; and into none where a
+    new version has come in force (`changed`): the next sweep does."""
     logger.set_correlation_id(f"sweep-{context.aws_request_id}")
     dynamodb = client("dynamodb")
     started = {name: event[name] for name in ("crawls", "publishes", "shares", "drifted")}
@@ -36,12 +37,15 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         governance = governance_store.current(client("s3"), dynamodb)
     except governance_store.NoGovernance as nothing:
         return {**started, "reason": str(nothing)}
+    if event["changed"] and not event["everything"]:
+        return started
     known = units.read_all(dynamodb)
     settled = [consumer for consumer in governance.consumers if is_settled(governance, consumer, known)]
     drifted = 0
     for consumer in settled if event["everything"] else whose_turn(settled, time.time()):
         if drifts.account_differs(dynamodb, governance, consumer, known):
             logger.warning("drift", extra={"unit": consumer.unit})
+            units.doubt(dynamodb, consumer.unit)
             drifted += runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
     metrics.add_metric("DriftedUnits", MetricUnit.Count, drifted)
     return {**started, "shares": started["shares"] + drifted, "drifted": started["drifted"] + drifted}

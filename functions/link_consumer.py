@@ -47,13 +47,20 @@ def link(
     governance = governance_store.current(client("s3"), dynamodb)
     governance_store.check_in_force(dynamodb, planned["version"])
     consumer = governance.consumer(lease.unit)
-    accounts = grants.accounts(dynamodb, lease.unit) | ({consumer.account} if consumer else set())
     changes, findings, reached = 0, [Finding(**finding) for finding in planned["findings"]], True
     drifted: list[dict[str, Any]] = []
-    for account in sorted(accounts - {own_account()}):
+    remembered = planned["observed"]
+    for account in sorted({*planned["accounts"]} - {own_account()}):
+        there = grants.from_json(remembered[account]) if remembered is not None else None
         try:
             done, found = consumers.carry_out(
-                dynamodb, lease, governance, account, planned["databases"], revoke_only=not planned["whole"]
+                dynamodb,
+                lease,
+                governance,
+                account,
+                planned["databases"],
+                revoke_only=not planned["whole"],
+                observed=there,
             )
         except ConsumerNotReachable as error:
             reached = False
@@ -72,6 +79,7 @@ def link(
         lease,
         covered=reached and planned["whole"],
         findings=[asdict(finding) for finding in findings],
+        doubted=not reached,
         version=governance.version_of(lease.unit) if reached and planned["whole"] else "",
         published=planned["published"] if reached else None,
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import plan
-from tagmesh.aws import events, glue, governance_store, lakeformation, s3, units
+from tagmesh.aws import events, glue, governance_store, lakeformation, lf_tags, s3, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import Finding
 from tagmesh.governance import DataProduct, Governance
@@ -21,6 +22,8 @@ metrics = Metrics()
 #: What assigning LF-Tags to tables that a crawler made takes, with the grant option.
 #: [Lake Formation developer guide, Assigning LF-Tags to Data Catalog resources]
 TAGGING = ("ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT")
+
+READY_FOR = 86400  # seconds for which a location and grants that others may have changed are taken for granted
 
 
 @logger.inject_lambda_context
@@ -70,7 +73,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
     if not listed.folders:
         return give_up(dynamodb, lease, product, findings, covered=True)
     try:
-        make_ready(governance, product, listed.folders)
+        ready_at = make_ready(dynamodb, lease, governance, product, noted, listed.folders)
     except glue.DatabaseOpen as error:
         finding = Finding(
             "database-open",
@@ -84,7 +87,8 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
         return {"crawl": False, "reason": f"{product.crawler} is running: waits for its end"}
-    units.crawling(dynamodb, lease, listed.folders, listed.objects, [asdict(finding) for finding in findings])
+    told = [asdict(finding) for finding in findings]
+    units.crawling(dynamodb, lease, listed.folders, listed.objects, told, ready_at)
     logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(listed.folders), "covers": noted.noted})
     return {"crawl": True, "crawler": product.crawler}
 
@@ -103,25 +107,50 @@ def give_up(
     return {"crawl": False, "reason": reason}
 
 
-def make_ready(governance: Governance, product: DataProduct, folders: tuple[str, ...]) -> None:
-    """LF-Tags, location, database with its closed tags, the crawler and its grants: each made where it is missing."""
+def make_ready(
+    dynamodb: Any,
+    lease: units.Lease,
+    governance: Governance,
+    product: DataProduct,
+    noted: units.Unit,
+    folders: tuple[str, ...],
+) -> float:
+    """LF-Tags, location, database with its closed tags, the crawler and its grants: each made where it is missing; and
+    when the location and the grants were made sure of (seconds since 1970).
+
+    These last are looked after once a day, and after anything that went wrong. The database is looked at each time: if
+    it were open, so would be what the crawl makes.
+    """
     lf, crawler_role = client("lakeformation"), os.environ["CRAWLER_ROLE_ARN"]
-    lakeformation.ensure_lf_tags(lf, governance.lf_tags)
-    lakeformation.ensure_location(lf, product, os.environ["REGISTRATION_ROLE_ARN"])
+    lf_tags.ensure_noted(dynamodb, lf, governance)
+    went_well = noted.whole == lease.token - 1 and noted.version == governance.version_of(product.unit)
+    known = went_well and time.time() < noted.ready_at + READY_FOR
+    if not known:
+        lakeformation.ensure_location(lf, product, os.environ["REGISTRATION_ROLE_ARN"])
     new = glue.ensure_database(client("glue"), product)
     observed = {} if new else lakeformation.tags_of_database(lf, product.database)
     for action in plan.plan_database_tags(governance, product, observed):
         lakeformation.tag_database(lf, action.database, action.tags)
-    everything = {"Table": {"DatabaseName": product.database, "TableWildcard": {}}}
-    wanted = [
-        (
-            crawler_role,
-            {"DataLocation": {"ResourceArn": lakeformation.location_arn(product)}},
-            ("DATA_LOCATION_ACCESS",),
-            (),
-        ),
-        (crawler_role, {"Database": {"Name": product.database}}, ("CREATE_TABLE", "DESCRIBE"), ()),
-        (os.environ["AUTOMATION_ROLE_ARN"], everything, TAGGING, TAGGING),
-    ]
-    lakeformation.ensure_grants(lf, wanted)
-    glue.ensure_crawler(client("glue"), product, folders, crawler_role)
+    if not known:
+        everything = {"Table": {"DatabaseName": product.database, "TableWildcard": {}}}
+        location = {"DataLocation": {"ResourceArn": lakeformation.location_arn(product)}}
+        database = {"Database": {"Name": product.database}}
+        wanted = (
+            (crawler_role, location, ("DATA_LOCATION_ACCESS",), ()),
+            (crawler_role, database, ("CREATE_TABLE", "DESCRIBE"), ()),
+            (os.environ["AUTOMATION_ROLE_ARN"], everything, TAGGING, TAGGING),
+        )
+        lakeformation.grant(lf, map(entry, wanted))
+    glue.ensure_crawler(client("glue"), product, folders, crawler_role, new=not noted.crawled_at)
+    return noted.ready_at if known else time.time()
+
+
+def entry(wanted: tuple[str, Mapping[str, Any], Iterable[str], Iterable[str]]) -> dict[str, Any]:
+    """An entry of BatchGrantPermissions from (principal, resource, permissions, grantable ones)."""
+    principal, resource, names, grantable = wanted
+    return {
+        "Principal": {"DataLakePrincipalIdentifier": principal},
+        "Resource": resource,
+        "Permissions": list(names),
+        "PermissionsWithGrantOption": list(grantable),
+    }

@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import drifts, glue, governance_store, runs, s3, units
+from tagmesh.aws import drifts, glue, governance_store, lf_tags, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.governance import Consumer, DataProduct, Governance
 
@@ -25,24 +25,30 @@ CRAWL_STARTS_WITHIN = 900  # seconds: longer than the crawl machine may take fro
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """`{version, changed, everything}` in; how many runs were started, by kind, and `everything` out."""
+    """`{version, changed, everything}` in; how many runs were started, by kind, `changed` and `everything` out.
+
+    Where a new version has come in force (`changed`), what it says otherwise is started and no more: whether others
+    changed something the next sweep looks."""
     logger.set_correlation_id(f"sweep-{context.aws_request_id}")
     dynamodb = client("dynamodb")
-    everything = event.get("everything", False)
+    asked = {"changed": event.get("changed", False), "everything": event.get("everything", False)}
+    looks = asked["everything"] or not asked["changed"]
     started = {"crawls": 0, "publishes": 0, "shares": 0, "drifted": 0}
     try:
         governance = governance_store.current(client("s3"), dynamodb)
     except governance_store.NoGovernance as nothing:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
-        return {**started, "everything": everything, "reason": str(nothing)}
+        return {**started, **asked, "reason": str(nothing)}
+    if looks:
+        lf_tags.ensure(client("lakeformation"), governance.lf_tags)
     known = units.read_all(dynamodb)
     resting: list[DataProduct] = []
     for product in governance.data_products:
         unit = known.get(product.unit, units.Unit(product.unit))
-        kind = sweep_data_product(dynamodb, governance, product, unit)
+        kind = sweep_data_product(dynamodb, governance, product, unit, looks)
         if kind:
             started[kind] += 1
-        elif not unit.live:
+        elif looks and not unit.live:
             resting.append(product)
     catalogue = drifts.observe(governance, resting)
     for product in resting:
@@ -56,10 +62,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         unit = known.get(consumer.unit, units.Unit(consumer.unit))
         if sweep_consumer(dynamodb, governance, unit):
             started["shares"] += 1
-        elif not unit.live:
+        elif looks and not unit.live:
             settled.append(consumer)
     for consumer in drifts.grants_differ(dynamodb, governance, settled):
         logger.warning("drift", extra={"unit": consumer.unit})
+        units.doubt(dynamodb, consumer.unit)
         begun = runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
         started["shares"] += begun
         started["drifted"] += begun
@@ -72,7 +79,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
     metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])
     logger.info("mesh swept", extra={"version": governance.digest, **started})
-    return {**started, "everything": everything}
+    return {**started, **asked}
 
 
 def oldest_work(governance: Governance, known: Mapping[str, units.Unit], now: float) -> float:
@@ -103,8 +110,10 @@ def sweep_settled(
     return None
 
 
-def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit) -> str | None:
-    """Starts what the data product needs: "crawls", "publishes" or None."""
+def sweep_data_product(
+    dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, looks: bool
+) -> str | None:
+    """Starts what the data product needs: "crawls", "publishes" or None; `looks` also into its bucket."""
     sfn = client("stepfunctions")
     if unit.phase in ("crawling", "waiting"):
         crawler = glue.crawler(client("glue"), product.crawler)
@@ -127,7 +136,7 @@ def sweep_data_product(dynamodb: Any, governance: Governance, product: DataProdu
     decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= today()
     if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
-    if unit.dirty <= unit.done and has_news(product, unit):
+    if looks and unit.dirty <= unit.done and has_news(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"

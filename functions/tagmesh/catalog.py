@@ -30,7 +30,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A table of the Glue catalogue. ``location`` is an s3:// URL, with or without a last slash; ``serde`` the library
-    that reads its files (``org.openx.data.jsonserde.JsonSerDe``)."""
+    that reads its files (``org.openx.data.jsonserde.JsonSerDe``); ``created`` when it was made (seconds since 1970, 0
+    where that is not known): of two tables of one name the later one has lost the tags of the earlier."""
 
     database: str
     name: str
@@ -40,6 +41,7 @@ class Table:
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
     serde: str = ""
     serde_parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+    created: float = 0.0
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -60,6 +62,7 @@ def from_glue(table: Mapping[str, Any]) -> Table:
         parameters=dict(table.get("Parameters") or {}),
         serde=serde.get("SerializationLibrary") or "",
         serde_parameters=dict(serde.get("Parameters") or {}),
+        created=table["CreateTime"].timestamp() if "CreateTime" in table else 0.0,
     )
 
 

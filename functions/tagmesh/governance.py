@@ -314,6 +314,11 @@ class Governance:
         return {}
 
     @cached_property
+    def lf_tags_version(self) -> str:
+        """The name of this version's LF-Tag keys and values (sha256, hex)."""
+        return _name_of(self.lf_tags)
+
+    @cached_property
     def _rules_version(self) -> str:
         return _name_of((self.lf_tags, self.rules))
 

@@ -138,7 +138,7 @@ def _merged(grants: Iterable[Grant]) -> dict[tuple[str, Resource], Grant]:
     Formation lists them together as it likes."""
     merged: dict[tuple[str, Resource], Grant] = {}
     for grant in grants:
-        for resource in _single_values(grant.resource):
+        for resource in single_values(grant.resource):
             place = (grant.principal, resource)
             known = merged.get(place, _NOTHING)
             merged[place] = Grant(
@@ -150,7 +150,8 @@ def _merged(grants: Iterable[Grant]) -> dict[tuple[str, Resource], Grant]:
     return merged
 
 
-def _single_values(resource: Resource) -> list[Resource]:
+def single_values(resource: Resource) -> list[Resource]:
+    """The values of an LF-Tag each by itself; of other kinds the resource."""
     if resource.kind != "LFTag":
         return [resource]
     content = resource.content

@@ -57,7 +57,6 @@ def test_a_new_table_takes_one_tag_call_for_each_set_of_tags(small: dict[str, An
     assert small["new_table"]["by_function"]["apply_tags"] == {"lakeformation:AddLFTagsToResource (table)": 4}
 
 
-@pytest.mark.xfail(strict=True, reason="prepare_crawl, classify_tables and the share read again what is known: README")
 def test_a_new_table_takes_hardly_more_calls_than_the_minimum(small: dict[str, Any]):
     assert small["new_table"]["calls"] <= NO_MORE_THAN * small["new_table"]["minimum"]
 

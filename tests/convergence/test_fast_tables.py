@@ -132,7 +132,7 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
     """One thing that deployed code does to an item, mostly with an old lease or at the wrong moment."""
     name = chance.choice(UNITS)
     lease = chance.choice(leases) if leases else units.Lease(name, 1)
-    step = chance.randrange(14)
+    step = chance.randrange(16)
     if step == 0:
         units.request(dynamodb, name, f"id-{chance.random()}", hurry=chance.random() < 0.5)
     elif step in (1, 2):
@@ -144,7 +144,7 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
     elif step == 4:
         units.note(dynamodb, lease, "preparing")
     elif step == 5:
-        units.crawling(dynamodb, lease, chance.sample("abc", 2), "objects", [])
+        units.crawling(dynamodb, lease, chance.sample("abc", 2), "objects", [], 1.5)
     elif step in (6, 7):
         units.finish(dynamodb, lease, covered=chance.random() < 0.5, findings=[], tables=["t"], failures=0)
     elif step == 8:
@@ -156,6 +156,10 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
     elif step == 11:
         ledger.record(dynamodb, name, chance.choice("ab"), "kind", {"n": chance.random()}, "why", "v")
     elif step == 12:
+        units.begin_changes(dynamodb, lease, "sharing", units.Unit(name, version=chance.choice(("", "v"))), "w")
+    elif step == 13:
+        units.doubt(dynamodb, name)
+    elif step == 14:
         ledger.forget(dynamodb, name, chance.choice("ab"))
     else:
         units.read_all(dynamodb)

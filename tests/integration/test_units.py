@@ -81,7 +81,7 @@ def test_a_run_that_did_not_cover_leaves_the_work(dynamodb):
 
 def test_one_completion_takes_a_crawling_unit_over_and_a_second_finds_nothing(dynamodb):
     lease = units.acquire(dynamodb, UNIT, "preparing")
-    units.crawling(dynamodb, lease, ["orders"], "", [])
+    units.crawling(dynamodb, lease, ["orders"], "", [], 1.0)
     with ThreadPoolExecutor(8) as pool:
         taken = list(
             pool.map(lambda _: units.take_over(dynamodb, UNIT, ["crawling", "waiting"], "publishing"), range(8))

@@ -39,6 +39,38 @@ def clients_in(account: str, run: str) -> Callable[[str], Any]:
     return lambda service: client_of(session, service)
 
 
+def remembered(
+    dynamodb: Any,
+    governance: Governance,
+    unit: units.Unit,
+    entries: Mapping[str, Mapping[str, Any]],
+    accounts: Collection[str],
+) -> dict[str, list[Grant]] | None:
+    """account -> the grants there, and in the central account, of the consumer and its neighbours, as the ledger has
+    them; None where it cannot be believed: a run that changes something has not come to its end, somebody found
+    something else, or people have to mend something.
+
+    Args:
+        unit: of the consumer.
+        entries: of the consumer in the ledger.
+        accounts: those that the consumer is granted to, or was.
+    """
+    others = [other.unit for other in governance.consumers if other.account in accounts and other.unit != unit.name]
+    states = [unit, *(units.read(dynamodb, other) for other in others)]
+    if any(state.doubted or state.findings for state in states):
+        return None
+    of_all = [entries, *(ledger.made_by(dynamodb, other) for other in others)]
+    concerned = {*accounts, *grants.accounts_of(entries), own_account()}
+    return {account: [grant for each in of_all for grant in grants.made_in(each, account)] for account in concerned}
+
+
+def databases_told(governance: Governance, accounts: Collection[str], known: Mapping[str, units.Unit]) -> list[str]:
+    """The central databases in which consumers of these accounts can read something, as their last shares found."""
+    neighbours = [each.unit for each in governance.consumers if each.account in accounts]
+    told = {name for each in neighbours if each in known for name in known[each].published}
+    return sorted(product.database for name in told if (product := governance.data_product(name)))
+
+
 def look(
     dynamodb: Any,
     clients: Callable[[str], Any],
@@ -46,12 +78,14 @@ def look(
     governance: Governance,
     account: str,
     databases: Collection[str],
+    observed: Iterable[Grant] | None = None,
 ) -> plan.PrincipalPlan:
     """Observes the account and plans for all its consumers; changes nothing.
 
     Args:
         unit: the consumer, for what the ledger says was made for it.
         databases: the central databases in which a consumer of the account can read something.
+        observed: the grants that are known to be there; None to ask Lake Formation.
     """
     central = own_account()
     lf = clients("lakeformation")
@@ -60,8 +94,10 @@ def look(
     known = {principal: arn for principal, arn in found.items() if arn}
     entries = ledger.made_by(dynamodb, unit)
     made = grants.made_in(entries, account)
-    concerned = {*known.values(), *(grant.principal for grant in made)}
-    observed = [grant for catalog in sorted({account, central}) for grant in grants.observed(lf, catalog, concerned)]
+    if observed is None:
+        concerned = {*known.values(), *(grant.principal for grant in made)}
+        catalogs = sorted({account, central})
+        observed = [grant for catalog in catalogs for grant in grants.observed(lf, catalog, concerned)]
     link = link_key(account, "")
     return plan.plan_principal_grants(
         governance,
@@ -83,12 +119,14 @@ def carry_out(
     account: str,
     databases: Collection[str],
     revoke_only: bool,
+    observed: Iterable[Grant] | None = None,
 ) -> tuple[int, list[Finding]]:
     """Observes the account, plans for all its consumers, and does it; how many changes, and what people must mend.
 
     Args:
         databases: the central databases in which a consumer of the account can read something.
         revoke_only: what is to be granted waits for a later run.
+        observed: the grants that are known to be there; None to ask Lake Formation.
 
     Raises:
         ConsumerNotReachable: the account's role cannot be assumed.
@@ -99,7 +137,7 @@ def carry_out(
     accepted = ram.accept_invitations(clients("ram"), central) if account != central else 0
     if accepted:
         logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
-    wanted = look(dynamodb, clients, lease.unit, governance, account, databases)
+    wanted = look(dynamodb, clients, lease.unit, governance, account, databases, observed)
     findings = list(wanted.findings)
     to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
     for of_grants, some in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,25 +14,15 @@ from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
 
 
-def decide(
-    s3: Any,
-    dynamodb: Any,
-    governance: Governance,
-    product: DataProduct,
-    unit: Unit,
-    tables: Iterable[Table],
-    kept: evidence.Evidence,
-    database: Mapping[str, str],
-    observed: Mapping[str, AssignedTags],
+def by_rules(
+    governance: Governance, product: DataProduct, unit: Unit, tables: Iterable[Table], kept: evidence.Evidence
 ) -> list[rules.TableDecision]:
-    """One for each table, in their order. What we wrote is looked up only where something has moved.
+    """What the rules say, one for each table, in their order.
 
     Args:
         kept: the evidence from content in force.
-        database: key -> value observed on the database.
-        observed: table -> the tags observed on it and its columns.
     """
-    decisions = [
+    return [
         rules.decide(
             governance,
             product,
@@ -40,6 +32,24 @@ def decide(
         )
         for table in tables
     ]
+
+
+def with_stricter(
+    s3: Any,
+    dynamodb: Any,
+    governance: Governance,
+    product: DataProduct,
+    unit: Unit,
+    decisions: list[rules.TableDecision],
+    database: Mapping[str, str],
+    observed: Mapping[str, AssignedTags],
+) -> list[rules.TableDecision]:
+    """The same decisions, with stricter tags of people kept. What we wrote is looked up only where something has moved.
+
+    Args:
+        database: key -> value observed on the database.
+        observed: table -> the tags observed on it and its columns.
+    """
     moved = [drift.moved_by_hand(each, database, observed.get(each.table, AssignedTags())) for each in decisions]
     if not any(moved):
         return decisions
@@ -51,6 +61,38 @@ def decide(
         else each
         for each, by_hand in zip(decisions, moved, strict=True)
     ]
+
+
+def carried(
+    dynamodb: Any, product: DataProduct, unit: Unit, tables: Iterable[Table], decisions: Iterable[rules.TableDecision]
+) -> set[str]:
+    """The tables that carry what is decided for them, as far as we know: the last run carried out whole decided
+    the same, and they were not made anew since."""
+    made = ledger.made_by(dynamodb, product.unit)
+    found = set()
+    for table, decision in zip(tables, decisions, strict=True):
+        before = made.get(ledger.tags_of(table.database, table.name), {}).get("detail", {})
+        same = before.get("digest") == digest(explained(table, decision)) and before.get("created") == table.created
+        if same and before["token"] <= unit.whole:
+            found.add(table.name)
+    return found
+
+
+def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
+    """A table's decisions with their reasons, for the ledger: names and rules, never a value of the data."""
+    return {
+        "database": decision.database,
+        "table": decision.table,
+        "partition_keys": [key.name for key in table.partition_keys],
+        "columns": {
+            column: {key: made.as_json() for key, made in keys.items()} for column, keys in decision.columns.items()
+        },
+    }
+
+
+def digest(told: Mapping[str, Any]) -> str:
+    """The name (sha256, hex) of what `explained` tells."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _written(s3: Any, made: Mapping[str, Any], unit: Unit, decision: rules.TableDecision) -> drift.Written:

@@ -13,8 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from tagmesh import plan
-from tagmesh.aws import consumers, evidence_store, glue, grants, lakeformation, units
-from tagmesh.aws.decisions import decide
+from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -75,7 +74,8 @@ def _differ(
 ) -> bool:
     database = next((tags.database for tags in observed.values()), {})
     kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
-    made = decide(client("s3"), dynamodb, governance, product, unit, tables, kept, database, observed)
+    ruled = decisions.by_rules(governance, product, unit, tables, kept)
+    made = decisions.with_stricter(client("s3"), dynamodb, governance, product, unit, ruled, database, observed)
     stricter = {finding.subject for each in made for finding in each.findings if finding.code == STRICTER}
     reported = {finding["subject"] for finding in unit.findings if finding["code"] == STRICTER}
     return stricter != reported or bool(plan.plan_tags(governance, product, database, observed, made))
@@ -87,7 +87,8 @@ def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consu
     if not settled:
         return
     central = own_account()
-    rows = grants.observed(client("lakeformation"), central, {consumer.account for consumer in settled})
+    accounts = {consumer.account for consumer in settled}
+    rows = grants.observed(client("lakeformation"), central, accounts, grants.BY_TAG)
     for consumer in settled:
         made = grants.made(dynamodb, consumer.unit, central)
         if plan.plan_account_grants(governance, {consumer.account}, central, rows, made):
@@ -97,9 +98,7 @@ def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consu
 def account_differs(dynamodb: Any, governance: Governance, consumer: Consumer, known: Mapping[str, units.Unit]) -> bool:
     """Whether the links and regrants in the account of a consumer that is settled are not as they should be; also where
     it cannot be reached: its own machine says so."""
-    neighbours = [each.unit for each in governance.consumers if each.account == consumer.account]
-    published = {name for each in neighbours if each in known for name in known[each].published}
-    databases = sorted(product.database for name in published if (product := governance.data_product(name)))
+    databases = consumers.databases_told(governance, {consumer.account}, known)
     try:
         clients = consumers.clients_in(consumer.account, f"sweep-{consumer.name}")
     except ConsumerNotReachable:

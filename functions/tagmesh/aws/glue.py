@@ -132,8 +132,11 @@ def ensure_classifier(glue: Any, product: DataProduct) -> list[str]:
     return [name]
 
 
-def ensure_crawler(glue: Any, product: DataProduct, folders: tuple[str, ...], role_arn: str) -> None:
+def ensure_crawler(glue: Any, product: DataProduct, folders: tuple[str, ...], role_arn: str, *, new: bool) -> None:
     """The data product's crawler, made or brought up to date: one S3 target for each table folder.
+
+    Args:
+        new: nothing of the data product was crawled yet, so there will hardly be one.
 
     Raises the service's CrawlerRunningException where a crawl runs that still has the older targets.
     """
@@ -161,28 +164,16 @@ def ensure_crawler(glue: Any, product: DataProduct, folders: tuple[str, ...], ro
             }
         ),
     }
+    if new:
+        try:
+            glue.create_crawler(**wanted)
+            return
+        except glue.exceptions.AlreadyExistsException:
+            pass  # a run broke off before its crawl
     try:
-        found = glue.get_crawler(Name=product.crawler)["Crawler"]
+        glue.update_crawler(**wanted)
     except glue.exceptions.EntityNotFoundException:
         glue.create_crawler(**wanted)
-        return
-    if not _same_crawler(found, wanted):
-        glue.update_crawler(**wanted)
-
-
-def _same_crawler(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    def comparable(crawler: dict[str, Any]) -> Any:
-        return (
-            crawler["Role"].rpartition("/")[2],  # Glue answers with the name where the ARN was given
-            crawler["DatabaseName"],
-            [target["Path"] for target in crawler["Targets"]["S3Targets"]],
-            crawler.get("Classifiers", []),
-            crawler.get("SchemaChangePolicy"),
-            crawler.get("RecrawlPolicy"),
-            json.loads(crawler.get("Configuration") or "{}"),
-        )
-
-    return comparable(found) == comparable(wanted)
 
 
 def crawler(glue: Any, name: str) -> Crawler | None:

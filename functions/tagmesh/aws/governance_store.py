@@ -82,6 +82,16 @@ def note_deployed(dynamodb: Any, digest: str) -> None:
     _note(dynamodb, "deployed", digest, None)
 
 
+def lf_tags_made(dynamodb: Any) -> str:
+    """The `lf_tags_version` whose keys and values were made last; empty where none were."""
+    return _noted(dynamodb, "lf_tags")
+
+
+def note_lf_tags(dynamodb: Any, digest: str) -> None:
+    """Remembers which keys and values were made."""
+    _note(dynamodb, "lf_tags", digest, None)
+
+
 def _noted(dynamodb: Any, name: str) -> str:
     item = dynamodb.get_item(TableName=os.environ["UNITS_TABLE"], Key=ITEM, ConsistentRead=True).get("Item", {})
     return item.get(name, {"S": ""})["S"]

@@ -14,15 +14,19 @@ from typing import Any
 
 from tagmesh.aws import governance_store, lakeformation, ledger, units
 from tagmesh.catalog import Finding
-from tagmesh.grants import Grant, Resource, Revoke, from_api, to_api
+from tagmesh.grants import Grant, Resource, Revoke, from_api, single_values, to_api
+
+#: ResourceTypes of ListPermissions: what accounts are granted. A catalogue has rows for each table besides.
+BY_TAG = ("LF_TAG", "LF_TAG_POLICY")
 
 
-def observed(lf: Any, catalog: str, principals: Collection[str]) -> list[Grant]:
-    """The explicit grants of these principals in one catalogue.
+def observed(lf: Any, catalog: str, principals: Collection[str], kinds: Iterable[str] = ("",)) -> list[Grant]:
+    """The explicit grants of these principals in one catalogue, on resources of these types; without any, on all.
 
     Listed whole and filtered here: lists by principal come back empty for some kinds of principals.
     """
-    rows = lakeformation.permissions(lf, CatalogId=catalog)
+    asked = [{"ResourceType": kind} if kind else {} for kind in kinds]
+    rows = (row for kind in asked for row in lakeformation.permissions(lf, CatalogId=catalog, **kind))
     return [from_api(row, catalog) for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] in principals]
 
 
@@ -36,14 +40,19 @@ def made_in(entries: Mapping[str, Mapping[str, Any]], account: str) -> list[Gran
     return [_grant(entry["detail"]) for key, entry in entries.items() if key.startswith(f"grant/{account}/")]
 
 
-def accounts(dynamodb: Any, unit: str) -> set[str]:
-    """The accounts in which the ledger says we made grants or links for a unit."""
-    return accounts_of(ledger.made_by(dynamodb, unit))
-
-
 def accounts_of(entries: Iterable[str]) -> set[str]:
-    """The same, of the keys of the unit's entries in the ledger."""
+    """The accounts in which we made grants or links, of the keys of a unit's entries in the ledger."""
     return {key.split("/")[1] for key in entries if key.startswith(("grant/", "link/"))}
+
+
+def to_json(grants: Iterable[Grant]) -> list[dict[str, Any]]:
+    """Grants as a plan carries them."""
+    return [_detail(grant) for grant in grants]
+
+
+def from_json(told: Iterable[Mapping[str, Any]]) -> list[Grant]:
+    """The grants that `to_json` wrote."""
+    return [_grant(detail) for detail in told]
 
 
 def _key(account: str, entry: Grant | Revoke) -> str:
@@ -80,7 +89,8 @@ def carry_out(
 ) -> list[Finding]:
     """Revokes and grants in the order given, as an account's administrator; what could not be revoked.
 
-    A grant stands in the ledger before it is made, and a revoked one until it is seen to be gone. The lease and the
+    A grant stands in the ledger before it is made, each value of an LF-Tag by itself, and a revoked one until it is
+    seen to be gone. The lease and the
     governance version are checked before each call that grants. A revocation that is refused does not stop the others.
 
     Raises:
@@ -96,7 +106,7 @@ def carry_out(
             continue
         for start in range(0, len(entries), lakeformation.BATCH):
             some = entries[start : start + lakeformation.BATCH]
-            for entry in some:
+            for entry in (replace(each, resource=one) for each in some for one in single_values(each.resource)):
                 key = _key(account, entry)
                 before = known.get(key, replace(entry, permissions=frozenset(), grantable=frozenset()))
                 known[key] = replace(
@@ -125,7 +135,12 @@ def _revoke(
     left = observed(lf, catalog, {entries[number].principal for number in refused}) if refused else []
     findings = []
     for number, entry in enumerate(entries):
-        still = [grant for grant in left if (grant.principal, grant.resource) == (entry.principal, entry.resource)]
+        of = single_values(entry.resource)
+        still = [
+            grant
+            for grant in left
+            if grant.principal == entry.principal and not {*of}.isdisjoint(single_values(grant.resource))
+        ]
         if number in refused and any(
             grant.permissions & entry.permissions or grant.grantable & entry.grantable for grant in still
         ):
@@ -138,7 +153,8 @@ def _revoke(
                 )
             )
             continue
-        _forget(dynamodb, unit, account, entry, known)
+        for one in of:
+            _forget(dynamodb, unit, account, replace(entry, resource=one), known)
     return findings
 
 

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tagmesh.catalog import AssignedTags, Table, tags_from_api
-from tagmesh.governance import DataProduct, Expression, LFTagKey
+from tagmesh.governance import DataProduct, Expression
 
 CONCURRENT_ATTEMPTS = 6
 BATCH = 20  # entries of BatchGrantPermissions and BatchRevokePermissions
-VALUES_A_CALL = 50
 
 
 class LakeFormationRefused(Exception):
@@ -36,37 +35,6 @@ def _patiently(lf: Any, call: Callable[[], Any]) -> Any:
 
 
 # ── LF-Tags ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def ensure_lf_tags(lf: Any, keys: Iterable[LFTagKey]) -> None:
-    """Makes missing keys and adds missing values; what others defined stays.
-
-    Raises:
-        LakeFormationRefused: a key exists that we may not extend.
-    """
-    found: dict[str, set[str]] = {}
-    for page in lf.get_paginator("list_lf_tags").paginate():
-        for tag in page["LFTags"]:
-            found.setdefault(tag["TagKey"], set()).update(tag["TagValues"])
-    for key in keys:
-        if key.name not in found:
-            first, *more = _some(key.values)
-            try:
-                lf.create_lf_tag(TagKey=key.name, TagValues=list(first))
-            except lf.exceptions.InvalidInputException as error:
-                # There is no AlreadyExists for tags: another run was faster, or the key is malformed.
-                if "already exists" not in str(error):
-                    raise
-                more = [first, *more]
-        else:
-            more = _some([value for value in key.values if value not in found[key.name]])
-        for values in more:
-            lf.update_lf_tag(TagKey=key.name, TagValuesToAdd=list(values))
-
-
-def _some(values: Iterable[str]) -> list[tuple[str, ...]]:
-    values = tuple(values)
-    return [values[start : start + VALUES_A_CALL] for start in range(0, len(values), VALUES_A_CALL)]
 
 
 def tags_of_database(lf: Any, database: str) -> dict[str, str]:
@@ -177,27 +145,6 @@ def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dic
     [Lake Formation developer guide, error message updates]
     """
     return _batch(lf, lf.batch_revoke_permissions, list(entries), catalog)
-
-
-def ensure_grants(lf: Any, wanted: Iterable[tuple[str, Mapping[str, Any], Iterable[str], Iterable[str]]]) -> None:
-    """Grants (principal, resource, permissions, grantable ones) where they are missing: one read each"""
-    missing = []
-    for principal, resource, names, grantable in wanted:
-        # Listed by resource and filtered here: lists by principal come back empty for some kinds of principals.
-        rows = permissions(lf, Resource=resource)
-        found = [row for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] == principal]
-        has = {name for row in found for name in row["Permissions"]}
-        has_grantable = {name for row in found for name in row["PermissionsWithGrantOption"]}
-        if not (set(names) <= has and set(grantable) <= has_grantable):
-            missing.append(
-                {
-                    "Principal": {"DataLakePrincipalIdentifier": principal},
-                    "Resource": resource,
-                    "Permissions": sorted(names),
-                    "PermissionsWithGrantOption": sorted(grantable),
-                }
-            )
-    grant(lf, missing)
 
 
 def _batch(

@@ -45,9 +45,11 @@ class Unit:
     it to another one: `leave_version`), `whole` the token of that run, `tagged` whether a run has begun to assign tags,
     `revoked` the last `version_of` of which all that it takes away from a consumer was taken away. `recheck` is the day
     (2027-04-01, UTC; "" for none) from which on the same governance decides otherwise, since an override expires.
+    `ready_at` is when what a crawl needs was last made sure of,
     `folders` and `objects` are those that the last crawl began with, `tables` those that were published after it,
     `bare` the folders that had none, `misfits` the tables whose files have other headers; `failures` counts the crawls
-    that failed since one did not.
+    that failed since one did not. `doubted` says that what the ledger has of a consumer may not be what is there: a run
+    that changes something has not come to its end, or the sweep has seen something else.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Unit:
     correlation_id: str = ""
     asked_at: float = 0.0
     crawled_at: float = 0.0
+    ready_at: float = 0.0
     folders: frozenset[str] = frozenset()
     objects: str = ""
     tables: frozenset[str] = frozenset()
@@ -69,6 +72,7 @@ class Unit:
     failures: int = 0
     version: str = ""
     whole: int = 0
+    doubted: bool = False
     tagged: bool = False
     recheck: str = ""
     revoked: str = ""
@@ -104,6 +108,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         correlation_id=text("correlation_id"),
         asked_at=number("asked_at"),
         crawled_at=number("crawled_at"),
+        ready_at=number("ready_at"),
         folders=frozenset(item.get("folders", {"SS": []})["SS"]),
         objects=text("objects"),
         tables=frozenset(json.loads(text("tables") or "[]")),
@@ -112,6 +117,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         failures=int(number("failures")),
         version=text("version"),
         whole=int(number("whole")),
+        doubted=item.get("doubted", {"BOOL": False})["BOOL"],
         tagged=item.get("tagged", {"BOOL": False})["BOOL"],
         recheck=text("recheck"),
         revoked=text("revoked"),
@@ -233,15 +239,22 @@ def advance(dynamodb: Any, lease: Lease, phase: str, seconds: float = RUN_SECOND
     return unit
 
 
-def leave_version(dynamodb: Any, lease: Lease, phase: str, unit: Unit, version: str) -> None:
-    """Notes, before the first call that brings the unit to another version, that it is no more as an earlier one said:
-    if this run breaks off and the earlier version comes back, nobody takes the unit for settled.
+def begin_changes(dynamodb: Any, lease: Lease, phase: str, unit: Unit, version: str) -> None:
+    """Notes, before the first call that changes something, that the ledger may say more than is there yet, and that the
+    unit is no more as an earlier version said: if this run breaks off and the earlier version comes back, nobody takes
+    the unit for settled.
 
     Raises:
         LeaseLost: another run holds the unit.
     """
-    if {unit.version, unit.revoked} - {"", version}:
-        advance(dynamodb, lease, phase, version={"S": ""}, revoked={"S": ""})
+    left = {"version": {"S": ""}, "revoked": {"S": ""}} if {unit.version, unit.revoked} - {"", version} else {}
+    if left or not unit.doubted:
+        advance(dynamodb, lease, phase, doubted={"BOOL": True}, **left)
+
+
+def doubt(dynamodb: Any, unit: str) -> None:
+    """Notes that something else is there than the ledger says: the next run looks."""
+    _update(dynamodb, unit, {"doubted": {"BOOL": True}}, condition=None)
 
 
 def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
@@ -250,7 +263,12 @@ def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
 
 
 def crawling(
-    dynamodb: Any, lease: Lease, folders: Iterable[str], objects: str, findings: Iterable[Mapping[str, str]]
+    dynamodb: Any,
+    lease: Lease,
+    folders: Iterable[str],
+    objects: str,
+    findings: Iterable[Mapping[str, str]],
+    ready_at: float,
 ) -> Unit:
     """The crawler is about to start on these folders (at least one), with `objects` in them (`s3.Listed`)."""
     return advance(
@@ -259,6 +277,7 @@ def crawling(
         "crawling",
         CRAWL_SECONDS,
         crawled_at=_number(time.time()),
+        ready_at=_number(ready_at),
         folders={"SS": sorted(folders)},
         objects={"S": objects},
         findings={"S": json.dumps(list(findings))},
@@ -273,6 +292,7 @@ def finish(
     findings: Iterable[Mapping[str, str]],
     version: str = "",
     wrote: bool = True,
+    doubted: bool | None = None,
     recheck: str = "",
     published: Mapping[str, str] | None = None,
     tables: Iterable[str] | None = None,
@@ -287,6 +307,7 @@ def finish(
         findings: what people must mend now; replaces the earlier ones.
         version: the governance version that was carried out whole, if one was.
         wrote: the run wrote whatever was decided of tables: what the ledger has of it is there.
+        doubted: whether the ledger may still say something else than what is there, where the run knows.
         recheck: the day from which on that version decides otherwise, if there is one.
         published, tables, bare, misfits, failures: of a Unit, where the run knows them.
 
@@ -294,6 +315,8 @@ def finish(
         LeaseLost: another run holds the unit.
     """
     attributes: dict[str, Any] = {"findings": {"S": json.dumps(list(findings))}}
+    if doubted is not None:
+        attributes["doubted"] = {"BOOL": doubted}
     if covered:
         attributes["done"] = "#noted"
     if version:
