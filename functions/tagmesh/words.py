@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,18 +36,30 @@ def singular(word: str) -> str:
 
 
 class Name(NamedTuple):
-    """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: every run of consecutive
-    words, written together, and its singular, and the entries found in runs of letters besides; ``hints``: those and
-    whatever else a part of it looks like; ``joined``: the phrases of several words; ``runs``: (run of letters or
-    digits, its words); ``plain``: each word that is no number, and its singular; ``strange``: whether a run is no
-    common word."""
+    """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: each of them and its
+    singular, and every entry that it holds; ``hints``: those, and what the runs of letters in it begin with;
+    ``joined``: the entries that are several words in a row, written together; ``within``: those found within a run of
+    letters; ``alike``: those that such a run begins with; ``runs``: (run of letters or digits, its words); ``plain``:
+    each word that is no number, and its singular; ``strange``: whether a run is no common word."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
     hints: frozenset[str]
     joined: frozenset[str]
+    within: frozenset[str]
+    alike: frozenset[str]
     runs: tuple[tuple[str, tuple[str, ...]], ...]
     plain: tuple[tuple[str, str], ...]
+    strange: bool
+
+
+class _Run(NamedTuple):
+    """A run of letters or digits: its words, the entries found in it besides, the entries it begins with, and whether
+    it is no common word."""
+
+    words: tuple[str, ...]
+    within: frozenset[str]
+    alike: frozenset[str]
     strange: bool
 
 
@@ -57,39 +70,45 @@ class Vocabulary:
     one or brings one to light, so that adding a rule that raises never opens a column."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._entries = _with_plurals(key for word in words if (key := entry(word)))
+        entries = {key for word in words if (key := entry(word))}
+        self._sorted = sorted(entries)
+        self._entries = _with_plurals(entries)
         self._entries_by_start = _by_start(self._entries)
         self.read = lru_cache(maxsize=65536)(self._read)
         self._read_run = lru_cache(maxsize=65536)(self._read_run)
+        self._goes_on = lru_cache(maxsize=65536)(self._begins)
         self._cut = lru_cache(maxsize=65536)(_cut_into)
 
-    def _read_run(self, run: str) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
-        """The words of a run of letters or digits, the entries that are found in it besides, and every entry that a
-        part of it looks like.
+    def _read_run(self, run: str) -> _Run:
+        """What is to be known of a run of letters or digits.
 
         A run that is no common word is cut into the fewest common words that make all of it; of two ways as short,
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
-            return (run,), _NONE, _NONE
-        after = _fewest(run, _COMMON_FORWARDS)
+            return _Run((run,), _NONE, _NONE, not _knows(run))
         entries, lengths = self._entries, self._entries_by_start.lengths
+        before = _reached(run)
         seen = [
             (start, start + length, known)
-            for start in range(len(run) - 1)
+            for start in before
+            if start < len(run) - 1
             for length in (*lengths.get(run[start : start + 3], ()), 2)
             if start + length <= len(run) and (known := entries.get(run[start : start + length]))
         ]
+        if not seen and len(run) not in before:
+            return _Run((run,), _NONE, _NONE, True)
+        after = _fewest(run, _COMMON_FORWARDS)
         if not seen:
-            return after[0] or (run,), _NONE, _NONE
-        before = [_NEVER if words is None else len(words) for words in _fewest(run[::-1], _COMMON_BACKWARDS)][::-1]
+            return _Run(after[0] or (run,), _NONE, _NONE, True)
         whole = _NEVER if after[0] is None else len(after[0])
         found = {
             known
             for start, end, known in seen
             if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
         }
-        return after[0] or (run,), frozenset(found), frozenset(known for _, _, known in seen)
+        first = frozenset(known for start, _, known in seen if start == 0)
+        return _Run(after[0] or (run,), frozenset(found), first, True)
 
     def _read(self, name: str) -> Name:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
@@ -97,28 +116,45 @@ class Vocabulary:
         `emails` all hold it."""
         words: list[str] = []
         runs = []
-        phrases: set[str] = set()
-        alike = _NONE
+        within = alike = _NONE
+        strange = False
         for run in _parts(name):
-            cut, besides, looks = self._read_run(run)
+            cut, besides, first, odd = self._read_run(run)
             words += cut
             runs.append((run, cut))
-            phrases |= besides
-            alike |= looks
-        joined: set[str] = set()
-        for start, first in enumerate(words):
-            phrases.add(first)
-            phrases.add(singular(first))
-            phrase = first
-            for word in words[start + 1 : start + _LONGEST_ENTRY]:
-                joined.add(phrase + singular(word))
-                phrase += word
-                joined.add(phrase)
-        held = frozenset(phrases | joined)
-        strange = any(len(cut) > 1 or not _knows(run) for run, cut in runs)
-        plain = tuple((word, singular(word)) for word in words if not word.isdigit())
-        hints = held | alike if alike else held
-        return Name(tuple(words), held, hints, frozenset(joined), tuple(runs), plain, strange)
+            strange = strange or odd
+            if besides:
+                within |= besides
+            if first:
+                alike |= first
+        one = [singular(word) for word in words]
+        joined = self._joined(words, one) if len(words) > 1 else _NONE
+        held = frozenset({*words, *one, *joined, *within})
+        plain = tuple([pair for pair in zip(words, one, strict=True) if not pair[0].isdigit()])
+        return Name(
+            tuple(words), held, held | alike if alike else held, joined, within, alike, tuple(runs), plain, strange
+        )
+
+    def _joined(self, words: list[str], one: list[str]) -> frozenset[str]:
+        """The entries that are several words in a row, the last as it is or its singular."""
+        found = _NONE
+        for start in range(len(words) - 1):
+            phrase = words[start]
+            if not self._goes_on(phrase):
+                continue
+            for each in range(start + 1, min(len(words), start + _LONGEST_ENTRY)):
+                for last in {words[each], one[each]}:
+                    if self._entries.get(phrase + last) == phrase + last:
+                        found |= {phrase + last}
+                phrase += words[each]
+                if not self._goes_on(phrase):
+                    break
+        return found
+
+    def _begins(self, text: str) -> bool:
+        """Whether a longer entry begins with a text."""
+        after = bisect_right(self._sorted, text)
+        return after < len(self._sorted) and self._sorted[after].startswith(text)
 
     def split(self, name: str) -> tuple[str, ...]:
         """The words of a name."""
@@ -216,11 +252,28 @@ def _by_start(words: Collection[str]) -> _Words:
 
 _COMMON = frozenset(_with_plurals(COMMON_WORDS))
 _COMMON_FORWARDS = _by_start(_COMMON)
-_COMMON_BACKWARDS = _by_start(frozenset(word[::-1] for word in _COMMON))
 
 
 def _knows(word: str) -> bool:
     return word in _COMMON
+
+
+def _reached(run: str) -> dict[int, int]:
+    """The positions of a run that common words lead to from its beginning -> the fewest words that do."""
+    words, lengths = _COMMON_FORWARDS
+    reached = {0: 0}
+    ahead = [0]
+    for start in ahead:
+        steps = reached[start] + 1
+        for length in (*lengths.get(run[start : start + 3], ()), 2):
+            end = start + length
+            if end <= len(run) and run[start:end] in words:
+                if end not in reached:
+                    insort(ahead, end)
+                    reached[end] = steps
+                elif steps < reached[end]:
+                    reached[end] = steps
+    return reached
 
 
 def _fewest(run: str, known: _Words) -> list[tuple[str, ...] | None]:
