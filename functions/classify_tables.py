@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import time
-import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -13,7 +12,18 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, evidence, plan, rules
-from tagmesh.aws import decisions, events, evidence_store, glue, governance_store, lakeformation, plans, runs, units
+from tagmesh.aws import (
+    decisions,
+    events,
+    evidence_store,
+    glue,
+    governance_store,
+    lakeformation,
+    plans,
+    removal,
+    runs,
+    units,
+)
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
@@ -55,6 +65,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"publish": False, "reason": str(lost)}
+    except governance_store.GovernanceChanged as changed:
+        return {"publish": False, "reason": str(changed)}
 
 
 def take(
@@ -67,7 +79,7 @@ def take(
         product = governance.data_product(event["unit"])
         if product is None:
             with units.freed_on_failure(dynamodb, lease):
-                close(dynamodb, governance, lease, unit)
+                removal.take_back(dynamodb, governance, lease, unit)
             return None
         return product, lease, unit, ""
     product = governance.data_product_of_crawler(event["crawler"])
@@ -242,31 +254,6 @@ def take_evidence(
 def today() -> str:
     """The day, in UTC: 2027-03-31."""
     return time.strftime("%Y-%m-%d", time.gmtime())
-
-
-def close(dynamodb: Any, governance: Governance, lease: units.Lease, unit: units.Unit) -> None:
-    """Closes a data product that has left the governance files: its database gets every default, so that no
-    subscription reaches its tables any more. The data and the catalogue stay."""
-    _, producer, name = lease.unit.split("/", 2)
-    left = DataProduct(producer, name, "", "", "")
-    units.begin_changes(dynamodb, lease, "publishing", unit, governance.version_of(lease.unit))
-    lf = client("lakeformation")
-    if glue.database_exists(client("glue"), left.database):
-        for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
-            lakeformation.tag_database(lf, action.database, action.tags)
-    units.finish(
-        dynamodb,
-        lease,
-        covered=False,
-        findings=[],
-        version=governance.version_of(lease.unit),
-        wrote=False,
-        doubted=False,
-    )
-    logger.info("data product closed", extra={"unit": lease.unit})
-    runs.start_waiting_shares(
-        dynamodb, client("stepfunctions"), governance, units.read_all(dynamodb), str(uuid.uuid4())
-    )
 
 
 def without_table(product: DataProduct, unit: units.Unit, tables: list[Table]) -> list[str]:

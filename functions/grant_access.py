@@ -79,7 +79,10 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     }
     known = units.read_all(dynamodb)
     remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts)
-    observed = grants.observed(lf, central, accounts, grants.BY_TAG) if remembered is None else remembered[central]
+    if remembered is None:
+        observed = grants.observed(lf, central, accounts, grants.BY_TAG, unit.void)
+    else:
+        observed = remembered[central]
     actions = plan.plan_account_grants(governance, accounts, central, observed, made)
     # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
     losing = {
@@ -117,7 +120,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     if central in accounts:
         there = remembered[central] if remembered is not None else None
         changes, found = consumers.carry_out(
-            dynamodb, lease, governance, central, databases, revoke_only=not whole, observed=there
+            dynamodb, lease, governance, central, databases, revoke_only=not whole, observed=there, void=unit.void
         )
         findings += found
         done += 0 if unit.findings or consumers.changed(unit.published, prints) else changes

@@ -55,7 +55,7 @@ def is_settled(governance: Governance, consumer: Consumer, known: Mapping[str, u
     """Whether nothing else makes a run of the consumer."""
     unit = known.get(consumer.unit, units.Unit(consumer.unit))
     done = unit.dirty <= unit.done and unit.version == governance.version_of(consumer.unit)
-    return done and not unit.live and not unit.findings
+    return done and not unit.live and not unit.findings and not unit.doubted
 
 
 def whose_turn(consumers: list[Consumer], now: float) -> list[Consumer]:

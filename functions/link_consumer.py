@@ -61,6 +61,7 @@ def link(
                 planned["databases"],
                 revoke_only=not planned["whole"],
                 observed=there,
+                void=unit.void,
             )
         except ConsumerNotReachable as error:
             reached = False

@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import plan
-from tagmesh.aws import events, glue, governance_store, lakeformation, lf_tags, s3, units
+from tagmesh.aws import events, glue, governance_store, lakeformation, lf_tags, removal, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import Finding
 from tagmesh.governance import DataProduct, Governance
@@ -59,7 +59,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             f"deploy accounts/producer.yaml in {product.account} with BucketName={product.bucket}, or give an existing "
             "bucket the policy that docs/existing-buckets.md prints",
         )
-        return give_up(dynamodb, lease, product, [finding], covered=False)
+        return give_up(dynamodb, lease, product, [finding])
     findings = []
     if listed.files_at_root:
         findings.append(
@@ -71,7 +71,10 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             )
         )
     if not listed.folders:
-        return give_up(dynamodb, lease, product, findings, covered=True)
+        given_up = give_up(dynamodb, lease, product, findings, empty=listed.objects)
+        if noted.tables:  # tables that somebody dropped no crawl makes again: consumers are to know
+            runs.start_publish(dynamodb, client("stepfunctions"), product.unit, noted.correlation_id)
+        return given_up
     try:
         ready_at = make_ready(dynamodb, lease, governance, product, noted, listed.folders)
     except glue.DatabaseOpen as error:
@@ -82,7 +85,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             "revoke what IAMAllowedPrincipals has on it and set its CreateTableDefaultPermissions to [], or rename the "
             "data product: tables of an open database are readable before they are classified",
         )
-        return give_up(dynamodb, lease, product, [finding], covered=False)
+        return give_up(dynamodb, lease, product, [finding])
     except client("glue").exceptions.CrawlerRunningException:
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
@@ -94,12 +97,18 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
 
 
 def give_up(
-    dynamodb: Any, lease: units.Lease, product: DataProduct, findings: list[Finding], covered: bool
+    dynamodb: Any, lease: units.Lease, product: DataProduct, findings: list[Finding], empty: str | None = None
 ) -> dict[str, Any]:
-    """Ends the run without a crawl; what people must mend stands at the data product."""
+    """Ends the run without a crawl; what people must mend stands at the data product.
+
+    Args:
+        empty: there is no folder; what was listed (`s3.Listed.objects`).
+    """
     told = [asdict(finding) for finding in findings]
-    freed = units.finish(dynamodb, lease, covered=covered, findings=told)
-    if not covered:
+    if empty is not None:  # without data no table is missed
+        units.finish(dynamodb, lease, covered=True, findings=told, tables=(), objects=empty)
+    else:
+        freed = units.finish(dynamodb, lease, covered=False, findings=told)
         metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
         events.data_product_failed(client("events"), product.unit, told, freed.correlation_id)
     reason = "; ".join(finding.message for finding in findings) or f"{product.location} holds no folder yet"
@@ -126,6 +135,7 @@ def make_ready(
     went_well = noted.whole == lease.token - 1 and noted.version == governance.version_of(product.unit)
     known = went_well and time.time() < noted.ready_at + READY_FOR
     if not known:
+        removal.note_made(dynamodb, product, governance.digest)
         lakeformation.ensure_location(lf, product, os.environ["REGISTRATION_ROLE_ARN"])
     new = glue.ensure_database(client("glue"), product)
     observed = {} if new else lakeformation.tags_of_database(lf, product.database)

@@ -40,19 +40,20 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
         return {**started, **asked, "reason": str(nothing)}
     if looks:
-        lf_tags.ensure(client("lakeformation"), governance.lf_tags)
+        deleted = lf_tags.ensure_still(dynamodb, client("lakeformation"), governance)
+        for consumer in governance.consumers if deleted else ():
+            units.doubt(dynamodb, consumer.unit, void=deleted)
     known = units.read_all(dynamodb)
-    resting: list[DataProduct] = []
+    resting: list[tuple[DataProduct, units.Unit]] = []
     for product in governance.data_products:
         unit = known.get(product.unit, units.Unit(product.unit))
         kind = sweep_data_product(dynamodb, governance, product, unit, looks)
         if kind:
             started[kind] += 1
-        elif looks and not unit.live:
-            resting.append(product)
+        elif looks and not unit.live and unit.version == governance.version_of(product.unit):
+            resting.append((product, unit))  # others have never been crawled, or their crawls fail
     catalogue = drifts.observe(governance, resting)
-    for product in resting:
-        unit = known.get(product.unit, units.Unit(product.unit))
+    for product, unit in resting:
         kind = sweep_settled(dynamodb, governance, product, unit, catalogue)
         if kind:
             started[kind] += 1
@@ -97,14 +98,13 @@ def sweep_settled(
     dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, catalogue: drifts.Catalogue
 ) -> str | None:
     """Starts what others' changes to a data product at rest need: "crawls", "publishes" or None."""
-    if unit.version != governance.version_of(product.unit):  # it has never been crawled, or its crawls fail
-        return None
     sfn = client("stepfunctions")
-    if drifts.tables_gone(unit, catalogue.tables[product.database]):
+    if product.unit in catalogue.gone:
         logger.warning("tables gone", extra={"unit": product.unit})
         asked = units.request(dynamodb, product.unit, str(uuid.uuid4()), hurry=True)
         return "crawls" if runs.start_crawl(dynamodb, sfn, product, asked.correlation_id) else None
-    if drifts.tags_differ(dynamodb, governance, product, unit, catalogue):
+    moved = catalogue.moved.get(product.database, {})
+    if drifts.tags_differ(dynamodb, governance, product, unit, moved):
         logger.warning("drift", extra={"unit": product.unit})
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, str(uuid.uuid4())) else None
     return None
@@ -125,10 +125,8 @@ def sweep_data_product(
         if time.time() < unit.crawled_at + CRAWL_STARTS_WITHIN:
             return None
         # The crawl never started, or its crawler is gone.
-        lost = units.take_over(dynamodb, product.unit, [unit.phase], "idle")
-        if lost is None:
+        if not end_crawl(dynamodb, unit):
             return None
-        units.release(dynamodb, units.Lease(product.unit, lost.token))
         unit = units.read(dynamodb, product.unit)
     if unit.live:
         return None
@@ -141,6 +139,14 @@ def sweep_data_product(
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"
     return None
+
+
+def end_crawl(dynamodb: Any, unit: units.Unit) -> bool:
+    """Frees a unit of the run that waits for a crawl; whether it did."""
+    lost = units.take_over(dynamodb, unit.name, [unit.phase], "idle")
+    if lost is not None:
+        units.release(dynamodb, units.Lease(unit.name, lost.token))
+    return lost is not None
 
 
 def today() -> str:
@@ -164,16 +170,21 @@ def has_news(product: DataProduct, unit: units.Unit) -> bool:
 
 
 def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
-    """Closes a data product that has left the governance files; whether there was something to close."""
-    if unit.live or not unit.crawled_at or unit.version == governance.version_of(unit.name):
+    """Closes a data product that has left the governance files, or drops it where they say so; whether there was
+    something to do. What had to stay somebody may have mended."""
+    if not unit.token or (unit.version == governance.version_of(unit.name) and not unit.findings):
         return False
-    return runs.start_publish(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id)
+    waits = unit.phase in ("crawling", "waiting")  # nobody takes its crawl's end any more
+    if (waits and not end_crawl(dynamodb, unit)) or (unit.live and not waits):
+        return False
+    return runs.start_publish(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id or str(uuid.uuid4()))
 
 
 def sweep_consumer(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
     """Starts the consumer's share where it is unfinished, behind the governance, or has findings that somebody may
     have mended; whether it did."""
-    settled = unit.dirty <= unit.done and unit.version == governance.version_of(unit.name)
+    as_told = unit.dirty <= unit.done and unit.version == governance.version_of(unit.name)
+    settled = as_told and not unit.doubted
     if unit.live or (settled and not unit.findings):
         return False
     correlation_id = unit.correlation_id or str(uuid.uuid4())

@@ -132,11 +132,15 @@ class DataProduct:
 
 @dataclass(frozen=True)
 class Producer:
+    """``dropped`` are its data products of which nothing is to be left in the catalogue; no other field of a
+    ``Governance`` knows of them."""
+
     name: str
     account: str
     owner: str | None
     external: bool
     data_products: tuple[DataProduct, ...]
+    dropped: tuple[DataProduct, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -289,6 +293,11 @@ class Governance:
         found = self._named.get(unit)
         return found if isinstance(found, DataProduct) else None
 
+    @cached_property
+    def dropped(self) -> Mapping[str, DataProduct]:
+        """Unit -> data product, of those that the files say are dropped: to everything else they have left."""
+        return {product.unit: product for producer in self.producers for product in producer.dropped}
+
     def consumer(self, unit: str) -> Consumer | None:
         """The consumer of a unit (``consumer/<name>``), or None."""
         found = self._named.get(unit)
@@ -304,7 +313,7 @@ class Governance:
         """The name of what this version says of one data product or consumer (sha256, hex): where it is the same in two
         versions, there is nothing to do for that unit. A data product depends on the LF-Tags, the rules and its own
         file and overrides; a consumer on the LF-Tags, on all consumers of its account, and on which data products there
-        are with which tags of their own. All that have left the files are alike."""
+        are with which tags of their own. All that have left the files are alike, and all that are dropped."""
         if unit not in self._versions:
             self._versions[unit] = _name_of(self._said_of(unit))
         return self._versions[unit]
@@ -331,7 +340,7 @@ class Governance:
         if consumer is not None:
             neighbours = [each for each in self.consumers if each.account == consumer.account]
             return (self.lf_tags, neighbours, [(each.unit, each.tags) for each in self.data_products])
-        return "left"
+        return "dropped" if unit in self.dropped else "left"
 
     @cached_property
     def classifier(self) -> Classifier:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tagmesh.governance import (
@@ -360,7 +360,7 @@ class _Loader:
         products = {
             f"{product.producer}/{product.name}": product
             for producer in producers
-            for product in producer.data_products
+            for product in (*producer.data_products, *producer.dropped)  # whoever takes a drop back finds them again
         }
         seen: dict[str, Text] = {}
         overrides = []
@@ -410,15 +410,18 @@ class _Loader:
         seen: dict[str, Text] = {}
         producers = []
         placed: list[tuple[DataProduct, Text]] = []
+        removed: list[tuple[DataProduct, Text]] = []
         for document in documents:
             self._once(seen, document["producer"], f"the producer `{document['producer']}`")
-            products = []
+            products: list[DataProduct] = []
+            dropped: list[DataProduct] = []
             names: dict[str, Text] = {}
             for fields in document["data_products"]:
                 self._once(names, fields["name"], f"the data product `{fields['name']}`")
                 product = self._data_product(document, fields)
-                products.append(product)
-                placed.append((product, fields["location"]))
+                drop = fields.get("state") == "dropped"
+                (dropped if drop else products).append(product)
+                (removed if drop else placed).append((product, fields["location"]))
                 for key in fields.get("tags", ()):
                     if rule := decided.get(key.lower()):
                         message = f"{key} is decided for each column by rules ({rule.place}), not for a database"
@@ -431,9 +434,10 @@ class _Loader:
                     owner=_optional(document.get("owner")),
                     external=document.get("organization") == "external",
                     data_products=tuple(sorted(products, key=lambda product: product.name)),
+                    dropped=tuple(sorted(dropped, key=lambda product: product.name)),
                 )
             )
-        self._check_databases(placed)
+        self._check_databases(placed + removed)  # what one removes must not be another's
         self._check_locations(placed)
         return tuple(sorted(producers, key=lambda producer: producer.name))
 
@@ -485,7 +489,8 @@ class _Loader:
                 self.report(location.at, message, "rename one: lower case, other characters become _")
 
     def _check_locations(self, placed: list[tuple[DataProduct, Text]]) -> None:
-        """A bucket belongs to one account, and no location holds another."""
+        """A bucket belongs to one account, and no location holds another. Where a data product is dropped, another may
+        have its location."""
         owners: dict[str, tuple[str, Text]] = {}
         around: list[tuple[DataProduct, Text]] = []  # the locations that hold the one looked at
         for product, location in sorted(placed, key=lambda entry: (entry[0].bucket, entry[0].prefix)):
@@ -506,8 +511,9 @@ class _Loader:
     # ---- Consumers ----------------------------------------------------------------------
 
     def _consumers(self, documents: list[Fields], producers: tuple[Producer, ...]) -> tuple[Consumer, ...]:
-        products = [product for producer in producers for product in producer.data_products]
-        assigned = {key for product in products for key, _ in product.tags}
+        assigned = _assigned(product for producer in producers for product in producer.data_products)
+        if not assigned:  # the last ones may be dropped, and their consumers wait for others
+            assigned = _assigned(product for producer in producers for product in producer.dropped)
         if documents and not assigned:
             self.report(
                 At("mesh.yaml", 1, 1),
@@ -588,6 +594,11 @@ def expression_bytes(expression: Expression) -> int:
     counts its 900 bytes is not documented; this is the longest of the plausible ways."""
     pairs = [{"TagKey": key, "TagValues": list(values)} for key, values in expression]
     return len(json.dumps(pairs, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def _assigned(products: Iterable[DataProduct]) -> set[str]:
+    """The LF-Tags that some of these data products assign to their databases."""
+    return {key for product in products for key, _ in product.tags}
 
 
 def _optional(text: Text | None) -> str | None:

@@ -229,6 +229,10 @@ PRODUCER = Record(
                         ),
                         "crawl_at_most_every": Field(DURATION, "the least time between two crawls; 15m if not given"),
                         "owner": OWNER,
+                        "state": Field(
+                            Choice(("active", "dropped")),
+                            "dropped: what was made for it in the catalogue is removed; its data stays",
+                        ),
                     }
                 )
             ),

@@ -6,7 +6,7 @@ import json
 
 from convergence.mesh_in_process import MeshInProcess
 from tagmesh.access import database_tags, readable
-from tagmesh.aws import glue
+from tagmesh.aws import glue, lakeformation
 from tagmesh.catalog import AssignedTags
 from tagmesh.governance import Governance
 from tagmesh.rules import decide
@@ -88,9 +88,28 @@ def holds(mesh: MeshInProcess, governance: Governance) -> None:
     read, wanted = mesh.readable(), allowed_now(mesh, governance)
     assert read == wanted, f"too much: {sorted(read - wanted)}, too little: {sorted(wanted - read)}"
     assert mesh.queryable() == wanted, f"not by its link: {sorted(wanted - mesh.queryable())}"
+    assert not left_behind(mesh, governance), left_behind(mesh, governance)
     mesh.counts.clear()
     mesh.sweep()
     assert not written(mesh), f"the second pass writes: {written(mesh)}"
+
+
+def left_behind(mesh: MeshInProcess, governance: Governance) -> list[str]:
+    """What is there of data products that have left the governance files, or are dropped, and should not be."""
+    products = governance.data_products
+    crawlers, locations = (
+        mesh.world.handler(service, operation)(mesh.automation)
+        for service, operation in (("glue", "ListCrawlers"), ("lakeformation", "ListResources"))
+    )
+    found = sorted({*crawlers["CrawlerNames"]} - {each.crawler for each in products})
+    arns = {each["ResourceArn"] for each in locations["ResourceInfoList"]}
+    found += sorted(arns - {lakeformation.location_arn(each) for each in products})
+    databases = {each.name for each in mesh._databases()}
+    for unit, dropped in governance.dropped.items():
+        found += [dropped.database] if dropped.database in databases else []
+        found += [f"units: {unit}"] if (unit,) in mesh.tables.items("units") else []
+        found += [f"ledger: {key}" for key in mesh.tables.items("ledger") if key[0] == unit]
+    return found
 
 
 def written(mesh: MeshInProcess) -> dict[str, int]:

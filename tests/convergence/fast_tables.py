@@ -40,8 +40,12 @@ class FastTables:
         self._put(TableName, _key(TableName, Item), Item)
         return {}
 
-    def DeleteItem(self, caller: Caller, TableName: str, Key: Item) -> dict:
+    def DeleteItem(self, caller: Caller, TableName: str, Key: Item, **condition: Any) -> dict:
         key = _key(TableName, Key)
+        if condition:
+            names, values = condition["ExpressionAttributeNames"], condition["ExpressionAttributeValues"]
+            if not _condition(condition["ConditionExpression"])(self._items[TableName].get(key) or {}, names, values):
+                raise AwsError("ConditionalCheckFailedException", "The conditional request failed")
         self._items[TableName].pop(key, None)
         self._by_unit.get(key[0], {}).pop(key, None)
         return {}
@@ -123,7 +127,7 @@ def _less(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
 def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[str, Any] | None]]]:
     """What an UpdateExpression makes of an item: (attribute, its value, or None where it is removed)."""
     matched = re.fullmatch(
-        r"(?:SET (?P<set>.+?))?(?: ?REMOVE (?P<gone>#\w+))?(?: ?ADD (?P<add>#\w+) (?P<by>:\w+))?", text
+        r"(?:SET (?P<set>.+?))?(?: ?REMOVE (?P<gone>#\w+(?:, #\w+)*))?(?: ?ADD (?P<add>#\w+) (?P<by>:\w+))?", text
     )
     if not matched or not text:
         raise NotImplementedError(f"update {text!r}")
@@ -135,7 +139,8 @@ def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[s
         assigned.append((matched["add"], _plus(_operand(matched["add"]), _operand(matched["by"]), from_nothing=True)))
 
     def update(item: Item, names: Names, values: Values) -> list[tuple[str, dict[str, Any] | None]]:
-        found: list[tuple[str, dict[str, Any] | None]] = [(names[matched["gone"]], None)] if matched["gone"] else []
+        gone = matched["gone"].split(", ") if matched["gone"] else []
+        found: list[tuple[str, dict[str, Any] | None]] = [(names[name], None) for name in gone]
         for name, operand in assigned:
             value = operand(item, names, values)
             if value is None:

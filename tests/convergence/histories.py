@@ -59,6 +59,8 @@ class Wanted:
     rules: str = "usual"
     products: tuple[str, ...] = ("orders", "customers")
     subscriptions: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"analytics": ("open",)})
+    dropped: tuple[str, ...] = ()
+    """Of the others than `products`."""
 
     def files(self) -> dict[str, str]:
         files = {"mesh.yaml": MESH_FILE}
@@ -69,11 +71,13 @@ class Wanted:
         )
         files["rules/all.yaml"] = f"rules:\n{rules}\n"
         for producer, account in (("sales", "111111111111"), ("hr", "222222222222")):
-            own = [name for name in self.products if PRODUCTS[name] == producer]
+            own = {name: "active" for name in self.products if PRODUCTS[name] == producer}
+            own |= {name: "dropped" for name in self.dropped if PRODUCTS[name] == producer}
             if own:
                 listed = "\n".join(
-                    f"  - {{name: {name}, location: 's3://{producer}-raw/{name}/', tags: {{domain: {producer}}}}}"
-                    for name in own
+                    f"  - {{name: {name}, location: 's3://{producer}-raw/{name}/', tags: {{domain: {producer}}}, "
+                    f"state: {state}}}"
+                    for name, state in own.items()
                 )
                 head = f'producer: {producer}\naccount: "{account}"\nowner: a@example.com\ndata_products:\n'
                 files[f"producers/{producer}.yaml"] = f"{head}{listed}\n"
@@ -208,7 +212,10 @@ class History:
         self.wanted.subscriptions = {**self.wanted.subscriptions, consumer: tuple(names)}
 
     def _other_products(self) -> None:
+        """Some leave the files, some are dropped, and some come back."""
         self.wanted.products = tuple(name for name in PRODUCTS if self.chance.random() < 0.7) or ("orders",)
+        gone = [name for name in PRODUCTS if name not in self.wanted.products]
+        self.wanted.dropped = tuple(name for name in gone if self.chance.random() < 0.5)
 
     def upload(self) -> None:
         governance = load(self.wanted.files())

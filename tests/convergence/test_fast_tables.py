@@ -71,8 +71,17 @@ class MotoTables:
         self.backend.put_item(TableName, Item)
         return {}
 
-    def DeleteItem(self, caller: Caller, TableName: str, Key: dict) -> dict:
-        self.backend.delete_item(TableName, Key)
+    def DeleteItem(self, caller: Caller, TableName: str, Key: dict, **condition: Any) -> dict:
+        try:
+            self.backend.delete_item(
+                TableName,
+                Key,
+                condition.get("ExpressionAttributeNames"),
+                condition.get("ExpressionAttributeValues"),
+                condition.get("ConditionExpression"),
+            )
+        except ConditionalCheckFailed as failed:
+            raise AwsError("ConditionalCheckFailedException", "The conditional request failed") from failed
         return {}
 
     def UpdateItem(self, caller: Caller, **request: Any) -> dict:
@@ -132,7 +141,7 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
     """One thing that deployed code does to an item, mostly with an old lease or at the wrong moment."""
     name = chance.choice(UNITS)
     lease = chance.choice(leases) if leases else units.Lease(name, 1)
-    step = chance.randrange(16)
+    step = chance.randrange(18)
     if step == 0:
         units.request(dynamodb, name, f"id-{chance.random()}", hurry=chance.random() < 0.5)
     elif step in (1, 2):
@@ -161,6 +170,10 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
         units.doubt(dynamodb, name)
     elif step == 14:
         ledger.forget(dynamodb, name, chance.choice("ab"))
+    elif step == 15:
+        units.forget_crawls(dynamodb, lease, "publishing")
+    elif step == 16:
+        units.remove(dynamodb, lease)
     else:
         units.read_all(dynamodb)
         ledger.made_by(dynamodb, name)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import inspect_consumers
 import pytest
-from convergence.ends import holds
+from convergence.ends import holds, written
 from convergence.histories import TYPES, Wanted
 from convergence.mesh_in_process import MeshInProcess
 from tagmesh.aws import units
@@ -77,3 +77,47 @@ def test_of_many_accounts_each_is_looked_into_in_its_turn():
     assert all(len(turn) <= inspect_consumers.ACCOUNTS_A_SWEEP for turn in turns)
     assert sorted(consumer.name for turn in turns for consumer in turn) == [consumer.name for consumer in some]
     assert inspect_consumers.whose_turn(some[:10], 900.0) == some[:10]
+
+
+def test_a_dropped_table_whose_data_is_gone_too_leaves_no_link_behind(mesh):
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    assert mesh.queryable()
+
+    mesh.objects.buckets[PRODUCT.bucket].clear()
+    glue = mesh.client("glue", mesh.automation)
+    glue.delete_table(DatabaseName=PRODUCT.database, Name="first")
+    mesh.sweep()
+
+    assert not mesh.readable()
+    assert [each.name for each in mesh.world.engines["glue"].lookup.databases("333333333333") if each.is_link] == []
+    mesh.counts.clear()
+    mesh.sweep()
+    assert not written(mesh)
+
+
+def test_an_lf_tag_that_somebody_deleted_is_made_again_with_all_that_hung_on_it(mesh):
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    mesh.sweep()
+    mesh.client("lakeformation", mesh.automation).delete_lf_tag(TagKey="pii")
+    assert not mesh.readable()
+
+    for _ in range(2):
+        mesh.wait(1000)
+        mesh.sweep()
+
+    holds(mesh, GOVERNANCE)
+
+
+def test_what_a_crawl_needs_and_somebody_took_away_is_made_again_within_a_day(mesh):
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    lf = mesh.client("lakeformation", mesh.automation)
+    location = {"ResourceArn": f"arn:aws:s3:::{PRODUCT.bucket}/{PRODUCT.prefix}".rstrip("/")}
+    lf.deregister_resource(**location)
+    mesh.wait(86400)
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items())[:2])
+    mesh.settle()
+
+    assert lf.describe_resource(**location)["ResourceInfo"]["RoleArn"].endswith("role/tagmesh-registration")

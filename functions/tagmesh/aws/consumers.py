@@ -79,6 +79,7 @@ def look(
     account: str,
     databases: Collection[str],
     observed: Iterable[Grant] | None = None,
+    void: Collection[str] = (),
 ) -> plan.PrincipalPlan:
     """Observes the account and plans for all its consumers; changes nothing.
 
@@ -86,6 +87,7 @@ def look(
         unit: the consumer, for what the ledger says was made for it.
         databases: the central databases in which a consumer of the account can read something.
         observed: the grants that are known to be there; None to ask Lake Formation.
+        void: LF-Tags that somebody deleted; policies that use them are none.
     """
     central = own_account()
     lf = clients("lakeformation")
@@ -97,7 +99,7 @@ def look(
     if observed is None:
         concerned = {*known.values(), *(grant.principal for grant in made)}
         catalogs = sorted({account, central})
-        observed = [grant for catalog in catalogs for grant in grants.observed(lf, catalog, concerned)]
+        observed = [grant for catalog in catalogs for grant in grants.observed(lf, catalog, concerned, void=void)]
     link = link_key(account, "")
     return plan.plan_principal_grants(
         governance,
@@ -120,6 +122,7 @@ def carry_out(
     databases: Collection[str],
     revoke_only: bool,
     observed: Iterable[Grant] | None = None,
+    void: Collection[str] = (),
 ) -> tuple[int, list[Finding]]:
     """Observes the account, plans for all its consumers, and does it; how many changes, and what people must mend.
 
@@ -127,6 +130,7 @@ def carry_out(
         databases: the central databases in which a consumer of the account can read something.
         revoke_only: what is to be granted waits for a later run.
         observed: the grants that are known to be there; None to ask Lake Formation.
+        void: LF-Tags that somebody deleted; policies that use them are none.
 
     Raises:
         ConsumerNotReachable: the account's role cannot be assumed.
@@ -137,7 +141,7 @@ def carry_out(
     accepted = ram.accept_invitations(clients("ram"), central) if account != central else 0
     if accepted:
         logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
-    wanted = look(dynamodb, clients, lease.unit, governance, account, databases, observed)
+    wanted = look(dynamodb, clients, lease.unit, governance, account, databases, observed, void)
     findings = list(wanted.findings)
     to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
     for of_grants, some in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):

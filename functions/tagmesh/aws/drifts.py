@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import plan
+from tagmesh import access, plan, rules
 from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Table
@@ -25,43 +25,71 @@ STRICTER = "stricter-by-hand"  # a finding of drift.py that stays as long as the
 
 @dataclass
 class Catalogue:
-    """The central catalogue as far as it was looked at: database -> table -> the table, and the tags it carries."""
+    """What a look at the central catalogue found: the units of data products of which published tables are gone, and
+    database -> table -> its tags, of those that carry something else than the rules say."""
 
-    tables: dict[str, dict[str, Table]] = field(default_factory=dict)
-    tags: dict[str, dict[str, AssignedTags]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    moved: dict[str, dict[str, AssignedTags]] = field(default_factory=dict)
 
 
-def observe(governance: Governance, products: Iterable[DataProduct]) -> Catalogue:
-    """The tables of these data products, one read for each and 100 tables a call, and the tags of all tables, 100 a
-    call. A database that somebody removed has none."""
+def observe(governance: Governance, products: Iterable[tuple[DataProduct, units.Unit]]) -> Catalogue:
+    """Reads the tables of these data products, one after the other and 100 a call, then the tags of all tables, 100 a
+    call. Of a table that is as the rules say no more is kept than one number, so that any estate fits."""
     found = Catalogue()
-    for product in products:
-        found.tables[product.database] = {table.name: table for table in glue.tables(client("glue"), product.database)}
-    if any(found.tables.values()):
+    expected: dict[tuple[str, str], int] = {}
+    for product, unit in products:
+        tables = list(glue.tables(client("glue"), product.database))
+        if not unit.tables.issubset(table.name for table in tables):
+            found.gone.add(product.unit)  # a crawl makes them again, if their data is there
+            continue
+        own = access.database_tags(governance, product)
+        for decision in _by_rules(governance, product, unit, tables):
+            carried = AssignedTags(own, {}, {column: decision.tags(column) for column in decision.columns})
+            expected[product.database, decision.table] = _mark(governance, carried, decision.columns)
+    if expected:
         # Every table of ours carries every LF-Tag, so any one finds them all.
         key = min(governance.lf_tags, key=lambda key: len(key.values))
         for database, table, tags in lakeformation.search_tables(client("lakeformation"), ((key.name, key.values),)):
-            found.tags.setdefault(database, {})[table] = tags
+            wanted = expected.pop((database, table), None)
+            if wanted is not None and wanted != _mark(governance, tags, tags.columns):
+                found.moved.setdefault(database, {})[table] = tags
+    for database, table in expected:
+        found.moved.setdefault(database, {})[table] = AssignedTags()
     return found
 
 
-def tables_gone(unit: units.Unit, tables: Iterable[str]) -> bool:
-    """Whether a table that was published is no longer there: a crawl makes it again, if its data is."""
-    return not unit.tables.issubset(tables)
+def _mark(governance: Governance, tags: AssignedTags, columns: Iterable[str]) -> int:
+    """A number that is the same for tables with the same tags on the database, the table and each of these columns."""
+    names = [key.name for key in governance.lf_tags]
+    levels = {"database": tags.database, "table": tags.effective_table}
+    by_column = [(column, *map(tags.effective(column).get, names)) for column in sorted(columns)]
+    return hash((*((level, *map(of.get, names)) for level, of in levels.items()), *by_column))
 
 
 def tags_differ(
-    dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, catalogue: Catalogue
+    dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, moved: Mapping[str, AssignedTags]
 ) -> bool:
     """Whether tables of the data product do not carry the tags that are decided for them: somebody assigned or removed
-    some, or dropped a table and made it again; or a stricter tag of a person is not reported yet, or no more there."""
-    tables = list(catalogue.tables[product.database].values())
-    tags = catalogue.tags.setdefault(product.database, {})
-    if not tables or not _differ(dynamodb, governance, product, unit, tables, tags):
+    some, or dropped a table and made it again; or a stricter tag of a person is not reported yet, or no more there.
+
+    Args:
+        moved: table -> its tags, of those that carry something else than the rules say.
+    """
+    tables = [table for table in glue.tables(client("glue"), product.database) if table.name in moved] if moved else []
+    if not _differ(dynamodb, governance, product, unit, tables, moved):
         return False
+    if not tables:
+        return True
     lf = client("lakeformation")
-    catalogue.tags[product.database] = asked = {table.name: lakeformation.tags_of(lf, table) for table in tables}
+    asked = {table.name: lakeformation.tags_of(lf, table) for table in tables}
     return _differ(dynamodb, governance, product, unit, tables, asked)
+
+
+def _by_rules(
+    governance: Governance, product: DataProduct, unit: units.Unit, tables: Iterable[Table]
+) -> list[rules.TableDecision]:
+    kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
+    return decisions.by_rules(governance, product, unit, tables, kept)
 
 
 def _differ(
@@ -73,12 +101,13 @@ def _differ(
     observed: Mapping[str, AssignedTags],
 ) -> bool:
     database = next((tags.database for tags in observed.values()), {})
-    kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
-    ruled = decisions.by_rules(governance, product, unit, tables, kept)
+    ruled = _by_rules(governance, product, unit, tables)
     made = decisions.with_stricter(client("s3"), dynamodb, governance, product, unit, ruled, database, observed)
     stricter = {finding.subject for each in made for finding in each.findings if finding.code == STRICTER}
     reported = {finding["subject"] for finding in unit.findings if finding["code"] == STRICTER}
-    return stricter != reported or bool(plan.plan_tags(governance, product, database, observed, made))
+    if stricter != reported:
+        return True
+    return bool(tables and plan.plan_tags(governance, product, database, observed, made))
 
 
 def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consumer]) -> Iterator[Consumer]:

@@ -14,16 +14,26 @@ from tagmesh.governance import DataProduct
 #: More tables than one crawl of a data product may make before it fails without writing any.
 TABLE_THRESHOLD = 1000
 
+#: The parameter of a database that we made: for which data product.
+MADE_FOR = "tagmesh:made_for"
+
+TABLES_A_CALL = 100  # of BatchDeleteTable
+
 
 @dataclass(frozen=True)
 class Crawler:
     """A crawler as it is: `state` READY, RUNNING or STOPPING; its last crawl's `status` (SUCCEEDED, FAILED, CANCELLED,
-    or "" before the first), start in seconds since 1970, and error."""
+    or "" before the first), start in seconds since 1970, and error; the name of the role that it runs as."""
 
     state: str
     status: str
     started: float
     error: str
+    role: str
+
+
+class TablesNotDeleted(Exception):
+    """Glue refused to delete tables; the message says which and why."""
 
 
 class DatabaseOpen(Exception):
@@ -53,6 +63,7 @@ def ensure_database(glue: Any, product: DataProduct) -> bool:
                 "Name": product.database,
                 "Description": f"{product.producer}: {product.name}, owned by {product.owner or 'nobody named'}",
                 "LocationUri": product.location,
+                "Parameters": {MADE_FOR: product.unit},
                 "CreateTableDefaultPermissions": [],
             }
         )
@@ -61,13 +72,22 @@ def ensure_database(glue: Any, product: DataProduct) -> bool:
     return True
 
 
-def database_exists(glue: Any, name: str) -> bool:
-    """Whether a database is there (and visible to us, an administrator)."""
+def database(glue: Any, name: str) -> dict[str, Any] | None:
+    """A database, as Glue has it, or None where it is not there (or not visible to us, an administrator)."""
     try:
-        glue.get_database(Name=name)
+        return glue.get_database(Name=name)["Database"]
     except glue.exceptions.EntityNotFoundException:
-        return False
-    return True
+        return None
+
+
+def database_exists(glue: Any, name: str) -> bool:
+    """Whether a database is there."""
+    return database(glue, name) is not None
+
+
+def is_ours(product: DataProduct, database: dict[str, Any]) -> bool:
+    """Whether a database, as Glue has it, is the one that `ensure_database` made for the data product."""
+    return "TargetDatabase" not in database and database.get("Parameters", {}).get(MADE_FOR) == product.unit
 
 
 def databases(glue: Any) -> dict[str, dict[str, Any]]:
@@ -187,10 +207,64 @@ def crawler(glue: Any, name: str) -> Crawler | None:
         return None
     last = found.get("LastCrawl", {})
     started = last["StartTime"].timestamp() if "StartTime" in last else 0.0
-    return Crawler(found["State"], last.get("Status", ""), started, last.get("ErrorMessage", ""))
+    role = found["Role"].rpartition("/")[2]  # Glue answers with the name where the ARN was given
+    return Crawler(found["State"], last.get("Status", ""), started, last.get("ErrorMessage", ""), role)
 
 
 def table_folder(product: DataProduct, table: Table) -> str | None:
     """The first-level folder that a table was crawled from, or None where it lies elsewhere."""
     matched = re.fullmatch(rf"{re.escape(product.location)}([^/]+)/?.*", table.location)
     return matched.group(1) if matched else None
+
+
+def made_by(product: DataProduct, table: Table) -> bool:
+    """Whether the data product's crawler made a table."""
+    return table.parameters.get("UPDATED_BY_CRAWLER") == product.crawler
+
+
+# ── Removal: what is not there any more is done ───────────────────────────────────────────────────────────────────
+
+
+def delete_crawler(glue: Any, name: str) -> bool:
+    """Deletes a crawler; False where it runs."""
+    try:
+        glue.delete_crawler(Name=name)
+    except glue.exceptions.EntityNotFoundException:
+        return True
+    except glue.exceptions.CrawlerRunningException:
+        return False
+    return True
+
+
+def delete_classifier(glue: Any, name: str) -> None:
+    """Deletes a classifier."""
+    try:
+        glue.delete_classifier(Name=name)
+    except glue.exceptions.EntityNotFoundException:
+        return
+
+
+def delete_tables(glue: Any, database: str, names: list[str]) -> None:
+    """Deletes tables, at most TABLES_A_CALL.
+
+    Raises:
+        TablesNotDeleted: Glue answered 200 and refused some all the same.
+    """
+    try:
+        answer = glue.batch_delete_table(DatabaseName=database, TablesToDelete=names)
+    except glue.exceptions.EntityNotFoundException:
+        return
+    for refused in answer.get("Errors", []):
+        detail = refused["ErrorDetail"]
+        if detail["ErrorCode"] != "EntityNotFoundException":
+            raise TablesNotDeleted(
+                f"{database}.{refused['TableName']}: {detail['ErrorCode']} {detail.get('ErrorMessage')}"
+            )
+
+
+def delete_database(glue: Any, name: str) -> None:
+    """Deletes a database with whatever is in it."""
+    try:
+        glue.delete_database(Name=name)
+    except glue.exceptions.EntityNotFoundException:
+        return

@@ -20,14 +20,22 @@ from tagmesh.grants import Grant, Resource, Revoke, from_api, single_values, to_
 BY_TAG = ("LF_TAG", "LF_TAG_POLICY")
 
 
-def observed(lf: Any, catalog: str, principals: Collection[str], kinds: Iterable[str] = ("",)) -> list[Grant]:
+def observed(
+    lf: Any, catalog: str, principals: Collection[str], kinds: Iterable[str] = ("",), void: Collection[str] = ()
+) -> list[Grant]:
     """The explicit grants of these principals in one catalogue, on resources of these types; without any, on all.
+    Policies that use an LF-Tag that is `void` are none.
 
     Listed whole and filtered here: lists by principal come back empty for some kinds of principals.
     """
     asked = [{"ResourceType": kind} if kind else {} for kind in kinds]
     rows = (row for kind in asked for row in lakeformation.permissions(lf, CatalogId=catalog, **kind))
-    return [from_api(row, catalog) for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] in principals]
+    found = (from_api(row, catalog) for row in rows if row["Principal"]["DataLakePrincipalIdentifier"] in principals)
+    return [grant for grant in found if not (void and _uses(grant.resource, void))]
+
+
+def _uses(policy: Resource, keys: Collection[str]) -> bool:
+    return any(pair["TagKey"] in keys for pair in policy.content.get("Expression", ()))
 
 
 def made(dynamodb: Any, unit: str, account: str) -> list[Grant]:

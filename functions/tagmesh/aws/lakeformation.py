@@ -113,6 +113,22 @@ def location_arn(product: DataProduct) -> str:
     return f"arn:aws:s3:::{product.bucket}/{product.prefix}".rstrip("/")
 
 
+def registered_with(lf: Any, arn: str) -> str | None:
+    """The ARN of the role that a location is registered with; None where it is not registered."""
+    try:
+        return lf.describe_resource(ResourceArn=arn)["ResourceInfo"].get("RoleArn", "")
+    except lf.exceptions.EntityNotFoundException:
+        return None
+
+
+def deregister(lf: Any, arn: str) -> None:
+    """Deregisters a location; one that is not registered is done."""
+    try:
+        _patiently(lf, lambda: lf.deregister_resource(ResourceArn=arn))
+    except lf.exceptions.EntityNotFoundException:
+        return
+
+
 # ── Permissions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -145,6 +161,29 @@ def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dic
     [Lake Formation developer guide, error message updates]
     """
     return _batch(lf, lf.batch_revoke_permissions, list(entries), catalog)
+
+
+def revoke_all(lf: Any, principal: str, resource: Mapping[str, Any]) -> None:
+    """Revokes whatever a principal was granted on one resource; nothing where it holds nothing.
+
+    Raises:
+        LakeFormationRefused: it was refused, and is still there.
+    """
+    refused = revoke(lf, _held(lf, principal, resource))
+    if refused and list(_held(lf, principal, resource)):
+        raise LakeFormationRefused(next(iter(refused.values())))
+
+
+def _held(lf: Any, principal: str, resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    # Listed by resource and filtered here: lists by principal come back empty for some kinds of principals.
+    for row in permissions(lf, Resource=resource):
+        if row["Principal"]["DataLakePrincipalIdentifier"] == principal:
+            yield {
+                "Principal": row["Principal"],
+                "Resource": resource,
+                "Permissions": row["Permissions"],
+                "PermissionsWithGrantOption": row["PermissionsWithGrantOption"],
+            }
 
 
 def _batch(

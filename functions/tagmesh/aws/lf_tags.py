@@ -26,8 +26,18 @@ def ensure_noted(dynamodb: Any, lf: Any, governance: Governance) -> None:
         governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
 
 
-def ensure(lf: Any, keys: Iterable[LFTagKey]) -> None:
-    """Makes missing keys and adds missing values; what others defined stays.
+def ensure_still(dynamodb: Any, lf: Any, governance: Governance) -> set[str]:
+    """`ensure`, and the keys that had been there and that somebody has deleted. With a key go its assignments; policies
+    that use it give nothing any more, though they are still listed. [API reference, DeleteLFTag; aws/aws-cli#6393]"""
+    made = ensure(lf, governance.lf_tags)
+    if governance_store.lf_tags_made(dynamodb) == governance.lf_tags_version:
+        return made
+    governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
+    return set()
+
+
+def ensure(lf: Any, keys: Iterable[LFTagKey]) -> set[str]:
+    """Makes missing keys and adds missing values; what others defined stays. The keys that were missing.
 
     Raises:
         LakeFormationRefused: a key exists that we may not extend.
@@ -36,8 +46,10 @@ def ensure(lf: Any, keys: Iterable[LFTagKey]) -> None:
     for page in lf.get_paginator("list_lf_tags").paginate():
         for tag in page["LFTags"]:
             found.setdefault(tag["TagKey"], set()).update(tag["TagValues"])
+    missing = set()
     for key in keys:
         if key.name not in found:
+            missing.add(key.name)
             first, *more = _some(key.values)
             try:
                 lf.create_lf_tag(TagKey=key.name, TagValues=list(first))
@@ -50,6 +62,7 @@ def ensure(lf: Any, keys: Iterable[LFTagKey]) -> None:
             more = _some([value for value in key.values if value not in found[key.name]])
         for values in more:
             lf.update_lf_tag(TagKey=key.name, TagValuesToAdd=list(values))
+    return missing
 
 
 def _some(values: Iterable[str]) -> list[tuple[str, ...]]:

@@ -49,7 +49,8 @@ class Unit:
     `folders` and `objects` are those that the last crawl began with, `tables` those that were published after it,
     `bare` the folders that had none, `misfits` the tables whose files have other headers; `failures` counts the crawls
     that failed since one did not. `doubted` says that what the ledger has of a consumer may not be what is there: a run
-    that changes something has not come to its end, or the sweep has seen something else.
+    that changes something has not come to its end, or the sweep has seen something else. `void` are LF-Tags that
+    somebody deleted: policies that use them are still listed, and give nothing.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Unit:
     version: str = ""
     whole: int = 0
     doubted: bool = False
+    void: frozenset[str] = frozenset()
     tagged: bool = False
     recheck: str = ""
     revoked: str = ""
@@ -118,6 +120,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         version=text("version"),
         whole=int(number("whole")),
         doubted=item.get("doubted", {"BOOL": False})["BOOL"],
+        void=frozenset(json.loads(text("void") or "[]")),
         tagged=item.get("tagged", {"BOOL": False})["BOOL"],
         recheck=text("recheck"),
         revoked=text("revoked"),
@@ -252,9 +255,12 @@ def begin_changes(dynamodb: Any, lease: Lease, phase: str, unit: Unit, version: 
         advance(dynamodb, lease, phase, doubted={"BOOL": True}, **left)
 
 
-def doubt(dynamodb: Any, unit: str) -> None:
+def doubt(dynamodb: Any, unit: str, void: Iterable[str] | None = None) -> None:
     """Notes that something else is there than the ledger says: the next run looks."""
-    _update(dynamodb, unit, {"doubted": {"BOOL": True}}, condition=None)
+    set_: dict[str, Any] = {"doubted": {"BOOL": True}}
+    if void is not None:
+        set_["void"] = {"S": json.dumps(sorted(void))}
+    _update(dynamodb, unit, set_, condition=None)
 
 
 def note(dynamodb: Any, lease: Lease, phase: str) -> Unit:
@@ -299,6 +305,7 @@ def finish(
     bare: Iterable[str] | None = None,
     misfits: Iterable[str] | None = None,
     failures: int | None = None,
+    objects: str | None = None,
 ) -> Unit:
     """Ends a run and frees the unit.
 
@@ -309,7 +316,7 @@ def finish(
         wrote: the run wrote whatever was decided of tables: what the ledger has of it is there.
         doubted: whether the ledger may still say something else than what is there, where the run knows.
         recheck: the day from which on that version decides otherwise, if there is one.
-        published, tables, bare, misfits, failures: of a Unit, where the run knows them.
+        published, tables, bare, misfits, failures, objects: of a Unit, where the run knows them.
 
     Raises:
         LeaseLost: another run holds the unit.
@@ -317,6 +324,8 @@ def finish(
     attributes: dict[str, Any] = {"findings": {"S": json.dumps(list(findings))}}
     if doubted is not None:
         attributes["doubted"] = {"BOOL": doubted}
+    if doubted is False:
+        attributes["void"] = {"S": "[]"}
     if covered:
         attributes["done"] = "#noted"
     if version:
@@ -331,6 +340,8 @@ def finish(
         attributes["bare"] = {"S": json.dumps(sorted(bare))}
     if misfits is not None:
         attributes["misfits"] = {"S": json.dumps(sorted(misfits))}
+    if objects is not None:
+        attributes["objects"] = {"S": objects}
     if failures is not None:
         attributes["failures"] = _number(failures)
     unit = _update(
@@ -344,6 +355,52 @@ def finish(
     if unit is None:
         raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
     return unit
+
+
+def forget_crawls(dynamodb: Any, lease: Lease, phase: str) -> None:
+    """Notes of a data product that is closed that nothing of its crawls counts any more: nothing is open for others to
+    wait for, and if it comes back, it begins with a crawl.
+
+    Raises:
+        LeaseLost: another run holds the unit.
+    """
+    nothing = dict.fromkeys(("tables", "bare", "misfits"), {"S": "[]"})
+    never = dict.fromkeys(("crawled_at", "ready_at", "failures"), _number(0))
+    unit = _update(
+        dynamodb,
+        lease.unit,
+        {
+            "until": _number(time.time() + RUN_SECONDS),
+            "phase": {"S": phase},
+            "tagged": {"BOOL": False},
+            **dict.fromkeys(("objects", "recheck"), {"S": ""}),
+            **nothing,
+            **never,
+        },
+        extra="REMOVE #folders, #asked_at ADD #dirty :one",
+        condition="#token = :token",
+        values={":token": _number(lease.token), ":one": _number(1)},
+    )
+    if unit is None:
+        raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
+
+
+def remove(dynamodb: Any, lease: Lease) -> None:
+    """Forgets a unit, of which nothing is left.
+
+    Raises:
+        LeaseLost: another run holds it.
+    """
+    try:
+        dynamodb.delete_item(
+            TableName=_table(),
+            Key={"unit": {"S": lease.unit}},
+            ConditionExpression="#token = :token",
+            ExpressionAttributeNames={"#token": "token"},
+            ExpressionAttributeValues={":token": _number(lease.token)},
+        )
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)") from None
 
 
 def release(dynamodb: Any, lease: Lease) -> None:
