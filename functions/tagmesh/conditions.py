@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tagmesh.catalog import Table
-from tagmesh.column_types import type_family
+from tagmesh.column_types import FAMILIES, type_family
 from tagmesh.governance import DataProduct
 from tagmesh.words import Vocabulary, entry, fold
 
@@ -22,6 +22,7 @@ Evidence = tuple[str, ...] | None
 
 #: Entries that look at one column; a condition without any of them is about the table.
 COLUMN_ENTRIES = frozenset({"column", "field", "comment", "type", "partition_key", "column_parameters", "content"})
+_ANY_FAMILY = frozenset({*FAMILIES, ""})
 _TABLE_TEXTS = ("table", "database", "location", "bucket", "data_product", "producer", "account")
 _LONGEST_TEXT = 255  # of Glue's names and comments; patterns look no further
 _MOST_WAYS = 300_000  # in which a regular expression may be tried on such a text
@@ -80,6 +81,7 @@ class Scene:
         self._known: dict[int, Evidence] = {}
         self._several: dict[tuple[int, ...], tuple[Evidence, ...]] = {}
         self._subjects: list[Subject] | None = None
+        self._phrases: frozenset[str] | None = None
 
     def evidence(self, number: int) -> Evidence:
         """What speaks for one of the conditions about tables."""
@@ -97,6 +99,12 @@ class Scene:
     def names(self) -> Iterable[str]:
         """The names of every column and partition key."""
         return (column.name for column in self._columns.all_columns)
+
+    def phrases(self) -> frozenset[str]:
+        """The phrases of the names of all columns and partition keys."""
+        if self._phrases is None:
+            self._phrases = frozenset().union(*map(self._conditions.vocabulary.phrases, self.names()))
+        return self._phrases
 
     def columns(self) -> list[Subject]:
         """Every column and partition key, without fields."""
@@ -163,11 +171,11 @@ class Conditions:
             inner = self._compile(wanted, needs)
             return lambda subject: () if inner(subject) is None else None
         if name == "type":
-            families = frozenset(listed(wanted))
-            return lambda subject: (f"type {subject.family}",) if subject.family in families else None
+            said = {family: (f"type {family}",) for family in listed(wanted)}
+            return lambda subject: said.get(subject.family)
         if name == "partition_key":
-            said = ("partition key",) if wanted else ("no partition key",)
-            return lambda subject: said if subject.partition_key is wanted else None
+            told = ("partition key",) if wanted else ("no partition key",)
+            return lambda subject: told if subject.partition_key is wanted else None
         if name == "content":
             kinds = frozenset(listed(wanted))
             return lambda subject: tuple(f"content {kind}" for kind in sorted(kinds & set(subject.content))) or None
@@ -208,6 +216,8 @@ class Conditions:
             wanted = _entries(tuple(listed(condition["column"]["words_any"])))[1]
 
             def some_name(scene: Scene) -> Evidence:
+                if wanted.isdisjoint(scene.phrases()):
+                    return None
                 found = [name for name in scene.names() if not wanted.isdisjoint(phrases(name))]
                 return (f"the table has {min(found)}",) if found else None  # whatever their order
 
@@ -285,9 +295,11 @@ def _entries(words: tuple[str, ...]) -> tuple[dict[str, str], frozenset[str]]:
 
 
 def _words_any(entries: Mapping[str, str], wanted: frozenset[str]) -> Test:
+    said = {word: f"column word {written}" for word, written in entries.items()}
+
     def words_any(subject: Subject) -> Evidence:
         found = wanted & subject.phrases
-        return tuple(f"column word {entries[word]}" for word in sorted(found)) if found else None
+        return tuple([said[word] for word in sorted(found)]) if found else None
 
     return words_any
 
@@ -433,3 +445,63 @@ def needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
             if all(part is not None for part in parts):
                 return frozenset().union(*(part for part in parts if part is not None))
     return None
+
+
+def ruled_out_by(condition: Mapping[str, Any]) -> frozenset[str]:
+    """Entries of which a column's name may hold none, or the condition does not hold; there may be more."""
+    found: frozenset[str] = frozenset()
+    for name, wanted in condition.items():
+        if name == "column" and "words_none" in wanted:
+            found |= _entries(tuple(listed(wanted["words_none"])))[1]
+        elif name == "not":
+            found |= _enough(wanted)
+        elif name == "all":
+            found = found.union(*map(ruled_out_by, wanted))
+    return found
+
+
+def _enough(condition: Mapping[str, Any]) -> frozenset[str]:
+    """Entries each of which makes a condition hold."""
+    if set(condition) == {"any"}:
+        return frozenset().union(*map(_enough, condition["any"]))
+    if set(condition) == {"column"} and set(condition["column"]) == {"words_any"}:
+        return _entries(tuple(listed(condition["column"]["words_any"])))[1]
+    return frozenset()
+
+
+def only_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
+    """The entries that alone must make a column's name for the condition to hold; None if none are said."""
+    only = condition.get("column", {}).get("words_only")
+    return None if only is None else _entries(tuple(listed(only)))[1]
+
+
+def possible_families(condition: Mapping[str, Any]) -> frozenset[str]:
+    """The families of types, and "" for a type of none, for which the condition can hold."""
+    found = _ANY_FAMILY
+    for name, wanted in condition.items():
+        if name == "type":
+            found &= frozenset(listed(wanted))
+        elif name == "not":
+            found -= _sure_families(wanted)
+        elif name == "all":
+            found = found.intersection(*map(possible_families, wanted))
+    return found
+
+
+def _sure_families(condition: Mapping[str, Any]) -> frozenset[str]:
+    """The families of types for which a condition holds whatever else is so."""
+    if set(condition) == {"type"}:
+        return frozenset(listed(condition["type"]))
+    if set(condition) == {"any"}:
+        return frozenset().union(*map(_sure_families, condition["any"]))
+    return frozenset()
+
+
+def asked_of_columns(condition: Any) -> set[str]:
+    """What a condition looks at of a column besides its name and type: comment, column_parameters, partition_key."""
+    if isinstance(condition, list):
+        return set().union(*map(asked_of_columns, condition))
+    if not isinstance(condition, dict):
+        return set()
+    asked = {"comment", "column_parameters", "partition_key"} & set(condition)
+    return asked.union(*map(asked_of_columns, condition.values()))

@@ -20,10 +20,21 @@ from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 from tagmesh.catalog import Column, Finding, Table
-from tagmesh.column_types import nested_fields, type_family
-from tagmesh.conditions import Conditions, Scene, Subject, Test, needed_words, words_in
+from tagmesh.column_types import FAMILIES, NestedField, nested_fields, type_family
+from tagmesh.conditions import (
+    Conditions,
+    Scene,
+    Subject,
+    Test,
+    asked_of_columns,
+    needed_words,
+    only_words,
+    possible_families,
+    ruled_out_by,
+    words_in,
+)
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
-from tagmesh.words import Vocabulary
+from tagmesh.words import Vocabulary, singular
 
 #: Effect of a rule -> what it makes of a column, the strongest first.
 _OUTCOMES = {"raise": "raised", "assign": "assigned", "clear": "cleared"}
@@ -142,6 +153,7 @@ def compile_rules(governance: Governance) -> Classifier:
 
 
 class _CompiledRule(NamedTuple):
+    index: int  # in the order of the rules' ids
     rule: Rule
     test: Test
     tables: tuple[int, ...]  # the conditions about the table that it rests on
@@ -151,6 +163,26 @@ class _CompiledRule(NamedTuple):
 class _Candidates(NamedTuple):
     rules: list[_CompiledRule]
     tables: tuple[int, ...]  # the conditions about tables that any of them rests on
+
+
+class _Touched(NamedTuple):
+    """Sets of rules, as bits: those that a word may bring up, those that do not hold beside it, and those that have it
+    among the words that alone may make a name."""
+
+    up: int = 0
+    out: int = 0
+    only: int = 0
+
+
+class _Outcome(NamedTuple):
+    """What a set of rules that speak of a column makes of a key: the value and why, who won and who lost; for each of
+    these which rule it is and, without what matched, the Match."""
+
+    value: str
+    outcome: str
+    because: str
+    winners: tuple[tuple[int, Match], ...]
+    losers: tuple[tuple[int, Match], ...]
 
 
 class Classifier:
@@ -163,19 +195,21 @@ class Classifier:
         rules = sorted(governance.rules, key=lambda rule: rule.id)
         self._vocabulary = Vocabulary(words_in([rule.when for rule in rules]))
         self._conditions = Conditions(self._vocabulary)
-        self._by_word: dict[str, list[int]] = {}
-        self._always: list[int] = []
-        self._rules = [_compile_rule(rule, self._conditions) for rule in rules]
-        self._on_content: list[_CompiledRule] = []
-        for index, rule in enumerate(rules):
-            if "content" in rule.when:
-                self._on_content.append(self._rules[index])
-                continue
-            needed = needed_words(rule.when)
-            if needed is None:
-                self._always.append(index)
-            for word in needed or ():
-                self._by_word.setdefault(word, []).append(index)
+        self._rules = [_compile_rule(index, rule, self._conditions) for index, rule in enumerate(rules)]
+        self._on_content = [compiled for compiled in self._rules if "content" in compiled.rule.when]
+        self._touched: dict[str, _Touched] = {}
+        self._always = self._with_only = 0
+        self._fit = dict.fromkeys((*FAMILIES, ""), 0)
+        for compiled in self._rules:
+            if "content" not in compiled.rule.when:
+                self._index(1 << compiled.index, compiled.rule.when)
+        asked = asked_of_columns([rule.when for rule in rules])
+        self._asks_comment, self._asks_partition_key, self._asks_parameters = (
+            name in asked for name in ("comment", "partition_key", "column_parameters")
+        )
+        self._of_word = lru_cache(maxsize=65536)(self._touched_by)
+        self._picked = lru_cache(maxsize=65536)(self._pick)
+        self._outcomes = lru_cache(maxsize=65536)(self._find_outcomes)
         self._candidates = lru_cache(maxsize=65536)(self._find_candidates)
         self._over = {rule.id: frozenset(rule.over) for rule in rules if rule.over}
         self._defaults = {
@@ -188,6 +222,24 @@ class Classifier:
             self._overrides.setdefault(place, []).append(override)
         # column as conditions see it -> (its candidates' conditions about the table, evidence of those -> decisions)
         self._decided: dict[Any, tuple[tuple[int, ...], dict[Any, dict[str, Decision]]]] = {}
+
+    def _index(self, bit: int, when: Mapping[str, Any]) -> None:
+        needed, only = needed_words(when), only_words(when)
+        for word in needed or ():
+            known = self._touched.get(word, _NOTHING)
+            self._touched[word] = known._replace(up=known.up | bit)
+        for word in ruled_out_by(when):
+            known = self._touched.get(word, _NOTHING)
+            self._touched[word] = known._replace(out=known.out | bit)
+        for word in only or ():
+            known = self._touched.get(word, _NOTHING)
+            self._touched[word] = known._replace(only=known.only | bit)
+        if needed is None:
+            self._always |= bit
+        if only is not None:
+            self._with_only |= bit
+        for family in possible_families(when):
+            self._fit[family] |= bit
 
     def decide(
         self,
@@ -227,8 +279,15 @@ class Classifier:
         content: Mapping[str, Collection[str]],
     ) -> dict[str, Decision]:
         shown = _content_of(column.name, content) if content else ()
-        parameters = tuple(sorted(column.parameters.items())) if column.parameters else ()
-        seen = (column.name, column.type, column.comment, partition_key, names, parameters, shown)
+        seen = (
+            column.name,
+            column.type if shown or nested_fields(column.type) else type_family(column.type),
+            column.comment if self._asks_comment else "",
+            partition_key and self._asks_partition_key,
+            names,
+            tuple(sorted(column.parameters.items())) if self._asks_parameters and column.parameters else (),
+            shown,
+        )
         known = self._decided.get(seen)
         if known is None:
             if len(self._decided) >= _REMEMBERED:
@@ -243,11 +302,11 @@ class Classifier:
 
     def _tables_of(self, column: Column, *, sampled: bool) -> tuple[int, ...]:
         """The conditions about tables that may matter to a column."""
-        tables = self._candidates(column.name).tables
+        tables = self._candidates(column.name, type_family(column.type)).tables
         nested = nested_fields(column.type)
         if not nested and not sampled:
             return tables
-        found = {number for each in nested for number in self._candidates(f"{column.name}.{each.path}").tables}
+        found = {number for each in nested for number in self._candidates(_path_of(column, each), each.family).tables}
         if sampled:
             found.update(number for rule in self._on_content for number in rule.tables)
         return tuple(sorted(found.union(tables)))
@@ -266,40 +325,111 @@ class Classifier:
             shown = content.get(path, ())
             return Subject(scene, phrases, name, family, path, column.comment, partition_key, column.parameters, shown)
 
-        own = self._matches(subject("", type_family(column.type)))
+        own = self._speaking(subject("", type_family(column.type)))
         nested = nested_fields(column.type)
         if not nested:
-            return {key.name: self._resolve(key, own.get(key.name)) for key in keys}
-        fields = [(each.path, self._matches(subject(each.path, each.family)) if each.path else {}) for each in nested]
+            return self._decisions(own, tuple(key.name for key in keys))
+        spoken = self._matches(own)
+        fields = [
+            (each.path, self._matches(self._speaking(subject(each.path, each.family))) if each.path else {})
+            for each in nested
+        ]
         return {
             key.name: self._joined(
-                key, own.get(key.name, []), [(path, found.get(key.name, [])) for path, found in fields]
+                key, spoken.get(key.name, []), [(path, found.get(key.name, [])) for path, found in fields]
             )
             for key in keys
         }
 
-    def _matches(self, subject: Subject) -> dict[str, list[Match]]:
-        """key -> the rules that speak about a column's key, by id."""
-        spoken: dict[str, list[Match]] = {}
-        candidates = self._candidates(subject.column).rules
+    def _speaking(self, subject: Subject) -> list[tuple[int, tuple[str, ...]]]:
+        """The rules that speak about a column, by id, and what of it makes them."""
+        candidates = self._candidates(subject.column, subject.family).rules
         if subject.content:
-            candidates = sorted([*candidates, *self._on_content], key=lambda each: each.rule.id)
-        for compiled in candidates:
-            evidence = compiled.test(subject)
-            if evidence is not None:
-                rule = compiled.rule
-                for key, effect, value in compiled.effects:
-                    spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
+            candidates = sorted([*candidates, *self._on_content], key=lambda each: each.index)
+        return [
+            (compiled.index, evidence) for compiled in candidates if (evidence := compiled.test(subject)) is not None
+        ]
+
+    def _matches(self, speaking: Iterable[tuple[int, tuple[str, ...]]]) -> dict[str, list[Match]]:
+        """key -> what rules that speak say of it."""
+        spoken: dict[str, list[Match]] = {}
+        for index, evidence in speaking:
+            rule = self._rules[index].rule
+            for key, effect, value in self._rules[index].effects:
+                spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
         return spoken
 
-    def _find_candidates(self, name: str) -> _Candidates:
-        """The rules that may speak about a column of this name, by id."""
-        found = set(self._always)
-        by_word = self._by_word
-        for hint in self._vocabulary.hints(name):
-            if hint in by_word:
-                found.update(by_word[hint])
-        rules = [self._rules[index] for index in sorted(found)]
+    def _decisions(self, speaking: list[tuple[int, tuple[str, ...]]], names: tuple[str, ...]) -> dict[str, Decision]:
+        """What the rules that speak make of each key. Who wins does not depend on what matched."""
+        evidence = dict(speaking)
+        made = {}
+        for name, outcome in self._outcomes(tuple(evidence), names):
+            if isinstance(outcome, Decision):
+                made[name] = outcome
+                continue
+            value, how, because, winners, losers = outcome
+            made[name] = Decision(
+                value,
+                how,
+                because,
+                tuple([_with_evidence(match, evidence[index]) for index, match in winners]),
+                tuple([_with_evidence(match, evidence[index]) for index, match in losers]) if losers else (),
+            )
+        return made
+
+    def _find_outcomes(
+        self, speaking: tuple[int, ...], names: tuple[str, ...]
+    ) -> tuple[tuple[str, _Outcome | Decision], ...]:
+        spoken = self._matches((index, (str(index),)) for index in speaking)
+        found: list[tuple[str, _Outcome | Decision]] = []
+        for name in names:
+            key = self._governance.keys[name]
+            decision = self._resolve(key, spoken.get(name))
+            if spoken.get(name):
+                winners, losers = (
+                    tuple((int(match.matched[0]), match) for match in matches)
+                    for matches in (decision.winners, decision.losers)
+                )
+                found.append((name, _Outcome(decision.value, decision.outcome, decision.because, winners, losers)))
+            else:
+                found.append((name, decision))
+        return tuple(found)
+
+    def _find_candidates(self, name: str, family: str) -> _Candidates:
+        """The rules that may speak about a column of this name and family of types, by id."""
+        read = self._vocabulary.read(name)
+        touched = self._touched
+        up, out, only, spanned = self._always, 0, -1, 0
+        for word in read.words:
+            of_word = self._of_word(word)
+            up |= of_word[0]
+            out |= of_word[1]
+            if not word.isdigit():
+                only &= of_word[2]
+        for entry in (*read.joined, *read.within) if read.within else read.joined:
+            if entry in touched:
+                of_word = touched[entry]
+                up |= of_word[0]
+                out |= of_word[1]
+        for entry in read.alike:
+            if entry in touched:
+                up |= touched[entry].up
+        up &= ~out & self._fit[family]
+        if not read.odd:
+            # The words are what they are: they are all among a rule's, or make one of its entries of several words.
+            for entry in read.spans:
+                if entry in touched:
+                    spanned |= touched[entry].only
+            up &= only | spanned | ~self._with_only
+        return self._picked(up)
+
+    def _touched_by(self, word: str) -> _Touched:
+        """What a word of a name touches, as it is and in the singular."""
+        own, one = self._touched.get(word, _NOTHING), self._touched.get(singular(word), _NOTHING)
+        return _Touched(own.up | one.up, own.out | one.out, own.only | one.only)
+
+    def _pick(self, bits: int) -> _Candidates:
+        rules = [compiled for compiled in self._rules if bits >> compiled.index & 1]
         return _Candidates(rules, tuple(sorted({number for rule in rules for number in rule.tables})))
 
     def _resolve(self, key: LFTagKey, matches: list[Match] | None) -> Decision:
@@ -367,14 +497,25 @@ class Classifier:
         return Decision(value, outcome, because, _once(winners), _once(losers))
 
 
-def _compile_rule(rule: Rule, conditions: Conditions) -> _CompiledRule:
+_NOTHING = _Touched()
+
+
+def _path_of(column: Column, nested: NestedField) -> str:
+    return f"{column.name}.{nested.path}" if nested.path else column.name
+
+
+def _with_evidence(match: Match, evidence: tuple[str, ...]) -> Match:
+    return Match(match[0], match[1], match[2], match[3], evidence, match[5])
+
+
+def _compile_rule(index: int, rule: Rule, conditions: Conditions) -> _CompiledRule:
     test, tables = conditions.compile(rule.when)
     effects = [
         (key, effect, value)
         for effect, pairs in (("raise", rule.raises), ("assign", rule.assigns), ("clear", rule.clears))
         for key, value in pairs
     ]
-    return _CompiledRule(rule, test, tables, tuple(effects))
+    return _CompiledRule(index, rule, test, tables, tuple(effects))
 
 
 def _closed(keys: Iterable[LFTagKey], decided: Mapping[str, Decision]) -> dict[str, Decision]:

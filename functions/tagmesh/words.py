@@ -40,7 +40,9 @@ class Name(NamedTuple):
     singular, and every entry that it holds; ``hints``: those, and what the runs of letters in it begin with;
     ``joined``: the entries that are several words in a row, written together; ``within``: those found within a run of
     letters; ``alike``: those that such a run begins with; ``runs``: (run of letters or digits, its words); ``plain``:
-    each word that is no number, and its singular; ``strange``: whether a run is no common word."""
+    each word that is no number, and its singular; ``spans``: the entries that are several of those in a row; ``odd``:
+    whether a run of letters is no common word, and so might be made of other words; ``cut``: whether one has several
+    words."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
@@ -50,17 +52,19 @@ class Name(NamedTuple):
     alike: frozenset[str]
     runs: tuple[tuple[str, tuple[str, ...]], ...]
     plain: tuple[tuple[str, str], ...]
-    strange: bool
+    spans: frozenset[str]
+    odd: bool
+    cut: bool
 
 
 class _Run(NamedTuple):
     """A run of letters or digits: its words, the entries found in it besides, the entries it begins with, and whether
-    it is no common word."""
+    it is made of letters and no common word."""
 
     words: tuple[str, ...]
     within: frozenset[str]
     alike: frozenset[str]
-    strange: bool
+    odd: bool
 
 
 class Vocabulary:
@@ -86,7 +90,7 @@ class Vocabulary:
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
-            return _Run((run,), _NONE, _NONE, not _knows(run))
+            return _Run((run,), _NONE, _NONE, len(run) > _LONGEST_RUN and not run.isdigit())
         entries, lengths = self._entries, self._entries_by_start.lengths
         before = _reached(run)
         seen = [
@@ -117,12 +121,14 @@ class Vocabulary:
         words: list[str] = []
         runs = []
         within = alike = _NONE
-        strange = False
+        odd = several = False
         for run in _parts(name):
-            cut, besides, first, odd = self._read_run(run)
+            cut, besides, first, is_odd = self._read_run(run)
             words += cut
             runs.append((run, cut))
-            strange = strange or odd
+            if is_odd:
+                odd = True
+                several = several or len(cut) > 1
             if besides:
                 within |= besides
             if first:
@@ -130,10 +136,12 @@ class Vocabulary:
         one = [singular(word) for word in words]
         joined = self._joined(words, one) if len(words) > 1 else _NONE
         held = frozenset({*words, *one, *joined, *within})
+        spans = joined
         plain = tuple([pair for pair in zip(words, one, strict=True) if not pair[0].isdigit()])
-        return Name(
-            tuple(words), held, held | alike if alike else held, joined, within, alike, tuple(runs), plain, strange
-        )
+        if len(plain) < len(words) and len(plain) > 1:
+            spans = self._joined([word for word, _ in plain], [word for _, word in plain])
+        hints = held | alike if alike else held
+        return Name(tuple(words), held, hints, joined, within, alike, tuple(runs), plain, spans, odd, several)
 
     def _joined(self, words: list[str], one: list[str]) -> frozenset[str]:
         """The entries that are several words in a row, the last as it is or its singular."""
@@ -176,8 +184,9 @@ class Vocabulary:
                 break
         else:
             return bool(read.plain)
-        apart = len(read.plain) == len(read.words) and entries.isdisjoint(read.joined)  # none spans several words
-        if apart and not read.strange:
+        # Whether it can be nothing but these words one by one.
+        apart = entries.isdisjoint(read.spans) and not (read.cut and len(read.plain) < len(read.words))
+        if apart and not read.odd:
             return False
         words: list[str] = []
         unknown = cut_otherwise = False
@@ -189,7 +198,7 @@ class Vocabulary:
                 words += cut
             elif run.isdigit():
                 continue
-            elif read.strange and len(run) > 3 and (own := self._cut(run, entries)) and _as_few(own, run, cut):
+            elif read.odd and len(run) > 3 and (own := self._cut(run, entries)) and _as_few(own, run, cut):
                 words += own
                 cut_otherwise = True
             else:
