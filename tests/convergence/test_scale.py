@@ -100,21 +100,35 @@ def test_one_of_two_hundred_accounts_that_cannot_be_entered_is_one_finding_and_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tables", [0, 1, 99, 100, 101])
-def test_a_database_of_any_number_of_tables_is_published_exactly(tables):
-    files = many_products(1)
-    (product,) = load(files).data_products
+@pytest.mark.parametrize(("products", "tables"), [(1, 0), (1, 1), (1, 99), (1, 100), (1, 101), (10, 1000)])
+def test_any_number_of_tables_is_published_exactly_and_one_that_drifts_is_found(products, tables):
+    files = many_products(products)
     with MeshInProcess() as mesh:
         mesh.apply(files)
         mesh.settle()
-        for number in range(tables):
-            mesh.upload(product, f"t{number:05d}", (("amount", "float64"), ("email", "string")), told=number == 0)
+        for product in load(files).data_products:
+            for number in range(tables):
+                mesh.upload(product, f"t{number:05d}", (("amount", "float64"), ("email", "string")), told=number == 0)
         mesh.settle()
 
         assert {(table, column) for _, table, column in mesh.readable()} == {
-            (f"sales_p0000.t{number:05d}", "amount") for number in range(tables)
+            (f"sales_p{product:04d}.t{number:05d}", "amount") for product in range(products) for number in range(tables)
         }
         holds(mesh, load(files))
+        if tables:
+            last = {
+                "DatabaseName": f"sales_p{products - 1:04d}",
+                "Name": f"t{tables - 1:05d}",
+                "ColumnNames": ["email"],
+            }
+            opened = [
+                {"TagKey": key, "TagValues": [value]} for key, value in (("sensitivity", "public"), ("pii", "none"))
+            ]
+            lf = mesh.client("lakeformation", mesh.automation)
+            lf.add_lf_tags_to_resource(Resource={"TableWithColumns": last}, LFTags=opened)
+            assert any(column == "email" for _, _, column in mesh.readable())
+            mesh.sweep()
+            holds(mesh, load(files))
 
 
 def test_none_of_a_thousand_forged_events_counts():
