@@ -111,6 +111,20 @@ def plan_tags(
     return plan.calls()
 
 
+def mark_of_tags(governance: Governance, observed: AssignedTags) -> int:
+    """A number for the tags that a table was seen with: that of the decision if and only if `plan_tags` has nothing to
+    do for it. The same within one process alone."""
+    names = [key.name for key in governance.lf_tags]
+    levels = [observed.database, observed.effective_table, *map(observed.effective, sorted(observed.columns))]
+    return hash((*sorted(observed.columns), *(tuple(map(level.get, names)) for level in levels)))
+
+
+def mark_of_decision(governance: Governance, data_product: DataProduct, decision: TableDecision) -> int:
+    """The number of a table's tags that are as decided (`mark_of_tags`)."""
+    columns = {column: decision.tags(column) for column in decision.columns}
+    return mark_of_tags(governance, AssignedTags(database_tags(governance, data_product), {}, columns))
+
+
 class _TagPlan:
     """The changes of one data product, collected by phase."""
 

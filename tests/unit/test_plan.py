@@ -19,6 +19,8 @@ from tagmesh.plan import (
     CreateLink,
     DeleteLink,
     Link,
+    mark_of_decision,
+    mark_of_tags,
     plan_account_grants,
     plan_database_tags,
     plan_principal_grants,
@@ -221,6 +223,23 @@ def _readers(tags: tuple[tuple[str, str], ...]) -> frozenset[int]:
 
 
 @settings(max_examples=250, deadline=None)
+@given(st.booleans(), st.booleans(), st.data())
+def test_a_table_has_the_mark_of_its_decision_exactly_if_there_is_nothing_to_do(by_hand, as_effective, data):
+    state, final = data.draw(states(by_hand))
+    for settled in (False, True):
+        for decision in decisions_of(final):
+            own = {place: tags for place, tags in final.items() if place[0] == decision.table}
+            columns = {place[1]: effective(state, *place) if as_effective else state.get(place, {}) for place in own}
+            table = effective(state, decision.table, None) if as_effective else state.get((decision.table, None), {})
+            observed = AssignedTags(state.get((None, None), {}), table, columns)
+            same = mark_of_tags(MESH, observed) == mark_of_decision(MESH, ORDERS, decision)
+            assert same == (not plan(state, own, as_effective))
+            event(f"{'settled' if settled else 'drawn'}: {same}")
+        while calls := plan(state, final, as_effective):
+            for call in calls:
+                state = applied(state, call)
+
+
 @given(st.booleans(), st.booleans(), st.data())
 def test_no_expression_ever_reads_on_the_way_what_the_end_denies_it(by_hand: bool, as_effective: bool, data):
     """Brute force: every expression, after every call and after every part of every call."""

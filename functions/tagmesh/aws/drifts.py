@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import access, plan, rules
+from tagmesh import plan, rules
 from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Table
@@ -42,28 +42,18 @@ def observe(governance: Governance, products: Iterable[tuple[DataProduct, units.
         if not unit.tables.issubset(table.name for table in tables):
             found.gone.add(product.unit)  # a crawl makes them again, if their data is there
             continue
-        own = access.database_tags(governance, product)
         for decision in _by_rules(governance, product, unit, tables):
-            carried = AssignedTags(own, {}, {column: decision.tags(column) for column in decision.columns})
-            expected[product.database, decision.table] = _mark(governance, carried, decision.columns)
+            expected[product.database, decision.table] = plan.mark_of_decision(governance, product, decision)
     if expected:
         # Every table of ours carries every LF-Tag, so any one finds them all.
         key = min(governance.lf_tags, key=lambda key: len(key.values))
         for database, table, tags in lakeformation.search_tables(client("lakeformation"), ((key.name, key.values),)):
             wanted = expected.pop((database, table), None)
-            if wanted is not None and wanted != _mark(governance, tags, tags.columns):
+            if wanted is not None and wanted != plan.mark_of_tags(governance, tags):
                 found.moved.setdefault(database, {})[table] = tags
     for database, table in expected:
         found.moved.setdefault(database, {})[table] = AssignedTags()
     return found
-
-
-def _mark(governance: Governance, tags: AssignedTags, columns: Iterable[str]) -> int:
-    """A number that is the same for tables with the same tags on the database, the table and each of these columns."""
-    names = [key.name for key in governance.lf_tags]
-    levels = {"database": tags.database, "table": tags.effective_table}
-    by_column = [(column, *map(tags.effective(column).get, names)) for column in sorted(columns)]
-    return hash((*((level, *map(of.get, names)) for level, of in levels.items()), *by_column))
 
 
 def tags_differ(
