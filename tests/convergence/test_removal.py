@@ -4,12 +4,15 @@ comes to its end wherever a run breaks off."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from itertools import count
 
 import pytest
 from convergence.doubles import CENTRAL
 from convergence.ends import holds, left_behind, recover
 from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import MeshInProcess
+from convergence.test_faults import _stack as call_stack
 from tagmesh.aws import units
 from tagmesh.governance import load
 
@@ -309,35 +312,46 @@ def drop_and_break(at: int, *, after: bool, then: Wanted) -> bool:
         return True
 
 
+@cache
+def calls_of_a_drop() -> dict[tuple[str, ...], int]:
+    """Every call site of `removal.py`, and the number of its last call in a drop."""
+    found: dict[tuple[str, ...], int] = {}
+    numbers = count()
+
+    def note(do, service, operation, params, caller):
+        if service != "lambda":
+            number, stack = next(numbers), tuple(call_stack())
+            if any("removal.py" in frame for frame in stack):
+                found[(operation, *stack)] = number
+        return do()
+
+    with MeshInProcess() as mesh:
+        begun(mesh)
+        mesh.around = note
+        apply(mesh, DROPPED)
+        rest(mesh)
+    return found
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(8))
 @pytest.mark.parametrize("then", [DROPPED, BEFORE, LEFT], ids=["goes on", "taken back", "kept after all"])
-def test_a_drop_may_break_off_at_each_of_its_calls(then, part):
-    at, broken = part, []
-    while True:
-        try:
-            if not all(drop_and_break(at, after=after, then=then) for after in (False, True)):
-                break
-        except AssertionError as error:
-            broken.append(f"call {at}: {error}")
-        at += 8
-    assert at > 60, "there were hardly any calls"
+def test_a_drop_may_break_off_at_each_of_its_calls(then):
+    broken = []
+    assert len(calls_of_a_drop()) > 40
+    for site, at in calls_of_a_drop().items():
+        for after in (False, True):
+            try:
+                assert drop_and_break(at, after=after, then=then)
+            except AssertionError as error:
+                broken.append(f"{'after' if after else 'before'} {' < '.join(site)}: {error}")
     assert not broken, "\n".join(broken)
 
 
-def test_a_drop_may_break_off_where_it_deletes():
-    """The quick one of the above: whatever deletes, revokes and deregisters."""
-    with MeshInProcess() as mesh:
-        begun(mesh)
-        calls = []
-        mesh.around = lambda do, service, operation, *_: (
-            calls.append(operation if service != "lambda" else None),
-            do(),
-        )[1]
-        apply(mesh, DROPPED)
-        rest(mesh)
-    calls = [each for each in calls if each]
-    for operation in ("DeleteCrawler", "BatchDeleteTable", "DeleteDatabase", "DeregisterResource", "DeleteItem"):
-        at = len(calls) - 1 - calls[::-1].index(operation)
-        for then in (DROPPED, BEFORE):
-            assert drop_and_break(at, after=True, then=then)
+@pytest.mark.parametrize(
+    "operation", ["DeleteCrawler", "BatchDeleteTable", "DeleteDatabase", "DeregisterResource", "DeleteItem"]
+)
+def test_a_drop_may_break_off_where_it_deletes(operation):
+    """The quick ones of the above."""
+    at = max(at for site, at in calls_of_a_drop().items() if site[0] == operation)
+    for then in (DROPPED, BEFORE):
+        assert drop_and_break(at, after=True, then=then)
