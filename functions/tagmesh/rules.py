@@ -165,15 +165,6 @@ class _Candidates(NamedTuple):
     tables: tuple[int, ...]  # the conditions about tables that any of them rests on
 
 
-class _Touched(NamedTuple):
-    """Sets of rules, as bits: those that a word may bring up, those that do not hold beside it, and those that have it
-    among the words that alone may make a name."""
-
-    up: int = 0
-    out: int = 0
-    only: int = 0
-
-
 class _Outcome(NamedTuple):
     """What a set of rules that speak of a column makes of a key: the value and why, who won and who lost; for each of
     these which rule it is and, without what matched, the Match."""
@@ -197,7 +188,11 @@ class Classifier:
         self._conditions = Conditions(self._vocabulary)
         self._rules = [_compile_rule(index, rule, self._conditions) for index, rule in enumerate(rules)]
         self._on_content = [compiled for compiled in self._rules if "content" in compiled.rule.when]
-        self._touched: dict[str, _Touched] = {}
+        # entry -> sets of rules, as bits: those that it may bring up, those that do not hold beside it, and those that
+        # have it among the words that alone may make a name.
+        self._up: dict[str, int] = {}
+        self._out: dict[str, int] = {}
+        self._only: dict[str, int] = {}
         self._always = self._with_only = 0
         self._fit = dict.fromkeys((*FAMILIES, ""), 0)
         for compiled in self._rules:
@@ -209,6 +204,7 @@ class Classifier:
         )
         self._of_word = lru_cache(maxsize=65536)(self._touched_by)
         self._picked = lru_cache(maxsize=65536)(self._pick)
+        self._made = lru_cache(maxsize=65536)(self._decisions)
         self._outcomes = lru_cache(maxsize=65536)(self._find_outcomes)
         self._candidates = lru_cache(maxsize=65536)(self._find_candidates)
         self._over = {rule.id: frozenset(rule.over) for rule in rules if rule.over}
@@ -225,15 +221,9 @@ class Classifier:
 
     def _index(self, bit: int, when: Mapping[str, Any]) -> None:
         needed, only = needed_words(when), only_words(when)
-        for word in needed or ():
-            known = self._touched.get(word, _NOTHING)
-            self._touched[word] = known._replace(up=known.up | bit)
-        for word in ruled_out_by(when):
-            known = self._touched.get(word, _NOTHING)
-            self._touched[word] = known._replace(out=known.out | bit)
-        for word in only or ():
-            known = self._touched.get(word, _NOTHING)
-            self._touched[word] = known._replace(only=known.only | bit)
+        for words, touched in ((needed, self._up), (ruled_out_by(when), self._out), (only, self._only)):
+            for word in words or ():
+                touched[word] = touched.get(word, 0) | bit
         if needed is None:
             self._always |= bit
         if only is not None:
@@ -297,7 +287,7 @@ class Classifier:
         evidence = scene.evidences(tables) if tables else ()
         decided = by_evidence.get(evidence)
         if decided is None:
-            decided = by_evidence[evidence] = self._judge(scene, column, keys, partition_key, dict(shown))
+            decided = by_evidence[evidence] = self._judge(scene, column, keys, names, partition_key, dict(shown))
         return decided
 
     def _tables_of(self, column: Column, *, sampled: bool) -> tuple[int, ...]:
@@ -316,6 +306,7 @@ class Classifier:
         scene: Scene,
         column: Column,
         keys: tuple[LFTagKey, ...],
+        names: tuple[str, ...],
         partition_key: bool,
         content: Mapping[str, tuple[str, ...]],
     ) -> dict[str, Decision]:
@@ -328,7 +319,7 @@ class Classifier:
         own = self._speaking(subject("", type_family(column.type)))
         nested = nested_fields(column.type)
         if not nested:
-            return self._decisions(own, tuple(key.name for key in keys))
+            return self._made(tuple(own), names)
         spoken = self._matches(own)
         fields = [
             (each.path, self._matches(self._speaking(subject(each.path, each.family))) if each.path else {})
@@ -359,7 +350,9 @@ class Classifier:
                 spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
         return spoken
 
-    def _decisions(self, speaking: list[tuple[int, tuple[str, ...]]], names: tuple[str, ...]) -> dict[str, Decision]:
+    def _decisions(
+        self, speaking: tuple[tuple[int, tuple[str, ...]], ...], names: tuple[str, ...]
+    ) -> dict[str, Decision]:
         """What the rules that speak make of each key. Who wins does not depend on what matched."""
         evidence = dict(speaking)
         made = {}
@@ -398,35 +391,30 @@ class Classifier:
     def _find_candidates(self, name: str, family: str) -> _Candidates:
         """The rules that may speak about a column of this name and family of types, by id."""
         read = self._vocabulary.read(name)
-        touched = self._touched
-        up, out, only, spanned = self._always, 0, -1, 0
+        up, out, only = self._always, 0, -1
         for word in read.words:
-            of_word = self._of_word(word)
-            up |= of_word[0]
-            out |= of_word[1]
-            if not word.isdigit():
-                only &= of_word[2]
+            brought, barred, alone = self._of_word(word)
+            up |= brought
+            out |= barred
+            only &= alone
         for entry in (*read.joined, *read.within) if read.within else read.joined:
-            if entry in touched:
-                of_word = touched[entry]
-                up |= of_word[0]
-                out |= of_word[1]
+            up |= self._up.get(entry, 0)
+            out |= self._out.get(entry, 0)
         for entry in read.alike:
-            if entry in touched:
-                up |= touched[entry].up
+            up |= self._up.get(entry, 0)
         up &= ~out & self._fit[family]
         if not read.odd:
             # The words are what they are: they are all among a rule's, or make one of its entries of several words.
             for entry in read.spans:
-                if entry in touched:
-                    spanned |= touched[entry].only
-            up &= only | spanned | ~self._with_only
+                only |= self._only.get(entry, 0)
+            up &= only | ~self._with_only
         return self._picked(up)
 
-    def _touched_by(self, word: str) -> _Touched:
-        """What a word of a name touches, as it is and in the singular."""
-        own, one = self._touched.get(word, _NOTHING), self._touched.get(singular(word), _NOTHING)
-        return _Touched(own.up | one.up, own.out | one.out, own.only | one.only)
+    def _touched_by(self, word: str) -> tuple[int, int, int]:
+        """What a word of a name brings up, bars, and is allowed alone by; as it is and in the singular."""
+        one = singular(word)
+        up, out, only = (touched.get(word, 0) | touched.get(one, 0) for touched in (self._up, self._out, self._only))
+        return up, out, -1 if word.isdigit() else only
 
     def _pick(self, bits: int) -> _Candidates:
         rules = [compiled for compiled in self._rules if bits >> compiled.index & 1]
@@ -495,9 +483,6 @@ class Classifier:
             losers += [match._replace(lost="what rules say of each of its fields counts") for match in own]
         outcome = "default" if value == key.default else first.outcome
         return Decision(value, outcome, because, _once(winners), _once(losers))
-
-
-_NOTHING = _Touched()
 
 
 def _path_of(column: Column, nested: NestedField) -> str:

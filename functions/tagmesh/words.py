@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right, insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from tagmesh.common_words import COMMON_WORDS
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NONE: frozenset[str] = frozenset()
 _LONGEST_RUN = 48  # letters: a longer run without a break is no run of words
 _LONGEST_ENTRY = 5  # words that an entry of a rule may span
 
@@ -35,36 +36,39 @@ def singular(word: str) -> str:
     return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
 
 
+class _Run(NamedTuple):
+    """A run of letters or digits: as it is, its words, each with its singular, those of them that are no number, all of
+    these and the entries found in it besides, those entries, the entries it begins with, and whether it is made of
+    letters and no common word."""
+
+    text: str
+    words: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    plain: tuple[tuple[str, str], ...]
+    phrases: frozenset[str]
+    within: frozenset[str]
+    alike: frozenset[str]
+    odd: bool
+
+
 class Name(NamedTuple):
     """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: each of them and its
-    singular, and every entry that it holds; ``hints``: those, and what the runs of letters in it begin with;
-    ``joined``: the entries that are several words in a row, written together; ``within``: those found within a run of
-    letters; ``alike``: those that such a run begins with; ``runs``: (run of letters or digits, its words); ``plain``:
-    each word that is no number, and its singular; ``spans``: the entries that are several of those in a row; ``odd``:
-    whether a run of letters is no common word, and so might be made of other words; ``cut``: whether one has several
-    words."""
+    singular, and every entry that it holds; ``joined``: the entries that are several words in a row, written together;
+    ``within``: those found within a run of letters; ``alike``: those that such a run begins with; ``runs``: its runs of
+    letters and of digits; ``plain``: each word that is no number, and its singular; ``spans``: the entries that are
+    several of those in a row; ``odd``: whether a run of letters is no common word, and so might be made of other words;
+    ``cut``: whether one has several words."""
 
     words: tuple[str, ...]
     phrases: frozenset[str]
-    hints: frozenset[str]
     joined: frozenset[str]
     within: frozenset[str]
     alike: frozenset[str]
-    runs: tuple[tuple[str, tuple[str, ...]], ...]
+    runs: tuple[_Run, ...]
     plain: tuple[tuple[str, str], ...]
     spans: frozenset[str]
     odd: bool
     cut: bool
-
-
-class _Run(NamedTuple):
-    """A run of letters or digits: its words, the entries found in it besides, the entries it begins with, and whether
-    it is made of letters and no common word."""
-
-    words: tuple[str, ...]
-    within: frozenset[str]
-    alike: frozenset[str]
-    odd: bool
 
 
 class Vocabulary:
@@ -90,7 +94,7 @@ class Vocabulary:
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
-            return _Run((run,), _NONE, _NONE, len(run) > _LONGEST_RUN and not run.isdigit())
+            return _run(run, (run,), odd=len(run) > _LONGEST_RUN and not run.isdigit())
         entries, lengths = self._entries, self._entries_by_start.lengths
         before = _reached(run)
         seen = [
@@ -101,10 +105,10 @@ class Vocabulary:
             if start + length <= len(run) and (known := entries.get(run[start : start + length]))
         ]
         if not seen and len(run) not in before:
-            return _Run((run,), _NONE, _NONE, True)
+            return _run(run, (run,))
         after = _fewest(run, _COMMON_FORWARDS)
         if not seen:
-            return _Run(after[0] or (run,), _NONE, _NONE, True)
+            return _run(run, after[0] or (run,))
         whole = _NEVER if after[0] is None else len(after[0])
         found = {
             known
@@ -112,49 +116,45 @@ class Vocabulary:
             if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
         }
         first = frozenset(known for start, _, known in seen if start == 0)
-        return _Run(after[0] or (run,), frozenset(found), first, True)
+        return _run(run, after[0] or (run,), frozenset(found), first)
 
     def _read(self, name: str) -> Name:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
         no word itself, into the fewest common words. `e_mail` and `email` are one entry, and `eMail`, `e-mail`,
         `emails` all hold it."""
-        words: list[str] = []
-        runs = []
+        runs = tuple([self._read_run(run) for run in _parts(name)])
+        if len(runs) == 1:
+            (run,) = runs
+            joined = self._joined(run.pairs) if len(run.pairs) > 1 else _NONE
+            held = run.phrases | joined if joined else run.phrases
+            cut = len(run.words) > 1
+            return Name(run.words, held, joined, run.within, run.alike, runs, run.plain, joined, run.odd, cut)
+        pairs = [pair for run in runs for pair in run.pairs]
+        plain = tuple([pair for run in runs for pair in run.plain])
+        joined = spans = self._joined(pairs)
+        if len(plain) < len(pairs) and len(plain) > 1:
+            spans = self._joined(plain)
         within = alike = _NONE
-        odd = several = False
-        for run in _parts(name):
-            cut, besides, first, is_odd = self._read_run(run)
-            words += cut
-            runs.append((run, cut))
-            if is_odd:
+        odd = cut = False
+        for run in runs:
+            if run.odd:
                 odd = True
-                several = several or len(cut) > 1
-            if besides:
-                within |= besides
-            if first:
-                alike |= first
-        one = [singular(word) for word in words]
-        joined = self._joined(words, one) if len(words) > 1 else _NONE
-        held = frozenset({*words, *one, *joined, *within})
-        spans = joined
-        plain = tuple([pair for pair in zip(words, one, strict=True) if not pair[0].isdigit()])
-        if len(plain) < len(words) and len(plain) > 1:
-            spans = self._joined([word for word, _ in plain], [word for _, word in plain])
-        hints = held | alike if alike else held
-        return Name(tuple(words), held, hints, joined, within, alike, tuple(runs), plain, spans, odd, several)
+                cut = cut or len(run.words) > 1
+                within |= run.within
+                alike |= run.alike
+        held = joined.union(*[run.phrases for run in runs])
+        return Name(tuple([word for word, _ in pairs]), held, joined, within, alike, runs, plain, spans, odd, cut)
 
-    def _joined(self, words: list[str], one: list[str]) -> frozenset[str]:
+    def _joined(self, pairs: Sequence[tuple[str, str]]) -> frozenset[str]:
         """The entries that are several words in a row, the last as it is or its singular."""
         found = _NONE
-        for start in range(len(words) - 1):
-            phrase = words[start]
+        for start in range(len(pairs) - 1):
+            phrase = pairs[start][0]
             if not self._goes_on(phrase):
                 continue
-            for each in range(start + 1, min(len(words), start + _LONGEST_ENTRY)):
-                for last in {words[each], one[each]}:
-                    if self._entries.get(phrase + last) == phrase + last:
-                        found |= {phrase + last}
-                phrase += words[each]
+            for word, one in pairs[start + 1 : start + _LONGEST_ENTRY]:
+                found |= {each for each in (phrase + word, phrase + one) if self._entries.get(each) == each}
+                phrase += word
                 if not self._goes_on(phrase):
                     break
         return found
@@ -174,7 +174,8 @@ class Vocabulary:
 
     def hints(self, name: str) -> frozenset[str]:
         """Every entry that a test of words could find in a name, and perhaps more: what rules are looked up by."""
-        return self.read(name).hints
+        read = self.read(name)
+        return read.phrases | read.alike
 
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
@@ -190,7 +191,7 @@ class Vocabulary:
             return False
         words: list[str] = []
         unknown = cut_otherwise = False
-        for run, cut in read.runs:
+        for run, cut, *_ in read.runs:
             if run in entries:
                 words.append(run)
                 continue
@@ -207,6 +208,14 @@ class Vocabulary:
         if not unknown:
             return any(not word.isdigit() for word in words)
         return (cut_otherwise or not apart) and _made_of(words, entries)
+
+
+def _run(
+    text: str, words: tuple[str, ...], within: frozenset[str] = _NONE, alike: frozenset[str] = _NONE, odd: bool = True
+) -> _Run:
+    pairs = tuple((word, singular(word)) for word in words)
+    plain = () if text.isdigit() else pairs
+    return _Run(text, words, pairs, plain, within.union(*pairs), within, alike, odd)
 
 
 def _as_few(own: tuple[str, ...], run: str, cut: tuple[str, ...]) -> bool:
@@ -228,7 +237,6 @@ def _made_of(words: list[str], entries: frozenset[str]) -> bool:
     return bool(words) and len(words) in reached
 
 
-_NONE: frozenset[str] = frozenset()
 _NEVER = 1000
 _HISSING = ("s", "x", "ch", "sh")
 
