@@ -171,7 +171,7 @@ def create_auditor(place: Place, central: str) -> Identity:
     )["Role"]
     may_look = {
         "Effect": "Allow",
-        "Action": ["glue:GetDatabases", "glue:GetTables", "lakeformation:GetResourceLFTags"],
+        "Action": ["glue:GetDatabase", "glue:GetDatabases", "glue:GetTables", "lakeformation:GetResourceLFTags"],
         "Resource": "*",
     }
     iam.put_role_policy(

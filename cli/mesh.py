@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tagmesh import evidence
-from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, units
+from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, ledger, removal, units
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
+from tagmesh.preview import Made
 
 from cli import local
 from cli.demo_accounts import Identity, Place
@@ -74,6 +75,22 @@ class Mesh:
     def misfits(self, product: DataProduct) -> frozenset[str]:
         """The tables with a file that has another header, which are closed."""
         return units.read(self.clients("dynamodb"), product.unit).misfits
+
+    def made(self, product: DataProduct) -> Made:
+        """What was made for a data product, as the ledger has it, and whether its database is there."""
+        entries = ledger.made_by(self.clients("dynamodb"), product.unit)
+        found = glue.database(self.readers("glue"), product.database)
+
+        def of(kind: str) -> list[str]:
+            return [key.removeprefix(kind) for key in entries if key.startswith(kind)]
+
+        return Made(
+            crawler=product.crawler,
+            database=product.database if found else "",
+            owns_database=found is not None and bool(of(removal.DATABASE)) and glue.is_ours(product, found),
+            crawlers=tuple(of(removal.CRAWLER)),
+            locations=tuple(arn.replace("arn:aws:s3:::", "s3://") for arn in of(removal.LOCATION)),
+        )
 
 
 def find(port: int | None) -> Mesh:

@@ -7,7 +7,7 @@ from typing import Any
 from tagmesh.aws import governance_store
 from tagmesh.governance import Governance
 from tagmesh.grants import Revoke
-from tagmesh.preview import AccessChange, Preview, preview
+from tagmesh.preview import AccessChange, Preview, Removal, preview
 
 from cli.mesh import Mesh, NoMesh
 
@@ -23,7 +23,7 @@ def of_mesh(mesh: Mesh, new: Governance) -> Preview:
     products = {
         product.database: product
         for governance in (now, new)
-        for product in (governance.data_products if governance else ())
+        for product in ((*governance.data_products, *governance.dropped.values()) if governance else ())
     }
     tables, content, misfits = [], {}, set()
     for product in products.values():
@@ -31,7 +31,9 @@ def of_mesh(mesh: Mesh, new: Governance) -> Preview:
         for table in mesh.tables(product):
             tables.append((table, mesh.tags(table)))
             content[table.database, table.name] = mesh.content(product, table.name)
-    return preview(now, new, tables, mesh.account, content=content, misfits=misfits)
+    gone = (product for product in products.values() if new.data_product(product.unit) is None)
+    made = {product.unit: mesh.made(product) for product in gone}
+    return preview(now, new, tables, mesh.account, content=content, misfits=misfits, made=made)
 
 
 def apply(mesh: Mesh, files: dict[str, str]) -> None:
@@ -41,12 +43,14 @@ def apply(mesh: Mesh, files: dict[str, str]) -> None:
 
 def lines(found: Preview) -> list[str]:
     """For people: who gains and who loses what, first; then the calls."""
-    if not (found.calls or found.access or found.findings):
+    if not (found.calls or found.access or found.findings or found.removals):
         return [f"nothing would change in {found.tables} tables"]
     gains = [change for change in found.access if change.gained]
     losses = [change for change in found.access if change.lost]
     said = _section("gains", [_gain(change) for change in gains])
     said += _section("loses", [_loss(change) for change in losses])
+    said += [line for each in found.removals for line in _removal(each)]
+    said += [""] if found.removals else []
     revoked = sum(isinstance(each, Revoke) for each in found.grants)
     said += [
         f"LF-Tags   {len(found.tags)} calls, {sum(action.loosens for action in found.tags)} of which open something",
@@ -55,6 +59,24 @@ def lines(found: Preview) -> list[str]:
         f"in all    {found.calls} writing calls, at least {found.seconds:.0f} s, over {found.tables} tables",
     ]
     said += [f"finding   {each.code} {each.subject}: {each.message}; mend: {each.mend}" for each in found.findings]
+    return said
+
+
+def _removal(removal: Removal) -> list[str]:
+    name = removal.unit.removeprefix("data_product/")
+    gone = [f"the crawler {each}" for each in removal.crawlers]
+    gone += [f"the registered location {each}" for each in removal.locations]
+    if not removal.dropped:
+        taken = f"{' and '.join(gone)} {'go' if len(gone) > 1 else 'goes'}; " if gone else ""
+        return [f"leaves    {name}: it is closed; {taken}its catalogue and its data stay"]
+    tables = f"{len(removal.tables)} tables of {removal.database}"
+    gone = [f"{tables}{'' if removal.keeps_database else ' and the database itself'}", *gone]
+    said = [f"DROPS     {name}: {', '.join(gone)}; its data stays", *(f"  - {each}" for each in removal.tables[:SHOWN])]
+    if len(removal.tables) > SHOWN:
+        said += [f"  ... and {len(removal.tables) - SHOWN} more (--json has them all)"]
+    if removal.keeps_database and removal.database:
+        why = f"no crawl of ours made {', '.join(removal.kept)}" if removal.kept else "we did not make it"
+        said += [f"  the database {removal.database} stays: {why}"]
     return said
 
 
@@ -96,6 +118,7 @@ def as_json(new: Governance, found: Preview) -> dict[str, Any]:
         ],
         "links": list(found.links),
         "unlinks": list(found.unlinks),
+        "removals": [asdict(each) for each in found.removals],
         "findings": [asdict(each) for each in found.findings],
         "calls": found.calls,
         "seconds": round(found.seconds, 1),

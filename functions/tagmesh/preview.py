@@ -20,6 +20,7 @@ from tagmesh.rules import TableDecision, decide
 #: Seconds a call of a plan takes where Lake Formation takes five writes a second and nothing else is at it.
 SECONDS_A_WRITE = 0.2
 BATCH = 20  # grants or revokes a call
+TABLES_A_CALL = 100  # that are deleted
 
 Decide = Callable[..., TableDecision]
 
@@ -49,9 +50,45 @@ class AccessChange:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What was made for a data product and is there: ``crawlers`` by name, ``locations`` as ``s3://bucket/folder``, its
+    ``database`` ("" where it is gone; ``owns_database``: we made it). Its tables are those that ``crawler`` made."""
+
+    crawler: str
+    database: str
+    owns_database: bool
+    crawlers: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is taken back of a data product that leaves the files, or that they drop (``dropped``): of what was made for
+    it the ``crawlers`` and registered ``locations`` that no other needs; and of one that is dropped its ``tables``, and
+    its ``database``, but for ``kept`` tables, which no crawl of ours made, and which keep their database
+    (``keeps_database``: as one that was there before stays)."""
+
+    unit: str
+    database: str
+    dropped: bool
+    crawlers: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    keeps_database: bool = True
+
+    @property
+    def calls(self) -> int:
+        """Writing calls: a crawler with its classifier and its grant; tables, 100 a call; a location and its grant."""
+        deleted = -(-len(self.tables) // TABLES_A_CALL) + (not self.keeps_database)
+        return 3 * len(self.crawlers) + deleted + 2 * len(self.locations)
+
+
+@dataclass(frozen=True)
 class Preview:
     """``tags``: the calls that assign LF-Tags, in order; ``grants``: what is granted and revoked, of the two versions;
-    ``links`` and ``unlinks``: resource links that come and go, as ``account/name``; ``access``: what opens first;
+    ``links`` and ``unlinks``: resource links that come and go, as ``account/name``; ``removals``: what is taken back of
+    data products that leave or are dropped, those first; ``access``: what opens first;
     ``findings``: what decisions would report; ``tables``: how many there are."""
 
     tags: tuple[AssignTags, ...] = ()
@@ -61,13 +98,15 @@ class Preview:
     access: tuple[AccessChange, ...] = ()
     findings: tuple[Finding, ...] = ()
     tables: int = 0
+    removals: tuple[Removal, ...] = ()
 
     @property
     def calls(self) -> int:
         """Writing calls: grants go in batches, an account's revokes and grants apart."""
         batches = {(type(each), each.principal) for each in self.grants}
         full = sum(-(-sum((type(e), e.principal) == batch for e in self.grants) // BATCH) for batch in batches)
-        return len(self.tags) + full + len(self.links) + len(self.unlinks)
+        removing = sum(each.calls for each in self.removals)
+        return len(self.tags) + full + len(self.links) + len(self.unlinks) + removing
 
     @property
     def seconds(self) -> float:
@@ -83,6 +122,7 @@ def preview(
     *,
     content: Mapping[tuple[str, str], Mapping[str, Collection[str]]] | None = None,
     misfits: Collection[tuple[str, str]] = (),
+    made: Mapping[str, Made] | None = None,
     today: str | None = None,
 ) -> Preview:
     """What changes when ``new`` takes the place of ``now`` (None: no version is in force).
@@ -92,6 +132,7 @@ def preview(
         central: the central account.
         content: (database, table) -> what samples of its content showed, as ``rules.decide`` takes it.
         misfits: (database, table) of those with a file that has another header.
+        made: data product unit -> what was made for it, of those that are not in ``new``.
         today: the day that expiries are held against, as ``rules.decide`` takes it.
     """
     mesh = list(mesh)
@@ -138,7 +179,27 @@ def preview(
         tuple(_changes(now, new, mesh, after, decisions)),
         tuple(findings),
         len(mesh),
+        tuple(_removals(new, by_database, made or {})),
     )
+
+
+def _removals(
+    new: Governance, by_database: Mapping[str, list[tuple[Table, AssignedTags]]], made: Mapping[str, Made]
+) -> list[Removal]:
+    """As removal.py carries it out. Of whom nothing was made, or is left, nothing is taken back."""
+    needed = {product.location.rstrip("/") for product in new.data_products}
+    found = []
+    for unit, each in made.items():
+        dropped = unit in new.dropped
+        if new.data_product(unit) or not (each.crawlers or each.locations or (dropped and each.database)):
+            continue
+        tables = [table for table, _ in by_database.get(each.database, ())] if dropped else []
+        ours = tuple(table.name for table in tables if table.parameters.get("UPDATED_BY_CRAWLER") == each.crawler)
+        kept = tuple(table.name for table in tables if table.name not in ours)
+        locations = tuple(location for location in each.locations if location not in needed)
+        keeps = not dropped or not each.owns_database or bool(kept)
+        found.append(Removal(unit, each.database, dropped, each.crawlers, locations, ours, kept, keeps))
+    return sorted(found, key=lambda removal: (not removal.dropped, removal.unit))
 
 
 def _granted(
