@@ -3,9 +3,12 @@ comes to its end wherever a run breaks off."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from itertools import count
+from unittest import mock
 
 import pytest
 from convergence.doubles import CENTRAL
@@ -16,6 +19,8 @@ from convergence.test_faults import _stack as call_stack
 from tagmesh.aws import units
 from tagmesh.governance import load
 
+from cli import plan
+from cli.mesh import Mesh
 from local_aws.wire import AwsError
 
 BEFORE = Wanted("usual", ("orders", "customers"), {"analytics": ("open",), "finance": ("contacts",)})
@@ -273,6 +278,34 @@ def test_a_consumer_that_cannot_be_reached_does_not_hold_up_a_drop(mesh):
     links = mesh.world.engines["glue"].lookup.databases("444444444444")
     assert [each.name for each in links if each.is_link] == ["sales_customers"]
     holds(mesh, load(DROPPED.files()))
+
+
+@pytest.mark.parametrize("wanted", [LEFT, DROPPED], ids=["leaves", "dropped"])
+def test_what_a_plan_foretells_of_the_catalogue_then_happens(mesh, wanted):
+    def clients(service):
+        return mesh.client(service, mesh.automation)
+
+    with mock.patch.dict(os.environ):  # it names the tables as a deployed mesh has them
+        asked = Mesh(CENTRAL, "eu-west-1", clients, clients)
+    (foretold,) = plan.of_mesh(asked, load(wanted.files())).removals
+    before = databases(mesh)
+    assert set(foretold.tables) == ({"first", "second"} if wanted is DROPPED else set())
+    deleted: Counter[str] = Counter()
+
+    def note(service, operation, params, caller):
+        if caller.account == CENTRAL and operation.startswith(("Delete", "BatchDelete", "Deregister")):
+            deleted[operation] += service != "dynamodb"
+
+    mesh.after_call.append(note)
+    apply(mesh, wanted)
+    rest(mesh)
+
+    after = databases(mesh)
+    assert before["sales_orders"] - after.get("sales_orders", set()) == {*foretold.tables}
+    assert ("sales_orders" in after) == foretold.keeps_database
+    assert deleted["DeleteCrawler"] == len(foretold.crawlers) == 1
+    assert deleted["DeregisterResource"] == len(foretold.locations) == 1
+    assert plan.of_mesh(asked, load(wanted.files())).removals == ()
 
 
 # -- breaking off
