@@ -42,7 +42,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     What a new version opens waits until what it takes away from consumers is taken: then this run is asked for again.
     """
     governance = governance_store.current(client("s3"), dynamodb)
-    governance_store.check_in_force(dynamodb, planned["version"])
+    governance_store.check_planned(governance, planned)
     product = governance.data_product(lease.unit)
     if product is None:
         raise governance_store.GovernanceChanged(f"{lease.unit} has left the governance files")
@@ -129,7 +129,7 @@ def apply(
             if close_only:
                 return done
             units.holds(dynamodb, lease)
-            governance_store.check_in_force(dynamodb, planned["version"])
+            governance_store.check_in_force(dynamodb, governance)
         if action["table"] is None:
             lakeformation.tag_database(lf, action["database"], action["tags"])
         elif action["columns"]:

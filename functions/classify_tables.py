@@ -171,6 +171,7 @@ def classify(
         plans.key(product.unit, lease.token),
         {
             "version": governance.digest,
+            "number": governance.number,
             "covered": ours,
             "bare": bare,
             "misfits": misfits,

@@ -98,7 +98,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     units.begin_changes(dynamodb, lease, "sharing", unit, version)
     lf_tags.ensure_noted(dynamodb, lf, governance)
     revokes = [action for action in actions if isinstance(action, Revoke)]
-    findings = grants.carry_out(dynamodb, lf, lease, governance.digest, revokes, central)
+    findings = grants.carry_out(dynamodb, lf, lease, governance, revokes, central)
     if central in losing:
         findings += consumers.revoke_policies(dynamodb, lease, governance, central)
         losing.discard(central)
@@ -108,7 +108,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     whole = not behind and not losing
     if whole:
         others = [action for action in actions if not isinstance(action, Revoke)]
-        findings += grants.carry_out(dynamodb, lf, lease, governance.digest, others, central)
+        findings += grants.carry_out(dynamodb, lf, lease, governance, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
     logger.info(
         "access granted" if whole else "access revoked; grants wait",
@@ -163,6 +163,7 @@ def hand_over(
     """
     written = {
         "version": governance.digest,
+        "number": governance.number,
         "whole": whole,
         "accounts": sorted(accounts),
         "losing": sorted(losing),

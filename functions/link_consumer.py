@@ -45,7 +45,7 @@ def link(
     An account that the consumer has left is brought there too: it loses what we made in it.
     """
     governance = governance_store.current(client("s3"), dynamodb)
-    governance_store.check_in_force(dynamodb, planned["version"])
+    governance_store.check_planned(governance, planned)
     consumer = governance.consumer(lease.unit)
     changes, findings, reached = 0, [Finding(**finding) for finding in planned["findings"]], True
     drifted: list[dict[str, Any]] = []

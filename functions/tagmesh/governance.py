@@ -256,6 +256,8 @@ class Governance:
     overrides: tuple[Override, ...]
     digest: str
     region: str | None = None
+    number: int = field(default=0, compare=False)
+    """Which one in force this is, of all that were: a version that comes back has another number."""
 
     @cached_property
     def keys(self) -> Mapping[str, LFTagKey]:

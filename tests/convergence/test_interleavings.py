@@ -209,6 +209,44 @@ def test_an_old_run_that_is_overtaken_at_any_of_its_calls_opens_nothing(machine)
     assert calls > 10
 
 
+FEW = Wanted("usual", ("orders",), {"analytics": ("open",)})
+GIVING = Wanted("usual", ("orders",), {"analytics": ("open", "contacts")})
+BETWEEN = Wanted("swapped", ("orders",), {"analytics": ("open", "contacts")})
+
+
+def another_between(machine: str, before: int) -> bool:
+    """Before one of the calls of a run, another version comes, is carried out and gives way to the run's own again."""
+    with MeshInProcess() as mesh:
+        mesh.provide(load(GIVING.files()))
+        Exposure(mesh)
+        mesh.apply(FEW.files())
+        mesh.settle()
+        mesh.upload(load(FEW.files()).data_products[0], "first", tuple(TYPES.items()))
+        mesh.settle()
+        mesh.apply(GIVING.files())
+        going = run_of(mesh, machine)
+
+        def other() -> None:
+            mesh.apply(BETWEEN.files())
+            mesh.settle()
+            mesh.apply(GIVING.files())
+            run_of(mesh, "sweep")()  # the version is in force again, and nothing of it is done yet
+
+        stopped = Stop(mesh, before).run(going, other)
+        mesh.settle()
+        recover(mesh)
+        holds(mesh, load(GIVING.files()))
+        return stopped
+
+
+@pytest.mark.slow
+def test_a_run_whose_version_was_away_meanwhile_grants_nothing():
+    calls = 0
+    while another_between("share", calls):
+        calls += 1
+    assert calls > 10
+
+
 FORTH = Wanted("swapped", ("orders",), {"analytics": ("open", "all")})
 BACK = Wanted("usual", ("orders",), {"analytics": ("contacts",)})
 

@@ -149,7 +149,7 @@ def carry_out(
             make_links(dynamodb, clients("glue"), lease.unit, account, governance.digest, some)
             continue
         try:
-            findings += grants.carry_out(dynamodb, clients("lakeformation"), lease, governance.digest, some, account)
+            findings += grants.carry_out(dynamodb, clients("lakeformation"), lease, governance, some, account)
         except lakeformation.LakeFormationRefused as error:
             if account == central or not any(word in str(error) for word in ("AccessDenied", "EntityNotFound")):
                 raise
@@ -167,7 +167,7 @@ def revoke_policies(dynamodb: Any, lease: units.Lease, governance: Governance, a
     clients = clients_in(account, lease.unit)
     wanted = look(dynamodb, clients, lease.unit, governance, account, ())
     policies = [each for each in wanted.actions if isinstance(each, Revoke) and each.resource.kind == "LFTagPolicy"]
-    return grants.carry_out(dynamodb, clients("lakeformation"), lease, governance.digest, policies, account)
+    return grants.carry_out(dynamodb, clients("lakeformation"), lease, governance, policies, account)
 
 
 def link_key(account: str, name: str) -> str:

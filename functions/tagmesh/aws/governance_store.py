@@ -10,6 +10,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tagmesh.governance import Governance, load
@@ -54,22 +55,39 @@ def put_in_force(s3: Any, dynamodb: Any, governance: Governance, files: Mapping[
     """
     body = json.dumps({"files": dict(sorted(files.items()))}, ensure_ascii=False).encode()
     s3.put_object(Bucket=_bucket(), Key=f"versions/{governance.digest}.json", Body=body, ContentType="application/json")
-    return _note(dynamodb, "version", governance.digest, before)
+    return _note(dynamodb, "version", governance.digest, before, counted=True)
 
 
-def check_in_force(dynamodb: Any, version: str) -> None:
-    """Checks that a version is still in force (strongly consistent).
+def check_in_force(dynamodb: Any, governance: Governance) -> None:
+    """Checks that a version is still in force, and was all the time since it was read (strongly consistent): meanwhile
+    another one may have opened what a run under this one has seen closed.
 
     Raises:
-        GovernanceChanged: it is not.
+        GovernanceChanged: it is not, or was not.
     """
-    if version_in_force(dynamodb) != version:
-        raise GovernanceChanged("another governance version is in force: the sweep that it started goes on from here")
+    if in_force(dynamodb) != (governance.digest, governance.number):
+        raise GovernanceChanged("another governance version came in force: the sweep that it started goes on from here")
+
+
+def check_planned(governance: Governance, planned: Mapping[str, Any]) -> None:
+    """Checks that a plan was made under this version, and that it was in force since.
+
+    Raises:
+        GovernanceChanged: it was not.
+    """
+    if (planned["version"], planned["number"]) != (governance.digest, governance.number):
+        raise GovernanceChanged("planned under another governance version: the sweep that this one started plans anew")
+
+
+def in_force(dynamodb: Any) -> tuple[str, int]:
+    """The digest of the version in force ("" where there is none), and its number (strongly consistent)."""
+    item = _item(dynamodb)
+    return item.get("version", {"S": ""})["S"], int(item.get("number", {"N": "0"})["N"])
 
 
 def version_in_force(dynamodb: Any) -> str:
     """The digest of the version in force; empty where there is none (strongly consistent)."""
-    return _noted(dynamodb, "version")
+    return in_force(dynamodb)[0]
 
 
 def version_deployed(dynamodb: Any) -> str:
@@ -93,12 +111,15 @@ def note_lf_tags(dynamodb: Any, digest: str) -> None:
 
 
 def _noted(dynamodb: Any, name: str) -> str:
-    item = dynamodb.get_item(TableName=os.environ["UNITS_TABLE"], Key=ITEM, ConsistentRead=True).get("Item", {})
-    return item.get(name, {"S": ""})["S"]
+    return _item(dynamodb).get(name, {"S": ""})["S"]
 
 
-def _note(dynamodb: Any, name: str, digest: str, before: str | None) -> bool:
-    """Writes one attribute, where it is still what it was before (None: whatever it was)."""
+def _item(dynamodb: Any) -> dict[str, Any]:
+    return dynamodb.get_item(TableName=os.environ["UNITS_TABLE"], Key=ITEM, ConsistentRead=True).get("Item", {})
+
+
+def _note(dynamodb: Any, name: str, digest: str, before: str | None, *, counted: bool = False) -> bool:
+    """Writes one attribute, where it is still what it was before (None: whatever it was); `counted`, and counts it."""
     request: dict[str, Any] = {
         "TableName": os.environ["UNITS_TABLE"],
         "Key": ITEM,
@@ -106,6 +127,10 @@ def _note(dynamodb: Any, name: str, digest: str, before: str | None) -> bool:
         "ExpressionAttributeNames": {"#name": name},
         "ExpressionAttributeValues": {":digest": {"S": digest}},
     }
+    if counted:
+        request["UpdateExpression"] += " ADD #number :one"
+        request["ExpressionAttributeNames"]["#number"] = "number"
+        request["ExpressionAttributeValues"][":one"] = {"N": "1"}
     if before is not None:
         request["ConditionExpression"] = "#name = :before" if before else "attribute_not_exists(#name)"
     if before:
@@ -118,9 +143,9 @@ def _note(dynamodb: Any, name: str, digest: str, before: str | None) -> bool:
 
 
 @functools.lru_cache(maxsize=2)
-def _version(s3: Any, digest: str) -> Governance:
+def _version(s3: Any, digest: str, number: int) -> Governance:
     body = s3.get_object(Bucket=_bucket(), Key=f"versions/{digest}.json")["Body"].read()
-    return load(json.loads(body)["files"])
+    return replace(load(json.loads(body)["files"]), number=number)
 
 
 def current(s3: Any, dynamodb: Any) -> Governance:
@@ -129,7 +154,7 @@ def current(s3: Any, dynamodb: Any) -> Governance:
     Raises:
         NoGovernance: none is.
     """
-    digest = version_in_force(dynamodb)
+    digest, number = in_force(dynamodb)
     if not digest:
         raise NoGovernance("no governance version is in force: deploy mesh/ or run `tagmesh apply DIR`")
-    return _version(s3, digest)
+    return _version(s3, digest, number)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tagmesh.aws import governance_store, lakeformation, ledger, units
 from tagmesh.catalog import Finding
+from tagmesh.governance import Governance
 from tagmesh.grants import Grant, Resource, Revoke, from_api, single_values, to_api
 
 #: ResourceTypes of ListPermissions: what accounts are granted. A catalogue has rows for each table besides.
@@ -91,7 +92,7 @@ def carry_out(
     dynamodb: Any,
     lf: Any,
     lease: units.Lease,
-    version: str,
+    governance: Governance,
     actions: Iterable[Grant | Revoke],
     account: str,
 ) -> list[Finding]:
@@ -122,10 +123,10 @@ def carry_out(
                     permissions=before.permissions | entry.permissions,
                     grantable=before.grantable | entry.grantable,
                 )
-                ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, version)
+                ledger.record(dynamodb, lease.unit, key, "grant", _detail(known[key]), entry.why, governance.digest)
             # Nothing comes between the two checks and the call.
             units.holds(dynamodb, lease)
-            governance_store.check_in_force(dynamodb, version)
+            governance_store.check_in_force(dynamodb, governance)
             lakeformation.grant(lf, [to_api(entry) for entry in some], CatalogId=catalog)
     return findings
 

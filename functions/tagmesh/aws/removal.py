@@ -114,7 +114,7 @@ def remove(
 
     def check() -> None:
         units.holds(dynamodb, lease)
-        governance_store.check_in_force(dynamodb, governance.digest)
+        governance_store.check_in_force(dynamodb, governance)
 
     made = ledger.made_by(dynamodb, lease.unit)
     findings: list[Finding] = []
