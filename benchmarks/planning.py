@@ -51,13 +51,12 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=50_000)
     parser.add_argument("--columns", type=int, default=50)
     parser.add_argument("--databases", type=int, default=100)
-    parser.add_argument("--at-once", action="store_true", help="holds the whole estate in memory, as a sweep does")
     asked = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(json.dumps(measure(asked.tables, asked.columns, asked.databases, asked.at_once)))
+    print(json.dumps(measure(asked.tables, asked.columns, asked.databases)))
 
 
-def measure(tables: int, columns: int, databases: int, at_once: bool = False) -> dict[str, float]:
+def measure(tables: int, columns: int, databases: int) -> dict[str, float]:
     """Plans an estate; what it took. Times are of the process, in seconds; `peak_mb` is its largest size in MiB."""
     governance = load(read_folder(ROOT / "mesh"))
     chance = random.Random(1)
@@ -66,8 +65,7 @@ def measure(tables: int, columns: int, databases: int, at_once: bool = False) ->
         replace(governance.data_products[0], name=f"product{number}", prefix=f"product{number}/")
         for number in range(databases)
     ]
-    made = (some_tables(chance, governance, product, tables // databases, columns) for product in products)
-    estate = list(made) if at_once else made
+    estate = (some_tables(chance, governance, product, tables // databases, columns) for product in products)
     plans: list[list[AssignTags]] = []
     spent = 0.0
     for product, (database, found, observed) in zip(products, estate, strict=True):
