@@ -138,5 +138,15 @@ COMMON_WORDS = frozenset(
     without witness wohnort woonplaats work worked worker workload workspace worth write writing wynagrodzenie yaml
     year yearly years youth zero ziekte zip zone
     relationship membership ownership scholarship partnership sponsorship internship apprenticeship
+    accept activate alcohol alignment anchor appearance append approve arrested assign attach bankrupt bundle
+    calculate cancel checkpoint choice choose citizenship cleanup concurrency configure confirm conflict connect
+    convert convicted create creation custodial custody cutover decide declaration declare decryption delete deliver
+    deploy detect dictionary directive disable discard dismissable disputed divorced documentation egress embedding
+    enable enrichment evidence excuse execute expand foster generate glossary hashed heartbeat highlight homeless
+    hostname ignore ingress insolvent installment installments instalment instalments intent invalidate lineage
+    managed modify nested orphan pagination parental pathway permission proration publish radius receive refundable
+    reject remove rename repeat replace replaceable replica resolve restore revoke rollback rollup rotate rotation
+    select singleton submit suggest switch tombstone translation unlock validate violence voided weapon wildcard
+    wizard experience questionnaire
     """.split()  # noqa: SIM905
 )
