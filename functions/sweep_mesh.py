@@ -113,7 +113,8 @@ def sweep_settled(
 def sweep_data_product(
     dynamodb: Any, governance: Governance, product: DataProduct, unit: units.Unit, looks: bool
 ) -> str | None:
-    """Starts what the data product needs: "crawls", "publishes" or None; `looks` also into its bucket."""
+    """Starts what the data product needs: "crawls", "publishes" or None; `looks` also into its bucket, as it does into
+    that of one that was never crawled."""
     sfn = client("stepfunctions")
     if unit.phase in ("crawling", "waiting"):
         crawler = glue.crawler(client("glue"), product.crawler)
@@ -134,7 +135,7 @@ def sweep_data_product(
     decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= today()
     if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
-    if looks and unit.dirty <= unit.done and has_news(product, unit):
+    if (looks or not unit.crawled_at) and unit.dirty <= unit.done and has_news(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"

@@ -190,7 +190,6 @@ def test_a_drop_that_is_taken_back_is_published_anew(mesh):
     apply(mesh, DROPPED)
     rest(mesh)
     apply(mesh, BEFORE)
-    rest(mesh)
 
     assert databases(mesh)["sales_orders"] == {"first", "second"}
     assert readers(mesh) == {"sales_orders", "sales_customers"}

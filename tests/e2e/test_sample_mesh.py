@@ -2,13 +2,14 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pyarrow.parquet
 import pytest
 from demo_run import run_demo, tagmesh
 from deployed import CENTRAL, HR, SALES, Mesh, findings, role
-from tagmesh.governance import read_folder
+from tagmesh.governance import load, read_folder
 
 from cli import local
 from cli.athena_client import QueryRefused, query, quoted
@@ -423,6 +424,54 @@ def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
     told = tagmesh("explain", "sales_customers.customer", "--port", mesh.port)
     assert told.returncode == 2
     assert "no table customer; it has customers" in told.stdout
+
+
+def test_a_data_product_that_the_files_drop_leaves_its_data_alone_and_comes_back_from_it(mesh, tmp_path):
+    files = read_folder(ROOT / "mesh")
+    people = load(files).data_product("data_product/hr/people")
+    hr, found = re.subn(r"(  - name: people\b.*\n)", r"\1    state: dropped\n", files["producers/hr.yaml"])
+    assert found == 1
+    lake, catalogue = mesh.client(CENTRAL, "lakeformation"), mesh.client(CENTRAL, "glue")
+
+    def made():
+        """What is there of its database, its tables, its crawler and its location."""
+        auditor = role(mesh.place, CENTRAL, "MeshAuditor").client("glue")
+        locations = {each["ResourceArn"] for each in lake.list_resources()["ResourceInfoList"]}
+        databases = {each["Name"] for each in auditor.get_databases()["DatabaseList"]}
+        return (
+            "hr_people" in databases,
+            {each.table for each in mesh.catalogue() if each.database == "hr_people"},
+            people.crawler in catalogue.list_crawlers(MaxResults=100)["CrawlerNames"],
+            f"arn:aws:s3:::{people.bucket}/{people.prefix}".rstrip("/") in locations,
+        )
+
+    def data():
+        listed = mesh.client(HR[0], "s3").list_objects_v2(Bucket=HR[1])["Contents"]
+        return {(each["Key"], each["ETag"]) for each in listed}
+
+    before, kept = made(), data()
+    assert (before[0], "offices" in before[1], *before[2:]) == (True, True, True, True)
+    folder = tmp_path / "mesh"
+    shutil.copytree(ROOT / "mesh", folder)
+    (folder / "producers" / "hr.yaml").write_text(hr)
+    shown = tagmesh("plan", folder, "--port", mesh.port).stdout
+    assert f"DROPS     hr/people: {len(before[1])} tables of hr_people and the database itself" in shown
+    assert "  - offices\n" in shown
+
+    mesh.apply({**files, "producers/hr.yaml": hr})
+    with pytest.raises(QueryRefused):
+        mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222")
+    mesh.pass_time(3600)
+
+    assert made() == (False, set(), False, False)
+    assert data() == kept
+    assert people.unit not in mesh.settle()
+    assert "hr/people" not in tagmesh("plan", folder, "--port", mesh.port).stdout
+
+    mesh.apply(files)
+
+    assert made() == before
+    assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
 def test_a_plan_says_who_gains_what_and_applying_it_does_just_that(mesh, tmp_path):
