@@ -295,11 +295,9 @@ def _entries(words: tuple[str, ...]) -> tuple[dict[str, str], frozenset[str]]:
 
 
 def _words_any(entries: Mapping[str, str], wanted: frozenset[str]) -> Test:
-    said = {word: f"column word {written}" for word, written in entries.items()}
-
     def words_any(subject: Subject) -> Evidence:
         found = wanted & subject.phrases
-        return tuple([said[word] for word in sorted(found)]) if found else None
+        return tuple([f"column word {entries[word]}" for word in sorted(found)]) if found else None
 
     return words_any
 
@@ -497,11 +495,12 @@ def _sure_families(condition: Mapping[str, Any]) -> frozenset[str]:
     return frozenset()
 
 
-def asked_of_columns(condition: Any) -> set[str]:
+def asked_of_columns(condition: Mapping[str, Any]) -> set[str]:
     """What a condition looks at of a column besides its name and type: comment, column_parameters, partition_key."""
-    if isinstance(condition, list):
-        return set().union(*map(asked_of_columns, condition))
-    if not isinstance(condition, dict):
-        return set()
     asked = {"comment", "column_parameters", "partition_key"} & set(condition)
-    return asked.union(*map(asked_of_columns, condition.values()))
+    for inner in condition.values():
+        if isinstance(inner, dict):
+            asked |= asked_of_columns(inner)
+        elif isinstance(inner, list):
+            asked = asked.union(*[asked_of_columns(part) for part in inner if isinstance(part, dict)])
+    return asked

@@ -343,7 +343,10 @@ class _Loader:
             if "$" in word:
                 parts = [self._listed(part, word.at) if part.startswith("$") else [part] for part in word.split()]
                 if self._fits(word.at, math.prod(map(len, parts))):
-                    words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
+                    if len(parts) == 1:
+                        words |= dict.fromkeys(parts[0])
+                    else:
+                        words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
             else:
                 self.written_out += 1
                 words[str(word)] = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import yaml
@@ -33,6 +34,8 @@ class At(NamedTuple):
 
 class Text(str):
     """A scalar as written; ``quoted`` tells whether it stood in quotes (or in a block)."""
+
+    __slots__ = ("at", "quoted")  # there are thousands
 
     at: At
     quoted: bool
@@ -105,13 +108,13 @@ def _read_events(file: str, text: str, report: Report) -> Node | None:
             open_keys[-1] = _text("", node.at, quoted=True)
 
     documents = 0
+    scalar = yaml.ScalarEvent
     loader = _LOADER(text)
-    while loader.check_event():
-        event = loader.get_event()
+    while (event := loader.get_event()) is not None:
         mark = event.start_mark
         at = At(file, mark.line + 1, mark.column + 1)
         # Nearly all events are plain scalars: they are told first.
-        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag in (None, "!"):
+        if type(event) is scalar and event.anchor is None and event.tag in (None, "!"):
             place(_text(event.value, at, quoted=not event.implicit[0]))
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
@@ -156,6 +159,11 @@ class Shape(Protocol):
     def schema(self) -> dict[str, Any]: ...
 
 
+@lru_cache(maxsize=256)
+def _whole(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(pattern).fullmatch
+
+
 _PLAIN = {"number": "1", "boolean": "true"}  # type of JSON -> a text that YAML readers make it of
 
 
@@ -178,7 +186,7 @@ class Scalar:
                 f"{node} stands without quotes: YAML takes it for a number, and loses a leading zero",
                 f'write "{node.zfill(12)}"' if node.isdigit() and len(node) <= 12 else f"write {self.what}",
             )
-        elif not re.fullmatch(self.pattern, node):
+        elif not _whole(self.pattern)(node):
             wrong = f"`{shown(node)}` is not {self.what}" if node else "nothing is written here"
             report(node.at, wrong, f"write {self.what}")
         elif self.fault and (wrong := self.fault(node)):
@@ -191,7 +199,7 @@ class Scalar:
         return {"type": ["string", *plain] if plain else "string", **anchored, "minLength": 1}
 
     def _takes(self, text: str) -> bool:
-        return bool(re.fullmatch(self.pattern, text)) and not (self.fault and self.fault(text))
+        return bool(_whole(self.pattern)(text)) and not (self.fault and self.fault(text))
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Classifier:
         for compiled in self._rules:
             if "content" not in compiled.rule.when:
                 self._index(1 << compiled.index, compiled.rule.when)
-        asked = asked_of_columns([rule.when for rule in rules])
+        asked = set().union(*[asked_of_columns(rule.when) for rule in rules])
         self._asks_comment, self._asks_partition_key, self._asks_parameters = (
             name in asked for name in ("comment", "partition_key", "column_parameters")
         )

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from tagmesh.common_words import COMMON_WORDS
@@ -79,13 +79,22 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         entries = {key for word in words if (key := entry(word))}
-        self._sorted = sorted(entries)
-        self._entries = _with_plurals(entries)
-        self._entries_by_start = _by_start(self._entries)
+        self._entries = frozenset(entries)
         self.read = lru_cache(maxsize=65536)(self._read)
         self._read_run = lru_cache(maxsize=65536)(self._read_run)
         self._goes_on = lru_cache(maxsize=65536)(self._begins)
         self._cut = lru_cache(maxsize=65536)(_cut_into)
+
+    # Names without odd runs, and loading, need neither of these.
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self._entries)
+
+    @cached_property
+    def _written(self) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+        """Entry, and plural of one -> the entry; and how long those are that begin with the same three letters."""
+        entries = _with_plurals(self._entries)
+        return entries, _by_start(entries).lengths
 
     def _read_run(self, run: str) -> _Run:
         """What is to be known of a run of letters or digits.
@@ -95,7 +104,7 @@ class Vocabulary:
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return _run(run, (run,), odd=len(run) > _LONGEST_RUN and not run.isdigit())
-        entries, lengths = self._entries, self._entries_by_start.lengths
+        entries, lengths = self._written
         before = _reached(run)
         seen = [
             (start, start + length, known)
@@ -153,7 +162,7 @@ class Vocabulary:
             if not self._goes_on(phrase):
                 continue
             for word, one in pairs[start + 1 : start + _LONGEST_ENTRY]:
-                found |= {each for each in (phrase + word, phrase + one) if self._entries.get(each) == each}
+                found |= {each for each in (phrase + word, phrase + one) if each in self._entries}
                 phrase += word
                 if not self._goes_on(phrase):
                     break
