@@ -17,8 +17,8 @@ OTHERS = {"governance": "the governance files", "refused_uploads": "uploads that
 
 @dataclass(frozen=True)
 class Line:
-    """One data product or consumer. ``state``: new, waiting, running, behind, or settled; ``age`` in seconds since its
-    last crawl, None where it has none."""
+    """One data product or consumer. ``state``: new, waiting, behind, settled or dropping, or what a run is at; ``age``
+    in seconds since its last crawl, None where it has none."""
 
     name: str
     state: str
@@ -27,12 +27,13 @@ class Line:
 
 
 def of_mesh(mesh: Mesh) -> list[Line]:
-    """Every unit that the governance in force names, and what has left it and still has something to mend."""
+    """Every unit that the governance in force names; what is dropped, as long as something of it is left; and what has
+    left it and still has something to mend."""
     known = units.read_all(mesh.clients("dynamodb"))
     governance = mesh.governance
     names = [product.unit for product in governance.data_products]
     names += [consumer.unit for consumer in governance.consumers]
-    left = [name for name, unit in known.items() if name not in names and unit.findings]
+    left = [name for name, unit in known.items() if name not in names and (unit.findings or name in governance.dropped)]
     return [_line(governance, name, known.get(name, Unit(name))) for name in (*names, *sorted(left))]
 
 
@@ -46,6 +47,8 @@ def _state(governance: Governance, name: str, unit: Unit) -> str:
         return "findings"
     if unit.live:
         return unit.phase
+    if name in governance.dropped:
+        return "dropping"
     if not unit.dirty and not unit.version:
         return "new"
     if unit.dirty > unit.done:

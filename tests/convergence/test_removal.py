@@ -10,17 +10,20 @@ from functools import cache
 from itertools import count
 from unittest import mock
 
+import load_governance
 import pytest
 from convergence.doubles import CENTRAL
 from convergence.ends import holds, left_behind, recover
 from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import MeshInProcess
+from convergence.test_faults import FAULTS, Fault
 from convergence.test_faults import _stack as call_stack
 from tagmesh.aws import units
 from tagmesh.governance import load
 
 from cli import plan
 from cli.mesh import Mesh
+from local_aws.faults import LISTED
 from local_aws.wire import AwsError
 
 BEFORE = Wanted("usual", ("orders", "customers"), {"analytics": ("open",), "finance": ("contacts",)})
@@ -307,6 +310,57 @@ def test_what_a_plan_foretells_of_the_catalogue_then_happens(mesh, wanted):
     assert plan.of_mesh(asked, load(wanted.files())).removals == ()
 
 
+# -- being overtaken
+
+
+def another_version(mesh: MeshInProcess) -> None:
+    mesh.apply(BEFORE.files())
+    load_governance.load_newest()
+
+
+def another_run(mesh: MeshInProcess) -> None:
+    item = mesh.tables.items("units")[(ORDERS.unit,)]
+    mesh.tables.PutItem(mesh.automation, "units", {**item, "token": {"N": str(int(item["token"]["N"]) + 1)}})
+
+
+@pytest.mark.parametrize("overtake", [another_version, another_run])
+@pytest.mark.parametrize(
+    ("read", "operation"),
+    [
+        ("GetCrawler", "DeleteCrawler"),
+        ("GetTables", "BatchDeleteTable"),
+        ("GetTables after", "DeleteDatabase"),
+        ("DescribeResource", "DeregisterResource"),
+    ],
+)
+def test_a_drop_that_is_overtaken_deletes_nothing_more(mesh, overtake, read, operation):
+    """What it reads last before it deletes is answered; then it is overtaken, once."""
+    deleted, reads, overtaken = [], 0, False
+
+    def note(service, called, params, caller):
+        nonlocal reads, overtaken
+        if caller.account != CENTRAL or service not in ("glue", "lakeformation"):
+            return
+        if overtaken and called.startswith(("Delete", "BatchDelete", "BatchRevoke", "Deregister")):
+            deleted.append(called)
+        if called == read.partition(" ")[0] and "removal.py" in "".join(call_stack()):
+            reads += 1
+            if reads == (2 if "after" in read else 1) and not overtaken:
+                overtaken = True
+                overtake(mesh)
+
+    mesh.after_call.append(note)
+    apply(mesh, DROPPED)
+    assert overtaken
+    assert operation not in deleted
+    assert deleted == []
+
+    mesh.after_call.remove(note)
+    mesh.apply(BEFORE.files())
+    recover(mesh)
+    holds(mesh, load(BEFORE.files()))
+
+
 # -- breaking off
 
 
@@ -376,6 +430,29 @@ def test_a_drop_may_break_off_at_each_of_its_calls(then):
                 assert drop_and_break(at, after=after, then=then)
             except AssertionError as error:
                 broken.append(f"{'after' if after else 'before'} {' < '.join(site)}: {error}")
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if not kind.startswith("crash")])
+def test_each_call_of_a_drop_may_fail_in_every_way(kind):
+    """As test_faults.py has it, of what a drop calls."""
+    broken = []
+    for site, at in calls_of_a_drop().items():
+        if kind in ("failures", "partial") and site[0] not in LISTED:
+            continue
+        with MeshInProcess() as mesh:
+            begun(mesh)
+            fault = mesh.around = Fault(kind, site, at, mesh)
+            mesh.apply(DROPPED.files())
+            mesh.settle()
+            rest(mesh)
+            try:
+                assert fault.hit
+                recover(mesh)
+                holds(mesh, load(DROPPED.files()))
+            except AssertionError as error:
+                broken.append(f"{' < '.join(site)}: {error}")
     assert not broken, "\n".join(broken)
 
 
