@@ -137,6 +137,7 @@ class Conditions:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.about_tables: list[_TableTest] = []
+        self.asked: set[str] = set()  # entries that some condition has about columns
         self._numbers: dict[str, int] = {}
 
     def compile(self, condition: Mapping[str, Any]) -> tuple[Test, tuple[int, ...]]:
@@ -163,6 +164,7 @@ class Conditions:
         return self._numbers[key]
 
     def _entry(self, name: str, wanted: Any, needs: set[int]) -> Test:
+        self.asked.add(name)
         if name == "all":
             return _every([self._compile(condition, needs) for condition in wanted])
         if name == "any":
@@ -493,14 +495,3 @@ def _sure_families(condition: Mapping[str, Any]) -> frozenset[str]:
     if set(condition) == {"any"}:
         return frozenset().union(*map(_sure_families, condition["any"]))
     return frozenset()
-
-
-def asked_of_columns(condition: Mapping[str, Any]) -> set[str]:
-    """What a condition looks at of a column besides its name and type: comment, column_parameters, partition_key."""
-    asked = {"comment", "column_parameters", "partition_key"} & set(condition)
-    for inner in condition.values():
-        if isinstance(inner, dict):
-            asked |= asked_of_columns(inner)
-        elif isinstance(inner, list):
-            asked = asked.union(*[asked_of_columns(part) for part in inner if isinstance(part, dict)])
-    return asked

@@ -7,6 +7,7 @@ needs no further check anywhere. The shapes of the files are in ``governance_sha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -363,15 +364,11 @@ class Governance:
 
 
 def _name_of(said: Any) -> str:
-    import hashlib
-
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def digest_of(files: Mapping[str, str]) -> str:
     """The name of a governance version: sha256, in hex, over the sorted (path, text) pairs as JSON."""
-    import hashlib
-
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()
 
 

@@ -26,7 +26,6 @@ from tagmesh.conditions import (
     Scene,
     Subject,
     Test,
-    asked_of_columns,
     needed_words,
     only_words,
     possible_families,
@@ -198,9 +197,8 @@ class Classifier:
         for compiled in self._rules:
             if "content" not in compiled.rule.when:
                 self._index(1 << compiled.index, compiled.rule.when)
-        asked = set().union(*[asked_of_columns(rule.when) for rule in rules])
         self._asks_comment, self._asks_partition_key, self._asks_parameters = (
-            name in asked for name in ("comment", "partition_key", "column_parameters")
+            name in self._conditions.asked for name in ("comment", "partition_key", "column_parameters")
         )
         self._of_word = lru_cache(maxsize=65536)(self._touched_by)
         self._picked = lru_cache(maxsize=65536)(self._pick)
