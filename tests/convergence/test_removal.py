@@ -21,7 +21,7 @@ from convergence.test_faults import _stack as call_stack
 from tagmesh.aws import units
 from tagmesh.governance import load
 
-from cli import plan
+from cli import plan, status
 from cli.mesh import Mesh
 from local_aws.faults import LISTED
 from local_aws.wire import AwsError
@@ -250,6 +250,49 @@ def test_a_database_that_was_there_before_stays_without_what_our_crawls_made():
 
         assert databases(mesh)["sales_orders"] == set()
         assert [finding["code"] for finding in findings(mesh)] == ["database-kept"]
+
+
+def test_nothing_is_deleted_through_a_link(mesh):
+    by_hand(mesh, "DeleteDatabase", Name="sales_orders")
+    by_hand(mesh, "CreateDatabase", DatabaseInput={"Name": "copies", "CreateTableDefaultPermissions": []})
+    columns = {"Columns": [{"Name": "a", "Type": "int"}]}
+    table = {"Name": "copy", "StorageDescriptor": columns, "Parameters": {"UPDATED_BY_CRAWLER": ORDERS.crawler}}
+    by_hand(mesh, "CreateTable", DatabaseName="copies", TableInput=table)
+    target = {"CatalogId": CENTRAL, "DatabaseName": "copies"}
+    by_hand(mesh, "CreateDatabase", DatabaseInput={"Name": "sales_orders", "TargetDatabase": target})
+    apply(mesh, DROPPED)
+    rest(mesh)
+
+    assert databases(mesh)["copies"] == {"copy"}, mesh.failed
+    assert not mesh.failed
+    (finding,) = findings(mesh)
+    assert "a resource link has its name" in finding["message"]
+
+
+def test_what_is_being_dropped_is_told_until_it_is_gone(mesh):
+    def told():
+        with mock.patch.dict(os.environ):
+            asked = Mesh(CENTRAL, "eu-west-1", clients, clients)
+        return {line.name: line.state for line in status.of_mesh(asked)}
+
+    def clients(service):
+        return mesh.client(service, mesh.automation)
+
+    mesh.upload(ORDERS, "third", tuple(TYPES.items()))
+    mesh.wait(1000)
+    mesh.events.pop(0)()
+    while not mesh.crawls:
+        mesh.executions.pop(0)()
+    crawl = mesh.crawls.pop()
+    apply(mesh, DROPPED)
+    rest(mesh)
+    assert told()[ORDERS.unit] == "dropping"
+    assert databases(mesh)["sales_orders"], "its crawler runs"
+
+    crawl()
+    rest(mesh)
+    assert ORDERS.unit not in told()
+    holds(mesh, load(DROPPED.files()))
 
 
 def test_a_location_that_another_data_product_has_stays_and_goes_with_that_one(mesh):

@@ -80,14 +80,9 @@ def database(glue: Any, name: str) -> dict[str, Any] | None:
         return None
 
 
-def database_exists(glue: Any, name: str) -> bool:
-    """Whether a database is there."""
-    return database(glue, name) is not None
-
-
 def is_ours(product: DataProduct, database: dict[str, Any]) -> bool:
     """Whether a database, as Glue has it, is the one that `ensure_database` made for the data product."""
-    return "TargetDatabase" not in database and database.get("Parameters", {}).get(MADE_FOR) == product.unit
+    return database.get("Parameters", {}).get(MADE_FOR) == product.unit
 
 
 def databases(glue: Any) -> dict[str, dict[str, Any]]:

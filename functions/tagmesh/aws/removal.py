@@ -84,9 +84,10 @@ def take_back(dynamodb: Any, governance: Governance, lease: units.Lease, unit: u
 
 
 def close(governance: Governance, left: DataProduct) -> None:
-    """Gives the database every default, so that no subscription reaches its tables any more."""
-    lf = client("lakeformation")
-    if glue.database_exists(client("glue"), left.database):
+    """Gives the database every default, so that no subscription reaches its tables any more. Where a resource link has
+    its name by now, there is none to close, and links carry no LF-Tags."""
+    lf, found = client("lakeformation"), glue.database(client("glue"), left.database)
+    if found is not None and "TargetDatabase" not in found:
         for action in plan.plan_database_tags(governance, left, lakeformation.tags_of_database(lf, left.database)):
             lakeformation.tag_database(lf, action.database, action.tags)
 
@@ -153,7 +154,8 @@ def remove_crawler(left: DataProduct, check: Callable[[], None]) -> bool:
             return False
         check()
         glue.delete_classifier(catalogue, left.crawler)
-    if glue.database_exists(catalogue, left.database):
+    database = glue.database(catalogue, left.database)
+    if database is not None and "TargetDatabase" not in database:
         check()
         lakeformation.revoke_all(client("lakeformation"), role, {"Database": {"Name": left.database}})
     return True
@@ -169,6 +171,8 @@ def remove_database(left: DataProduct, ours: bool, check: Callable[[], None]) ->
     database = glue.database(catalogue, left.database)
     if database is None:
         return []
+    if "TargetDatabase" in database:  # nothing is ever deleted through a link
+        return [kept(left, "a resource link has its name by now")]
     names = [table.name for table in glue.tables(catalogue, left.database) if glue.made_by(left, table)]
     for start in range(0, len(names), glue.TABLES_A_CALL):
         check()
@@ -182,15 +186,18 @@ def remove_database(left: DataProduct, ours: bool, check: Callable[[], None]) ->
         because = f"no crawl of ours made its tables {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
     else:
         because = "it was there before its first crawl" + (f", and it holds {len(others)} tables" if others else "")
-    return [
-        Finding(
-            "database-kept",
-            left.database,
-            f"{left.unit} is dropped, but its database stays: {because}",
-            "delete what nobody needs; the sweep then goes on. Or, to keep it, remove the data product from its "
-            "producer's file",
-        )
-    ]
+    return [kept(left, because)]
+
+
+def kept(left: DataProduct, because: str) -> Finding:
+    """What people are told where a database that is dropped has to stay."""
+    return Finding(
+        "database-kept",
+        left.database,
+        f"{left.unit} is dropped, but its database stays: {because}",
+        "delete what nobody needs; the sweep then goes on. Or, to keep it, remove the data product from its "
+        "producer's file",
+    )
 
 
 def release_location(arn: str, check: Callable[[], None]) -> None:
