@@ -14,6 +14,7 @@ from tagmesh.common_words import COMMON_WORDS
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NONE: frozenset[str] = frozenset()
+_SHORT_PLURALS = frozenset({"ips"})  # of words so short that an s at their end mostly is their own
 _LONGEST_RUN = 48  # letters: a longer run without a break is no run of words
 _LONGEST_ENTRY = 5  # words that an entry of a rule may span
 
@@ -22,17 +23,23 @@ def fold(name: str) -> str:
     """Lower-case letters without accents: what names are compared as."""
     if name.isascii():
         return name.lower()
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    # Decomposed before and after: what a letter stands for may be a capital, and what that becomes may have accents.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 
 @lru_cache(maxsize=65536)
 def singular(word: str) -> str:
-    """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails."""
+    """An English word without the s of its plural, as far as its letters tell: addresses, categories, emails; and, of
+    a common word, without the es: aliases, statuses."""
+    if word in _SHORT_PLURALS:
+        return word[:-1]
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies"):
         return f"{word[:-3]}y"
+    if word.endswith("ses") and word[:-2] in COMMON_WORDS and word[:-1] not in COMMON_WORDS:
+        return word[:-2]
     return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
 
 
@@ -346,4 +353,17 @@ def entry(word: str) -> str:
 
 def _parts(name: str) -> list[str]:
     """The runs of letters and of digits of a name, lower-case: cut at anything else, and at humps."""
-    return _TOKEN.findall(fold(name if name.islower() else _HUMP.sub("_", name)))
+    return _TOKEN.findall(fold(name if name.islower() else _with_humps_cut(name)))
+
+
+def _with_humps_cut(name: str) -> str:
+    """`fooBar` and `FOOBar` as foo_Bar and FOO_Bar, in any alphabet and with any accent."""
+    if name.isascii():
+        return _HUMP.sub("_", name)
+    letters = [c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c)]
+    cut = []
+    for before, here, after in zip(["", *letters], letters, [*letters[1:], ""], strict=False):
+        if here.isupper() and (before.islower() or (before.isupper() and after.islower())):
+            cut.append("_")
+        cut.append(here)
+    return "".join(cut)

@@ -29,15 +29,17 @@ INFINITE = 10**6
 def folded(name: str) -> str:
     if name.isascii():
         return name.lower()
-    plain = unicodedata.normalize("NFKD", name.casefold())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return unicodedata.normalize("NFC", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
 def runs(name: str) -> list[str]:
     """Runs of letters and of digits: cut at anything else and at humps."""
     if not name.islower():
-        name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-        name = re.sub(r"([A-Z])([A-Z][a-z])", r"\1_\2", name)
+        name = "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c))
+        lower, upper = ("".join(sorted({c for c in name if kind(c)})) or "_" for kind in (str.islower, str.isupper))
+        name = re.sub(f"([{re.escape(lower)}])([{re.escape(upper)}])", r"\1_\2", name)
+        name = re.sub(f"([{re.escape(upper)}])([{re.escape(upper)}][{re.escape(lower)}])", r"\1_\2", name)
     return re.findall(r"[^\W\d_]+|\d+", folded(name))
 
 
