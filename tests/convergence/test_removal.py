@@ -16,7 +16,7 @@ from convergence.doubles import CENTRAL
 from convergence.ends import holds, left_behind, recover
 from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import MeshInProcess
-from convergence.test_faults import FAULTS, Fault
+from convergence.test_faults import FAULTS, Fault, Stale
 from convergence.test_faults import _stack as call_stack
 from tagmesh.aws import units
 from tagmesh.governance import load
@@ -474,6 +474,27 @@ def test_a_drop_may_break_off_at_each_of_its_calls(then):
             except AssertionError as error:
                 broken.append(f"{'after' if after else 'before'} {' < '.join(site)}: {error}")
     assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "glue:GetCrawler",
+        "glue:GetDatabase",
+        "glue:GetTables",
+        "lakeformation:ListPermissions",
+        "lakeformation:DescribeResource",
+        "lakeformation:GetResourceLFTags",
+    ],
+)
+def test_what_a_drop_reads_may_be_a_minute_old(mesh, read):
+    mesh.around = Stale(mesh, read)
+    apply(mesh, DROPPED)
+    rest(mesh)
+    apply(mesh, BEFORE)
+    apply(mesh, DROPPED)
+    recover(mesh)
+    holds(mesh, load(DROPPED.files()))
 
 
 @pytest.mark.slow
