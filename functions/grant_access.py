@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,7 @@ from tagmesh.aws import (
     lf_tags,
     plans,
     published,
+    ram,
     runs,
     units,
 )
@@ -81,9 +83,18 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts)
     if remembered is None:
         observed = grants.observed(lf, central, accounts, grants.BY_TAG, unit.void)
+        lost = ram.lost(client("ram"), accounts - {central}, time.time())
+        cut_off = grants.cut_off(entries, central, lost)
     else:
-        observed = remembered[central]
-    actions = plan.plan_account_grants(governance, accounts, central, observed, made)
+        observed, cut_off = remembered[central], set()
+    # Only another grant makes another share.
+    again = [grant for grant in made if grant.principal in cut_off]
+    observed = [grant for grant in observed if grant.principal not in cut_off]
+    kept = [grant for grant in made if grant.principal not in cut_off]
+    actions = [
+        *(Revoke(grant.principal, grant.resource, grant.permissions, grant.grantable) for grant in again),
+        *plan.plan_account_grants(governance, accounts, central, observed, kept),
+    ]
     # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
     losing = {
         account

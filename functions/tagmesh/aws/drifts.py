@@ -6,6 +6,7 @@ asked itself before anything is said of it. What is found here is mended by the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from tagmesh import plan, rules
-from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, units
+from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, ledger, ram, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -101,16 +102,21 @@ def _differ(
 
 
 def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consumer]) -> Iterator[Consumer]:
-    """The consumers whose grants in the central catalogue are not what they should be. Listed once, 1,000 a call."""
+    """The consumers whose grants in the central catalogue are not what they should be, or whose account no share of
+    them reaches any more. Listed once, grants 1,000 a call."""
     settled = list(settled)
     if not settled:
         return
     central = own_account()
     accounts = {consumer.account for consumer in settled}
     rows = grants.observed(client("lakeformation"), central, accounts, grants.BY_TAG)
+    lost = ram.lost(client("ram"), accounts - {central}, time.time())
     for consumer in settled:
-        made = grants.made(dynamodb, consumer.unit, central)
-        if plan.plan_account_grants(governance, {consumer.account}, central, rows, made):
+        entries = ledger.made_by(dynamodb, consumer.unit)
+        made = grants.made_in(entries, central)
+        if grants.cut_off(entries, central, lost) or plan.plan_account_grants(
+            governance, {consumer.account}, central, rows, made
+        ):
             yield consumer
 
 

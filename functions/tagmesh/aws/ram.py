@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
+
+INVITATION_SECONDS = 12 * 3600
+"""How long an invitation to resources of Glue can be accepted (RAM user guide, "Resource share invitations")."""
+NEEDED = {"glue:Database", "glue:Table"}
+"""The types of resources that reach an account to which a tag expression was granted."""
+
+
+def lost(ram: Any, accounts: Collection[str], now: float) -> dict[str, float]:
+    """account -> when it last lost what Lake Formation shared with it, in seconds since 1970: it left the share or
+    rejected it, let the invitation expire, or somebody took it from the share. Asked of the owner; not of an account
+    that other shares reach with all it needs.
+
+    Args:
+        accounts: those that were granted something.
+        now: seconds since 1970.
+    """
+    reaching: dict[str, set[str]] = defaultdict(set)
+    ended: dict[str, float] = {}
+    pages = ram.get_paginator("get_resource_share_associations").paginate(associationType="PRINCIPAL")
+    for each in (each for page in pages for each in page["resourceShareAssociations"]):
+        account, expires = each["associatedEntity"], each["creationTime"].timestamp() + INVITATION_SECONDS
+        if account not in accounts or not each["resourceShareName"].startswith("LakeFormation"):
+            continue
+        if each["status"] == "ASSOCIATED" or (each["status"] == "ASSOCIATING" and now < expires):
+            reaching[account].add(each["resourceShareArn"])
+        else:
+            at = expires if each["status"] == "ASSOCIATING" else each["lastUpdatedTime"].timestamp()
+            ended[account] = max(at, ended.get(account, 0.0))
+    if not ended:
+        return {}
+    types: dict[str, set[str]] = defaultdict(set)
+    for page in ram.get_paginator("list_resources").paginate(resourceOwner="SELF"):
+        for resource in page["resources"]:
+            types[resource["resourceShareArn"]].add(resource["type"])
+    return {
+        account: at
+        for account, at in ended.items()
+        if not set().union(*(types[share] for share in reaching[account])) >= NEEDED
+    }
 
 
 def accept_invitations(ram: Any, sender: str) -> int:
