@@ -112,7 +112,7 @@ class Vocabulary:
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return _run(run, (run,), odd=len(run) > _LONGEST_RUN and not run.isdigit())
         entries, lengths = self._written
-        before = _reached(run)
+        before = _reached(run, _COMMON_FORWARDS)
         seen = [
             (start, start + length, known)
             for start in before
@@ -291,9 +291,10 @@ def _knows(word: str) -> bool:
     return word in _COMMON
 
 
-def _reached(run: str) -> dict[int, int]:
-    """The positions of a run that common words lead to from its beginning -> the fewest words that do."""
-    words, lengths = _COMMON_FORWARDS
+def _reached(run: str, known: _Words) -> dict[int, int]:
+    """The positions of a run that words lead to from its beginning -> the fewest words that do. Most runs that
+    cannot be cut end soon."""
+    words, lengths = known
     reached = {0: 0}
     ahead = [0]
     for start in ahead:
@@ -339,7 +340,8 @@ def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
     """A run as the fewest of these entries, where it is no common word and can be made of them."""
     if len(run) > _LONGEST_RUN or _knows(run):
         return None
-    return _fewest(run, _starts_of(entries))[0]
+    known = _starts_of(entries)
+    return _fewest(run, known)[0] if len(run) in _reached(run, known) else None
 
 
 @lru_cache(maxsize=65536)
