@@ -152,7 +152,7 @@ class Conditions:
         if about_table:
             number = self._number(about_table)
             needs.add(number)
-            tests.append(lambda subject: subject.scene.evidence(number))
+            return _in_table(number, tests)
         return tests[0] if len(tests) == 1 else _every(tests)
 
     def _number(self, condition: Mapping[str, Any]) -> int:
@@ -170,8 +170,8 @@ class Conditions:
         if name == "any":
             return _some([self._compile(condition, needs) for condition in wanted])
         if name == "not":
-            inner = self._compile(wanted, needs)
-            return lambda subject: () if inner(subject) is None else None
+            parts = wanted["any"] if set(wanted) == {"any"} else [wanted]
+            return _none([self._compile(part, needs) for part in parts])
         if name == "type":
             said = {family: (f"type {family}",) for family in listed(wanted)}
             return lambda subject: said.get(subject.family)
@@ -329,6 +329,30 @@ def _every(tests: list[Any]) -> Any:
         return found
 
     return every
+
+
+def _in_table(number: int, tests: list[Test]) -> Test:
+    """Tests of a column, and the condition about its table, whose evidence comes last; it is known, so asked first."""
+    every = tests[0] if len(tests) == 1 else _every(tests)
+
+    def in_table(subject: Subject) -> Evidence:
+        of_table = subject.scene.evidence(number)
+        if of_table is None:
+            return None
+        found = every(subject)
+        return None if found is None else found + of_table
+
+    return in_table
+
+
+def _none(tests: list[Test]) -> Test:
+    def none(subject: Subject) -> Evidence:
+        for test in tests:
+            if test(subject) is not None:
+                return None
+        return ()
+
+    return none
 
 
 def _some(tests: list[Any]) -> Any:
