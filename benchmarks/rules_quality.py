@@ -47,6 +47,7 @@ TUNED = (
     "person",
     "about_a_person",
     "personal",
+    "private",
 )
 
 
