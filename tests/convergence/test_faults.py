@@ -166,6 +166,7 @@ READS = (
     "glue:GetDatabases",
     "glue:GetTables",
     "ram:GetResourceShareInvitations",
+    "ram:GetResourceShareAssociations",
     "iam:GetRole",
 )
 
