@@ -384,6 +384,7 @@ def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_ge
     assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
+@pytest.mark.slow
 def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
     told = tagmesh("explain", "sales_customers.customers.EMAIL", "--port", mesh.port)
     assert told.returncode == 0, told.stdout
@@ -426,6 +427,7 @@ def test_the_mesh_is_asked_why_its_columns_are_tagged_as_they_are(mesh):
     assert "no table customer; it has customers" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_data_product_that_the_files_drop_leaves_its_data_alone_and_comes_back_from_it(mesh, tmp_path):
     files = read_folder(ROOT / "mesh")
     people = load(files).data_product("data_product/hr/people")
