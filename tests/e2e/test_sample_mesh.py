@@ -476,6 +476,7 @@ def test_a_data_product_that_the_files_drop_leaves_its_data_alone_and_comes_back
     assert mesh.query("PeopleAnalyst", "SELECT COUNT(*) FROM offices", "hr_people", "222222222222").rows == (("4",),)
 
 
+@pytest.mark.slow
 def test_a_plan_says_who_gains_what_and_applying_it_does_just_that(mesh, tmp_path):
     def plan(folder):
         told = tagmesh("plan", folder, "--port", mesh.port, "--json")
