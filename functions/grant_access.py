@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +25,7 @@ from tagmesh.aws import (
 )
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import Finding
-from tagmesh.governance import Governance
+from tagmesh.governance import Consumer, Governance
 from tagmesh.grants import Grant, Revoke
 
 logger = Logger()
@@ -69,39 +69,17 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     # Accounts are granted to by their id, principals of this account by their ARN.
     accounts = {grant.principal if grant.principal.isdigit() else central for grant in made}
     accounts |= {consumer.account} if consumer else set()
-    # Links are an account's: what its other consumers read counts too.
-    neighbours = [other for other in governance.consumers if other.account in accounts]
-    tables = published.read(client("s3"), governance, neighbours)
-    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
-    readable = access.readable(tables, consumer.subscriptions if consumer else [])
-    prints = {
-        product.unit: access.fingerprint(readable[product.database])
-        for product in governance.data_products
-        if product.database in readable
-    }
     known = units.read_all(dynamodb)
+    databases, prints = what_is_read(governance, consumer, accounts)
     remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts)
-    if remembered is None:
-        observed = grants.observed(lf, central, accounts, grants.BY_TAG, unit.void)
-        lost = ram.lost(client("ram"), accounts - {central}, time.time())
-        cut_off = grants.cut_off(entries, central, lost)
-    else:
-        observed, cut_off = remembered[central], set()
-    # Only another grant makes another share.
-    again = [grant for grant in made if grant.principal in cut_off]
-    observed = [grant for grant in observed if grant.principal not in cut_off]
-    kept = [grant for grant in made if grant.principal not in cut_off]
-    actions = [
-        *(Revoke(grant.principal, grant.resource, grant.permissions, grant.grantable) for grant in again),
-        *plan.plan_account_grants(governance, accounts, central, observed, kept),
-    ]
+    actions = wanted(governance, unit, entries, accounts, remembered)
     # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
     losing = {
         account
         for account in accounts
         if plan.loses_regrants(governance, account, central, grants.made_in(entries, account))
     }
-    as_told = sorted(databases) == consumers.databases_told(governance, accounts, known)
+    as_told = databases == consumers.databases_told(governance, accounts, known)
     if remembered is not None and unit.version == version and as_told and not actions and not losing:
         behind = units.not_tagged(known, governance)
         logger.info("nothing to grant", extra={"unit": lease.unit, "databases": len(databases)})
@@ -153,10 +131,58 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     )
 
 
+def what_is_read(
+    governance: Governance, consumer: Consumer | None, accounts: Collection[str]
+) -> tuple[list[str], dict[str, str]]:
+    """The databases in which consumers of these accounts can read something, since links are an account's; and data
+    product unit -> fingerprint of what this consumer can read."""
+    neighbours = [other for other in governance.consumers if other.account in accounts]
+    tables = published.read(client("s3"), governance, neighbours)
+    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
+    readable = access.readable(tables, consumer.subscriptions if consumer else [])
+    prints = {
+        product.unit: access.fingerprint(readable[product.database])
+        for product in governance.data_products
+        if product.database in readable
+    }
+    return sorted(databases), prints
+
+
+def wanted(
+    governance: Governance,
+    unit: units.Unit,
+    entries: Mapping[str, Mapping[str, Any]],
+    accounts: set[str],
+    remembered: Mapping[str, list[Grant]] | None,
+) -> list[Grant | Revoke]:
+    """What is to be revoked and granted in the central catalogue.
+
+    Args:
+        entries: of the consumer in the ledger.
+        remembered: account -> grants, where the ledger can be believed (`consumers.remembered`).
+    """
+    central, lf = own_account(), client("lakeformation")
+    made = grants.made_in(entries, central)
+    if remembered is not None:
+        return plan.plan_account_grants(governance, accounts, central, remembered[central], made)
+    observed = grants.observed(lf, central, accounts, grants.BY_TAG, unit.void)
+    lost = ram.lost(client("ram"), accounts - {central}, time.time())
+    cut_off = grants.cut_off(entries, central, lost)
+    # Only another grant makes another share.
+    again = [
+        Revoke(each.principal, each.resource, each.permissions, each.grantable)
+        for each in made
+        if each.principal in cut_off
+    ]
+    observed = [grant for grant in observed if grant.principal not in cut_off]
+    kept = [grant for grant in made if grant.principal not in cut_off]
+    return [*again, *plan.plan_account_grants(governance, accounts, central, observed, kept)]
+
+
 def hand_over(
     lease: units.Lease,
     governance: Governance,
-    databases: Iterable[str],
+    databases: list[str],
     prints: Mapping[str, str],
     *,
     whole: bool,
@@ -178,7 +204,7 @@ def hand_over(
         "whole": whole,
         "accounts": sorted(accounts),
         "losing": sorted(losing),
-        "databases": sorted(databases),
+        "databases": databases,
         "published": dict(prints),
         "findings": [asdict(finding) for finding in findings],
         "observed": {account: grants.to_json(of) for account, of in observed.items()} if observed is not None else None,
