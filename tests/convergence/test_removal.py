@@ -13,7 +13,7 @@ from unittest import mock
 import load_governance
 import pytest
 from convergence.doubles import CENTRAL
-from convergence.ends import holds, left_behind, recover
+from convergence.ends import holds, left_behind, recover, written
 from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import MeshInProcess
 from convergence.test_faults import FAULTS, Fault, Stale
@@ -528,3 +528,27 @@ def test_a_drop_may_break_off_where_it_deletes(operation):
     at = max(at for site, at in calls_of_a_drop().items() if site[0] == operation)
     for then in (DROPPED, BEFORE):
         assert drop_and_break(at, after=True, then=then)
+
+
+# -- all of it
+
+
+def test_a_mesh_that_is_taken_down_in_one_version_leaves_only_data_lf_tags_and_its_history(mesh):
+    """What README.md says of taking it all down."""
+    apply(mesh, Wanted("usual", (), {}, dropped=("orders", "customers")))
+    rest(mesh)
+
+    lf, glue = (mesh.client(name, mesh.automation) for name in ("lakeformation", "glue"))
+    granted = lf.list_permissions()["PrincipalResourcePermissions"]
+    assert {row["Principal"]["DataLakePrincipalIdentifier"] for row in granted} == {"IAM_ALLOWED_PRINCIPALS"}
+    assert not databases(mesh)
+    assert not glue.get_crawlers()["Crawlers"]
+    assert not lf.list_resources()["ResourceInfoList"]
+    for account in ("333333333333", "444444444444"):
+        assert not [each for each in mesh.world.engines["glue"].lookup.databases(account) if each.is_link]
+    kinds = {key[1].partition("/")[0] for key in mesh.tables.items("ledger") if not key[0].startswith("history/")}
+    assert not kinds
+    assert all(mesh.objects.buckets[product.bucket] for product in load(BEFORE.files()).data_products)
+    mesh.counts.clear()
+    mesh.sweep()
+    assert not written(mesh)
