@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -16,6 +16,8 @@ from tagmesh.governance import Consumer, DataProduct, Governance
 logger = Logger()
 metrics = Metrics()
 
+SPARE = 60  # seconds of the function's time that are left for what comes after the last tag call
+
 
 @logger.inject_lambda_context
 @metrics.log_metrics
@@ -27,7 +29,12 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
         units.advance(dynamodb, lease, "publishing", tagged={"BOOL": True})
         with units.freed_on_failure(dynamodb, lease):
-            return publish(dynamodb, lease, plans.read(client("s3"), event["plan"]), event["correlation_id"])
+            planned = plans.read(client("s3"), event["plan"])
+
+            def seconds_left() -> float:
+                return context.get_remaining_time_in_millis() / 1000
+
+            return publish(dynamodb, lease, planned, event["correlation_id"], seconds_left)
     except units.LeaseLost as lost:
         logger.info("superseded", extra={"reason": str(lost)})
         return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(lost)}
@@ -36,10 +43,17 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         return {"unit": lease.unit, "calls": 0, "shares": [], "reason": str(changed)}
 
 
-def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], correlation_id: str) -> dict[str, Any]:
+def publish(
+    dynamodb: Any,
+    lease: units.Lease,
+    planned: Mapping[str, Any],
+    correlation_id: str,
+    seconds_left: Callable[[], float],
+) -> dict[str, Any]:
     """Applies the plan, records why, frees the data product, and sets going what follows from it.
 
     What a new version opens waits until what it takes away from consumers is taken: then this run is asked for again.
+    So it is where there are more calls than time: the next run plans what is left.
     """
     governance = governance_store.current(client("s3"), dynamodb)
     governance_store.check_planned(governance, planned)
@@ -56,7 +70,7 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
     if before.version != governance.version_of(lease.unit):
         settled.clear()  # it is a new version that asks for something else
     waits_for = units.not_revoked(known, governance)
-    calls = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for))
+    calls, in_time = apply(dynamodb, lease, governance, planned, close_only=bool(waits_for), seconds_left=seconds_left)
     whole = calls == len(planned["actions"])
     carried = carried_tables(governance, product, planned["decisions"])
     if whole:
@@ -81,13 +95,14 @@ def publish(dynamodb: Any, lease: units.Lease, planned: Mapping[str, Any], corre
         failures=0 if planned["covered"] else None,
     )
     metrics.add_metric("TagCalls", MetricUnit.Count, calls)
+    waits = "tags closed; opening waits for revocations" if in_time else "some tags applied; the next run goes on"
     logger.info(
-        "tags applied" if whole else "tags closed; opening waits for revocations",
+        "tags applied" if whole else waits,
         extra={"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]},
     )
     drifted = repaired(planned, calls, settled)
     events.drift_repaired(client("events"), product.unit, governance.digest, drifted, correlation_id)
-    go_on(dynamodb, governance, product, unit, changed, correlation_id)
+    go_on(dynamodb, governance, product, unit, changed, correlation_id, in_time)
     return {"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]}
 
 
@@ -98,22 +113,31 @@ def go_on(
     unit: units.Unit,
     changed: list[Consumer],
     correlation_id: str,
+    in_time: bool,
 ) -> None:
     """Starts what this run has made possible, where nobody else is at it; whatever fails here, the sweep finds."""
     sfn, known = client("stepfunctions"), units.read_all(dynamodb)
     for consumer in changed:
         runs.start_share(dynamodb, sfn, consumer.unit, correlation_id)
     runs.start_waiting_shares(dynamodb, sfn, governance, known, correlation_id)
-    if unit.version != governance.version_of(unit.name) and not units.not_revoked(known, governance):
+    behind = unit.version != governance.version_of(unit.name) and not units.not_revoked(known, governance)
+    if behind or not in_time:
         runs.start_publish(dynamodb, sfn, product.unit, correlation_id)
     elif runs.crawl_is_due(product, unit):
         runs.start_crawl(dynamodb, sfn, product, unit.correlation_id)
 
 
 def apply(
-    dynamodb: Any, lease: units.Lease, governance: Governance, planned: Mapping[str, Any], close_only: bool
-) -> int:
-    """The planned calls in order, up to the first that is more than closing where only that is safe yet; how many.
+    dynamodb: Any,
+    lease: units.Lease,
+    governance: Governance,
+    planned: Mapping[str, Any],
+    *,
+    close_only: bool,
+    seconds_left: Callable[[], float],
+) -> tuple[int, bool]:
+    """The planned calls in order, up to the first that is more than closing where only that is safe yet, or as many as
+    there is time for; how many, and whether there was.
 
     Before each one that may open something, the lease and the governance version are checked: also before those that
     are meant for what is closed: another run may have opened it meanwhile, or it was seen as it had been before.
@@ -125,9 +149,11 @@ def apply(
     lf = client("lakeformation")
     defaults = {key.name: key.default for key in governance.lf_tags}
     for done, action in enumerate(planned["actions"]):
+        if seconds_left() < SPARE:
+            return done, False
         if any(value != defaults.get(key) for key, value in action["tags"].items()):
             if close_only:
-                return done
+                return done, True
             units.holds(dynamodb, lease)
             governance_store.check_in_force(dynamodb, governance)
         if action["table"] is None:
@@ -136,7 +162,7 @@ def apply(
             lakeformation.tag_columns(lf, action["database"], action["table"], action["columns"], action["tags"])
         else:
             lakeformation.tag_table(lf, action["database"], action["table"], action["tags"])
-    return len(planned["actions"])
+    return len(planned["actions"]), True
 
 
 def repaired(

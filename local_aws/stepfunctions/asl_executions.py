@@ -316,10 +316,12 @@ class Executions:
                 await self._sleep(seconds)
 
         async def call(task: TaskCall) -> Any:
+            waits = task.resource.pattern.startswith("sync")
             with _counted(execution, "working"):
                 async with self._calls:
-                    result = await self._in_thread(lambda: self._perform(execution, task))
-            if task.resource.pattern.startswith("sync"):
+                    work = self._in_thread(lambda: self._perform(execution, task))
+                    result = await (self._begun(execution, task, work) if waits else work)
+            if waits:
                 with _counted(execution, "waiting"):
                     return await self._job(execution, task, result["ExecutionArn"])
             return result
@@ -386,6 +388,20 @@ class Executions:
             )
         except (AwsError, ClientError) as error:
             raise StateFailed("States.Permissions", f"The role cannot be assumed: {error}") from error
+
+    async def _begun(self, execution: Execution, task: TaskCall, work: Coroutine[Any, Any, Any]) -> Any:
+        """Starts what a task with .sync waits for. Where the execution is stopped meanwhile, that is stopped too."""
+
+        def stop(begun: asyncio.Future) -> None:
+            if not (begun.cancelled() or begun.exception() or self.world.stopping.is_set()):
+                self.world.submit(self._stop_job, execution, task, begun.result()["ExecutionArn"])
+
+        start = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            start.add_done_callback(stop)
+            raise
 
     async def _job(self, execution: Execution, task: TaskCall, arn: str) -> Any:
         """Wait for the execution that a task with .sync started; its outcome is the task's result."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -150,3 +151,10 @@ class Context:
     memory_limit_in_mb = 512
     invoked_function_arn = f"arn:aws:lambda:{REGION}:{CENTRAL}:function:in-process"
     aws_request_id = "00000000-0000-0000-0000-000000000000"
+
+    def __init__(self, seconds: float = 840) -> None:
+        self._until = time.time() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function is ended, by the mesh's clock."""
+        return int(1000 * max(0.0, self._until - time.time()))

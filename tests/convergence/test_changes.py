@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from convergence.ends import holds
-from convergence.histories import TYPES, Wanted
+from convergence.histories import TYPES, Exposure, Wanted
 from convergence.mesh_in_process import MeshInProcess
 from tagmesh.aws import units
 from tagmesh.governance import load
@@ -96,3 +96,28 @@ def test_what_a_run_left_half_done_is_nobodys_after_its_data_product_has_left_an
     found = [finding["code"] for unit in units.read_all(mesh.client("dynamodb")).values() for finding in unit.findings]
     assert found == []
     holds(mesh, load(BEFORE.files()))
+
+
+def test_more_calls_than_a_function_has_time_for_are_done_by_run_after_run():
+    wanted = Wanted("usual", ("orders",), {"analytics": ("open",)})
+    (product,) = load(wanted.files()).data_products
+    with MeshInProcess() as mesh:
+        Exposure(mesh)
+        mesh.apply(wanted.files())
+        mesh.settle()
+        called = []
+
+        def slow(service: str, operation: str, params: dict, caller: object) -> None:
+            if operation == "AddLFTagsToResource":
+                mesh.wait(60)  # a function has 840 seconds
+                called.append(operation)
+
+        mesh.on_call.append(slow)
+        for number in range(10):
+            mesh.upload(product, f"t{number}", tuple(TYPES.items()), told=number == 0)
+        mesh.settle()
+
+        assert len(called) > 2 * 840 / 60, "there was time enough"
+        assert not mesh.failed
+        mesh.on_call.clear()
+        holds(mesh, load(wanted.files()))

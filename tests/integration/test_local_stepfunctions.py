@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local_aws.server import LocalAws
+from local_aws.stepfunctions import asl_executions
 
 ACCOUNT = "111111111111"
 
@@ -34,7 +35,9 @@ class Machines:
     def __init__(self, aws: LocalAws) -> None:
         self.aws = aws
         self.states = aws.session(ACCOUNT).client("stepfunctions")
-        self.role = make_role(aws, "machine", "states.amazonaws.com", "lambda:InvokeFunction", "dynamodb:*")
+        self.role = make_role(
+            aws, "machine", "states.amazonaws.com", "lambda:InvokeFunction", "dynamodb:*", "states:*", "events:*"
+        )
 
     def start(self, name: str, definition: dict, data: Any) -> str:
         made = self.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.role)
@@ -87,3 +90,30 @@ def test_the_crawl_machine_of_the_product_ends_with_its_functions_error(machines
     data = {"unit": "u", "token": 7, "correlation_id": "c"}
     described = machines.ended(machines.start("crawl", json.loads(text), data))
     assert (described["status"], described["error"]) == ("FAILED", "KeyError")
+
+
+def test_what_was_started_just_before_its_parent_is_stopped_is_stopped_too(machines: Machines, monkeypatch):
+    """The parent is stopped when its child is there, and it does not know that yet."""
+    perform = asl_executions.perform
+
+    def late(*args: Any) -> Any:
+        answer = perform(*args)
+        time.sleep(0.5)
+        return answer
+
+    child = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+    made = machines.states.create_state_machine(name="child", definition=json.dumps(child), roleArn=machines.role)
+    start = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync",
+        "Parameters": {"StateMachineArn": made["stateMachineArn"], "Name": "kid"},
+        "End": True,
+    }
+    monkeypatch.setattr(asl_executions, "perform", late)
+    parent = machines.start("parent", {"StartAt": "S", "States": {"S": start}}, {})
+    listed: list[dict] = []
+    while not listed:
+        listed = machines.states.list_executions(stateMachineArn=made["stateMachineArn"])["executions"]
+    machines.states.stop_execution(executionArn=parent)
+
+    assert machines.ended(listed[0]["executionArn"])["status"] == "ABORTED"
