@@ -102,7 +102,8 @@ def publish(
     )
     drifted = repaired(planned, calls, settled)
     events.drift_repaired(client("events"), product.unit, governance.digest, drifted, correlation_id)
-    go_on(dynamodb, governance, product, unit, changed, correlation_id, in_time)
+    if in_time or calls:  # a run that had no time for a single call is not repeated at once
+        go_on(dynamodb, governance, product, unit, changed, correlation_id, in_time)
     return {"unit": lease.unit, "calls": calls, "shares": [consumer.name for consumer in changed]}
 
 

@@ -138,6 +138,7 @@ def make_ready(
         removal.note_made(dynamodb, product, governance.digest)
         lakeformation.ensure_location(lf, product, os.environ["REGISTRATION_ROLE_ARN"])
     new = glue.ensure_database(client("glue"), product)
+    known = known and not new  # what was granted on a database goes with it
     observed = {} if new else lakeformation.tags_of_database(lf, product.database)
     for action in plan.plan_database_tags(governance, product, observed):
         lakeformation.tag_database(lf, action.database, action.tags)

@@ -40,9 +40,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
         return {**started, **asked, "reason": str(nothing)}
     if looks:
-        deleted = lf_tags.ensure_still(dynamodb, client("lakeformation"), governance)
-        for consumer in governance.consumers if deleted else ():
-            units.doubt(dynamodb, consumer.unit, void=deleted)
+        lf_tags.ensure_still(dynamodb, client("lakeformation"), governance)
     known = units.read_all(dynamodb)
     resting: list[tuple[DataProduct, units.Unit]] = []
     for product in governance.data_products:

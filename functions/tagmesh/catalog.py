@@ -43,6 +43,11 @@ class Table:
     serde_parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
     created: float = 0.0
 
+    @property
+    def crawler(self) -> str | None:
+        """The name of the crawler that made it; None where none did. [Glue guide, parameters set by crawlers]"""
+        return self.parameters.get("UPDATED_BY_CRAWLER")
+
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
         """Columns and partition keys: everything that carries LF-Tags."""

@@ -194,7 +194,7 @@ def _removals(
         if new.data_product(unit) or not (each.crawlers or each.locations or (dropped and each.database)):
             continue
         tables = [table for table, _ in by_database.get(each.database, ())] if dropped else []
-        ours = tuple(table.name for table in tables if table.parameters.get("UPDATED_BY_CRAWLER") == each.crawler)
+        ours = tuple(table.name for table in tables if table.crawler == each.crawler)
         kept = tuple(table.name for table in tables if table.name not in ours)
         locations = tuple(location for location in each.locations if location not in needed)
         keeps = not dropped or not each.owns_database or bool(kept)

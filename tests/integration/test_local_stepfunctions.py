@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -94,11 +95,11 @@ def test_the_crawl_machine_of_the_product_ends_with_its_functions_error(machines
 
 def test_what_was_started_just_before_its_parent_is_stopped_is_stopped_too(machines: Machines, monkeypatch):
     """The parent is stopped when its child is there, and it does not know that yet."""
-    perform = asl_executions.perform
+    perform, stopped = asl_executions.perform, threading.Event()
 
     def late(*args: Any) -> Any:
         answer = perform(*args)
-        time.sleep(0.5)
+        assert stopped.wait(20)
         return answer
 
     child = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
@@ -115,5 +116,6 @@ def test_what_was_started_just_before_its_parent_is_stopped_is_stopped_too(machi
     while not listed:
         listed = machines.states.list_executions(stateMachineArn=made["stateMachineArn"])["executions"]
     machines.states.stop_execution(executionArn=parent)
+    stopped.set()
 
     assert machines.ended(listed[0]["executionArn"])["status"] == "ABORTED"

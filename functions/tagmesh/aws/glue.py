@@ -212,11 +212,6 @@ def table_folder(product: DataProduct, table: Table) -> str | None:
     return matched.group(1) if matched else None
 
 
-def made_by(product: DataProduct, table: Table) -> bool:
-    """Whether the data product's crawler made a table."""
-    return table.parameters.get("UPDATED_BY_CRAWLER") == product.crawler
-
-
 # ── Removal: what is not there any more is done ───────────────────────────────────────────────────────────────────
 
 

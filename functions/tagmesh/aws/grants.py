@@ -115,8 +115,8 @@ def carry_out(
     """Revokes and grants in the order given, as an account's administrator; what could not be revoked.
 
     A grant stands in the ledger before it is made, each value of an LF-Tag by itself, and a revoked one until it is
-    seen to be gone. The lease and the
-    governance version are checked before each call that grants. A revocation that is refused does not stop the others.
+    seen to be gone. The lease and the governance version are checked before each call that grants. A revocation that is
+    refused does not stop the others.
 
     Raises:
         LeaseLost: another run holds the unit.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tagmesh.aws import governance_store
+from tagmesh.aws import governance_store, units
 from tagmesh.governance import Governance, LFTagKey
 
 VALUES_A_CALL = 50
@@ -26,30 +26,44 @@ def ensure_noted(dynamodb: Any, lf: Any, governance: Governance) -> None:
         governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
 
 
-def ensure_still(dynamodb: Any, lf: Any, governance: Governance) -> set[str]:
-    """`ensure`, and the keys that had been there and that somebody has deleted. With a key go its assignments; policies
-    that use it give nothing any more, though they are still listed. [API reference, DeleteLFTag; aws/aws-cli#6393]"""
-    made = ensure(lf, governance.lf_tags)
-    if governance_store.lf_tags_made(dynamodb) == governance.lf_tags_version:
-        return made
-    governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
-    return set()
-
-
-def ensure(lf: Any, keys: Iterable[LFTagKey]) -> set[str]:
-    """Makes missing keys and adds missing values; what others defined stays. The keys that were missing.
+def ensure_still(dynamodb: Any, lf: Any, governance: Governance) -> None:
+    """`ensure`, and notes before at each consumer which keys had been there and somebody has deleted. With a key go its
+    assignments; policies that use it give nothing any more, though they are still listed.
+    [API reference, DeleteLFTag; aws/aws-cli#6393]
 
     Raises:
         LakeFormationRefused: a key exists that we may not extend.
     """
+    found = _found(lf)
+    if governance_store.lf_tags_made(dynamodb) == governance.lf_tags_version:
+        deleted = {key.name for key in governance.lf_tags} - found.keys()
+        for consumer in governance.consumers if deleted else ():
+            units.doubt(dynamodb, consumer.unit, void=deleted)
+    _make(lf, governance.lf_tags, found)
+    governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
+
+
+def ensure(lf: Any, keys: Iterable[LFTagKey]) -> None:
+    """Makes missing keys and adds missing values; what others defined stays.
+
+    Raises:
+        LakeFormationRefused: a key exists that we may not extend.
+    """
+    _make(lf, keys, _found(lf))
+
+
+def _found(lf: Any) -> dict[str, set[str]]:
+    """key -> values, of all that there are."""
     found: dict[str, set[str]] = {}
     for page in lf.get_paginator("list_lf_tags").paginate():
         for tag in page["LFTags"]:
             found.setdefault(tag["TagKey"], set()).update(tag["TagValues"])
-    missing = set()
+    return found
+
+
+def _make(lf: Any, keys: Iterable[LFTagKey], found: dict[str, set[str]]) -> None:
     for key in keys:
         if key.name not in found:
-            missing.add(key.name)
             first, *more = _some(key.values)
             try:
                 lf.create_lf_tag(TagKey=key.name, TagValues=list(first))
@@ -62,7 +76,6 @@ def ensure(lf: Any, keys: Iterable[LFTagKey]) -> set[str]:
             more = _some([value for value in key.values if value not in found[key.name]])
         for values in more:
             lf.update_lf_tag(TagKey=key.name, TagValuesToAdd=list(values))
-    return missing
 
 
 def _some(values: Iterable[str]) -> list[tuple[str, ...]]:

@@ -173,7 +173,7 @@ def remove_database(left: DataProduct, ours: bool, check: Callable[[], None]) ->
         return []
     if "TargetDatabase" in database:  # nothing is ever deleted through a link
         return [kept(left, "a resource link has its name by now")]
-    names = [table.name for table in glue.tables(catalogue, left.database) if glue.made_by(left, table)]
+    names = [table.name for table in glue.tables(catalogue, left.database) if table.crawler == left.crawler]
     for start in range(0, len(names), glue.TABLES_A_CALL):
         check()
         glue.delete_tables(catalogue, left.database, names[start : start + glue.TABLES_A_CALL])
