@@ -121,3 +121,37 @@ def test_what_a_crawl_needs_and_somebody_took_away_is_made_again_within_a_day(me
     mesh.settle()
 
     assert lf.describe_resource(**location)["ResourceInfo"]["RoleArn"].endswith("role/tagmesh-registration")
+
+
+def test_a_database_that_somebody_dropped_is_crawled_again_at_once(mesh):
+    """With it went what the crawler was granted there."""
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    mesh.client("glue", mesh.automation).delete_database(Name=PRODUCT.database)
+    mesh.upload(PRODUCT, "second", tuple(TYPES.items()))
+    mesh.settle()
+
+    assert not mesh.failed
+    assert findings(mesh) == []
+    mesh.wait(1000)
+    mesh.sweep()
+    holds(mesh, GOVERNANCE)
+
+
+def test_a_sweep_that_breaks_off_where_a_deleted_lf_tag_comes_back_is_not_the_last_to_know_of_it(mesh):
+    mesh.upload(PRODUCT, "first", tuple(TYPES.items()))
+    mesh.settle()
+    mesh.sweep()
+    mesh.client("lakeformation", mesh.automation).delete_lf_tag(TagKey="pii")
+
+    def crash(service, operation, params, caller):
+        if operation == "CreateLFTag":
+            mesh.after_call.remove(crash)
+            mesh.crash()
+
+    mesh.after_call.append(crash)
+    for _ in range(3):
+        mesh.wait(1000)
+        mesh.sweep()
+
+    holds(mesh, GOVERNANCE)

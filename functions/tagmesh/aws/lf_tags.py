@@ -16,40 +16,33 @@ VALUES_A_CALL = 50
 
 
 def ensure_noted(dynamodb: Any, lf: Any, governance: Governance) -> None:
-    """`ensure`, where it was not done for these keys and values before.
+    """Makes missing keys and adds missing values, where that was not done for these before; what others defined stays.
 
     Raises:
         LakeFormationRefused: a key exists that we may not extend.
     """
     if governance_store.lf_tags_made(dynamodb) != governance.lf_tags_version:
-        ensure(lf, governance.lf_tags)
+        _make(lf, governance.lf_tags, _found(lf))
         governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
 
 
 def ensure_still(dynamodb: Any, lf: Any, governance: Governance) -> None:
-    """`ensure`, and notes before at each consumer which keys had been there and somebody has deleted. With a key go its
-    assignments; policies that use it give nothing any more, though they are still listed.
+    """The same, whatever was done before; and notes at each consumer, before, which keys somebody has deleted. With a
+    key go its assignments; policies that use it give nothing any more, though they are still listed.
     [API reference, DeleteLFTag; aws/aws-cli#6393]
 
     Raises:
         LakeFormationRefused: a key exists that we may not extend.
     """
     found = _found(lf)
-    if governance_store.lf_tags_made(dynamodb) == governance.lf_tags_version:
+    noted = governance_store.lf_tags_made(dynamodb) == governance.lf_tags_version
+    if noted:
         deleted = {key.name for key in governance.lf_tags} - found.keys()
         for consumer in governance.consumers if deleted else ():
             units.doubt(dynamodb, consumer.unit, void=deleted)
     _make(lf, governance.lf_tags, found)
-    governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
-
-
-def ensure(lf: Any, keys: Iterable[LFTagKey]) -> None:
-    """Makes missing keys and adds missing values; what others defined stays.
-
-    Raises:
-        LakeFormationRefused: a key exists that we may not extend.
-    """
-    _make(lf, keys, _found(lf))
+    if not noted:
+        governance_store.note_lf_tags(dynamodb, governance.lf_tags_version)
 
 
 def _found(lf: Any) -> dict[str, set[str]]:
