@@ -56,7 +56,7 @@ def client(endpoint: str, service: str, account: str) -> Any:
     session = LocalSession(
         endpoint,
         aws_access_key_id=f"LOCALADMIN{account}",
-        aws_secret_access_key="local",  # noqa: S106 - no secret
+        aws_secret_access_key="local",
         region_name=REGION,
     )
     return session.client(service)
@@ -134,7 +134,7 @@ def bench_calls() -> None:
         say("a call, median of the medians", f"{statistics.median(medians):.2f} ms", "at most 5 ms")
 
 
-def CALLS(aws: Server) -> Iterator[tuple[str, Callable[[], Any]]]:  # noqa: N802 - a table of what is called
+def CALLS(aws: Server) -> Iterator[tuple[str, Callable[[], Any]]]:
     """What is called: the calls that a mesh makes most, each on something that is there."""
     numbers = itertools.count()
     s3, dynamodb, sqs = (aws.client(name, CENTRAL) for name in ("s3", "dynamodb", "sqs"))

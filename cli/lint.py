@@ -20,7 +20,7 @@ SOON = 14  # days before an override expires in which that is said
 
 
 @dataclass(frozen=True, order=True)
-class Warning:  # noqa: A001 - the word that people know
+class Warning:
     """``place`` is file:line; ``code`` is stable, for filters."""
 
     place: str

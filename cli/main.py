@@ -129,7 +129,7 @@ def validate(
 def classify(
     file: Annotated[Path | None, typer.Argument(help="CSV of columns: database,table,column,type,comment.")] = None,
     governance: Governance = Path("mesh"),
-    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",  # noqa: A002 - the option's name
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
     from_catalog: Annotated[bool, typer.Option("--from-catalog", help="The tables of a mesh instead.")] = False,
     json: Json = False,
     port: MeshPort = None,

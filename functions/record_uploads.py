@@ -34,7 +34,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         logger.set_correlation_id(received[0].event_id)
         try:
             count(dynamodb, product, {upload.folder for upload in received}, received[0].event_id)
-        except Exception:  # noqa: BLE001  one data product that fails must not hold up the others of the batch
+        except Exception:
             logger.exception("uploads not counted", extra={"unit": product.unit})
             failed += [upload.message_id for upload in received]
         else:

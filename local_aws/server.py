@@ -263,7 +263,7 @@ class Handler(MotoRequestHandler):
         self._headers_buffer.append(b"\r\n" + body)
         self.flush_headers()
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Silent: calls are recorded in the world."""
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from local_aws import allowed  # noqa: E402
-from local_aws.allowed import entries  # noqa: E402
+from local_aws import allowed
+from local_aws.allowed import entries
 
 
 def never_used(folder: Path) -> list[str]:

@@ -256,7 +256,7 @@ class _Loosened(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         )
 
     def exec_module(self, module: object) -> None:
-        exec(compile(self.mutant.text, str(self.mutant.path), "exec"), module.__dict__)  # noqa: S102
+        exec(compile(self.mutant.text, str(self.mutant.path), "exec"), module.__dict__)
 
 
 def _try(mutant: Mutant, test: Path) -> int:
@@ -361,7 +361,7 @@ def _child(function: object, arguments: tuple) -> None:
 def _import_what_all_need() -> None:
     """Imports that every child would make for itself, without anything of local_aws."""
     import duckdb  # noqa: F401
-    import moto.core.responses  # noqa: F401
+    import moto.core.responses
     import moto.moto_server.werkzeug_app  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import pytest  # noqa: F401

@@ -192,7 +192,7 @@ def custom_resource_answers() -> Iterator[tuple[int, dict[str, Any]]]:
     answers: dict[str, Any] = {}
 
     class Receiver(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:  # noqa: N802
+        def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answers[self.path.rpartition("/")[2]] = json.loads(body)
             self.send_response(200)
@@ -201,7 +201,7 @@ def custom_resource_answers() -> Iterator[tuple[int, dict[str, Any]]]:
         def log_message(self, *_: object) -> None:
             """Silent."""
 
-    with ThreadingHTTPServer(("0.0.0.0", 0), Receiver) as server:  # noqa: S104 - containers must reach it
+    with ThreadingHTTPServer(("0.0.0.0", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port, answers
         server.shutdown()

@@ -23,7 +23,7 @@ def answer(event: Mapping[str, Any], context: Any, act: Callable[[Mapping[str, A
     status, reason, attributes = "SUCCESS", "", {}
     try:
         attributes = act(event)
-    except Exception as error:  # noqa: BLE001  whatever it is, CloudFormation must hear of it
+    except Exception as error:
         logger.exception("custom resource failed")
         status, reason = "FAILED", f"{type(error).__name__}: {error}"
     body = json.dumps(

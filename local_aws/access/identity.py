@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from local_aws.world import World
 
 ADMIN_KEY = re.compile(r"LOCALADMIN(\d{12})")
-ADMIN_SECRET = "local"  # noqa: S105 - no secret
+ADMIN_SECRET = "local"
 SERVICE_SESSION = timedelta(hours=12)
 CHAINED_SESSION = 3600
 """Seconds that a role assumed by a role's session may last (IAM user guide, "Role chaining")."""
@@ -228,17 +228,17 @@ class Sts:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def GetCallerIdentity(self, caller: Caller) -> dict:  # noqa: N802
+    def GetCallerIdentity(self, caller: Caller) -> dict:
         return {"UserId": caller.user_id, "Account": caller.account, "Arn": caller.arn}
 
-    def AssumeRole(  # noqa: N802
+    def AssumeRole(
         self,
         caller: Caller,
-        RoleArn: str,  # noqa: N803
-        RoleSessionName: str,  # noqa: N803
-        DurationSeconds: int = 3600,  # noqa: N803
-        ExternalId: str | None = None,  # noqa: N803 - judged with the trust policy
-        Policy: str | None = None,  # noqa: N803
+        RoleArn: str,
+        RoleSessionName: str,
+        DurationSeconds: int = 3600,
+        ExternalId: str | None = None,
+        Policy: str | None = None,
     ) -> dict[str, Any]:
         role = lookup.iam_entity(RoleArn)
         if not SESSION_NAME.fullmatch(RoleSessionName):

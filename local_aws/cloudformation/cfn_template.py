@@ -110,7 +110,7 @@ _Loader.yaml_implicit_resolvers = {
 def read(body: str) -> dict[str, Any]:
     """The template in `body` (JSON or YAML) with short forms written out. Raises TemplateError."""
     try:
-        template = json.loads(body) if body.lstrip().startswith("{") else yaml.load(body, Loader=_Loader)  # noqa: S506
+        template = json.loads(body) if body.lstrip().startswith("{") else yaml.load(body, Loader=_Loader)
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise TemplateError(f"Template format error: {error}") from None
     if not isinstance(template, dict):

@@ -94,7 +94,7 @@ class EventSources:
 
     # -- the API ---------------------------------------------------------------------------------------------------
 
-    def CreateEventSourceMapping(  # noqa: N802
+    def CreateEventSourceMapping(
         self,
         caller: Caller,
         FunctionName: str,
@@ -132,7 +132,7 @@ class EventSources:
         self._start(mapping)
         return {**self._described(mapping), "State": "Creating"}
 
-    def UpdateEventSourceMapping(  # noqa: N802
+    def UpdateEventSourceMapping(
         self, caller: Caller, UUID: str, FunctionName: str | None = None, **changes: Any
     ) -> dict:
         current = self._mapping(caller, UUID)
@@ -156,10 +156,10 @@ class EventSources:
         self._start(changed)
         return {**self._described(changed), "State": "Updating"}
 
-    def GetEventSourceMapping(self, caller: Caller, UUID: str) -> dict:  # noqa: N802
+    def GetEventSourceMapping(self, caller: Caller, UUID: str) -> dict:
         return self._described(self._mapping(caller, UUID))
 
-    def ListEventSourceMappings(  # noqa: N802
+    def ListEventSourceMappings(
         self,
         caller: Caller,
         EventSourceArn: str | None = None,
@@ -179,7 +179,7 @@ class EventSources:
         following = {"NextMarker": str(start + MaxItems)} if len(found) > start + MaxItems else {}
         return {"EventSourceMappings": found[start : start + MaxItems], **following}
 
-    def DeleteEventSourceMapping(self, caller: Caller, UUID: str) -> dict:  # noqa: N802
+    def DeleteEventSourceMapping(self, caller: Caller, UUID: str) -> dict:
         mapping = self._mapping(caller, UUID)
         mapping.stopped.set()
         del self._mappings[UUID]

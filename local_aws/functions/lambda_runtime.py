@@ -145,7 +145,7 @@ class Lambda:
 
     # -- functions -------------------------------------------------------------------------------------------------
 
-    def CreateFunction(  # noqa: N802
+    def CreateFunction(
         self,
         caller: Caller,
         FunctionName: str,
@@ -175,7 +175,7 @@ class Lambda:
             return self.PublishVersion(caller, name)
         return function.described(settings)
 
-    def GetFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+    def GetFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         settings = function.settings(qualifier)
         answer: dict[str, Any] = {
@@ -187,13 +187,11 @@ class Lambda:
             answer["Concurrency"] = {"ReservedConcurrentExecutions": function.concurrency}
         return answer
 
-    def GetFunctionConfiguration(  # noqa: N802
-        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
-    ) -> dict:
+    def GetFunctionConfiguration(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         return function.described(function.settings(qualifier), qualified=bool(qualifier))
 
-    def UpdateFunctionCode(  # noqa: N802
+    def UpdateFunctionCode(
         self,
         caller: Caller,
         FunctionName: str,
@@ -212,7 +210,7 @@ class Lambda:
         self._change(function, settings, RevisionId)
         return self.PublishVersion(caller, function.name) if Publish else function.described(function.latest)
 
-    def UpdateFunctionConfiguration(  # noqa: N802
+    def UpdateFunctionConfiguration(
         self, caller: Caller, FunctionName: str, RevisionId: str | None = None, **request: Any
     ) -> dict:
         function, _ = self.find(caller, FunctionName)
@@ -271,7 +269,7 @@ class Lambda:
             self._s3_clients[key] = session.client("s3")
         return self._s3_clients[key]
 
-    def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+    def DeleteFunction(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         if qualifier:
             if qualifier == LATEST:
@@ -289,7 +287,7 @@ class Lambda:
         self.runner.pool.end_idle(function.arn)
         return {"StatusCode": 204}
 
-    def ListFunctions(  # noqa: N802
+    def ListFunctions(
         self, caller: Caller, FunctionVersion: str | None = None, Marker: str | None = None, MaxItems: int = 50
     ) -> dict:
         listed = []
@@ -301,7 +299,7 @@ class Lambda:
 
     # -- versions and aliases --------------------------------------------------------------------------------------
 
-    def PublishVersion(  # noqa: N802
+    def PublishVersion(
         self, caller: Caller, FunctionName: str, CodeSha256: str | None = None, Description: str | None = None
     ) -> dict:
         function, _ = self.find(caller, FunctionName)
@@ -321,14 +319,14 @@ class Lambda:
             function.versions[version] = published
         return function.described(published, qualified=True)
 
-    def ListVersionsByFunction(  # noqa: N802
+    def ListVersionsByFunction(
         self, caller: Caller, FunctionName: str, Marker: str | None = None, MaxItems: int = 50
     ) -> dict:
         function, _ = self.find(caller, FunctionName)
         versions = [function.latest, *function.versions.values()]
         return _page("Versions", [function.described(each, qualified=True) for each in versions], Marker, MaxItems)
 
-    def CreateAlias(  # noqa: N802
+    def CreateAlias(
         self, caller: Caller, FunctionName: str, Name: str, FunctionVersion: str, Description: str = ""
     ) -> dict:
         function, _ = self.find(caller, FunctionName)
@@ -339,7 +337,7 @@ class Lambda:
         _check_version(function, FunctionVersion)
         return self._put_alias(function, Name, FunctionVersion, Description)
 
-    def UpdateAlias(  # noqa: N802
+    def UpdateAlias(
         self,
         caller: Caller,
         FunctionName: str,
@@ -368,10 +366,10 @@ class Lambda:
             raise AwsError("ResourceNotFoundException", f"Cannot find alias arn: {function.arn}:{name}", 404)
         return function, function.aliases[name]
 
-    def GetAlias(self, caller: Caller, FunctionName: str, Name: str) -> dict:  # noqa: N802
+    def GetAlias(self, caller: Caller, FunctionName: str, Name: str) -> dict:
         return dict(self._alias(caller, FunctionName, Name)[1])
 
-    def ListAliases(  # noqa: N802
+    def ListAliases(
         self,
         caller: Caller,
         FunctionName: str,
@@ -383,14 +381,14 @@ class Lambda:
         found = [each for each in function.aliases.values() if FunctionVersion in (None, each["FunctionVersion"])]
         return _page("Aliases", found, Marker, MaxItems)
 
-    def DeleteAlias(self, caller: Caller, FunctionName: str, Name: str) -> None:  # noqa: N802
+    def DeleteAlias(self, caller: Caller, FunctionName: str, Name: str) -> None:
         function, _ = self.find(caller, FunctionName)
         function.aliases.pop(Name, None)
         function.policies.pop(Name, None)
 
     # -- policies, concurrency, tags, asynchronous settings ----------------------------------------------------------
 
-    def AddPermission(  # noqa: N802
+    def AddPermission(
         self, caller: Caller, FunctionName: str, StatementId: str, Qualifier: str | None = None, **request: Any
     ) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
@@ -410,7 +408,7 @@ class Lambda:
         statements[StatementId] = permission_statement(arn, {**request, "StatementId": StatementId}, caller.account)
         return {"Statement": json.dumps(statements[StatementId])}
 
-    def RemovePermission(  # noqa: N802
+    def RemovePermission(
         self, caller: Caller, FunctionName: str, StatementId: str, Qualifier: str | None = None
     ) -> None:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
@@ -419,16 +417,14 @@ class Lambda:
                 "ResourceNotFoundException", f"Statement {StatementId} is not found in resource policy.", 404
             )
 
-    def GetPolicy(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:  # noqa: N802
+    def GetPolicy(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         policy = function.policy(qualifier)
         if policy is None:
             raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
         return {"Policy": json.dumps(policy), "RevisionId": function.latest.revision}
 
-    def PutFunctionConcurrency(  # noqa: N802
-        self, caller: Caller, FunctionName: str, ReservedConcurrentExecutions: int
-    ) -> dict:
+    def PutFunctionConcurrency(self, caller: Caller, FunctionName: str, ReservedConcurrentExecutions: int) -> dict:
         function, _ = self.find(caller, FunctionName)
         reserved = sum(each.concurrency or 0 for each in self._of(caller) if each is not function)
         if reserved + ReservedConcurrentExecutions > ACCOUNT_CONCURRENCY - UNRESERVED:
@@ -439,14 +435,14 @@ class Lambda:
         function.concurrency = ReservedConcurrentExecutions
         return {"ReservedConcurrentExecutions": ReservedConcurrentExecutions}
 
-    def GetFunctionConcurrency(self, caller: Caller, FunctionName: str) -> dict:  # noqa: N802
+    def GetFunctionConcurrency(self, caller: Caller, FunctionName: str) -> dict:
         function, _ = self.find(caller, FunctionName)
         return {} if function.concurrency is None else {"ReservedConcurrentExecutions": function.concurrency}
 
-    def DeleteFunctionConcurrency(self, caller: Caller, FunctionName: str) -> None:  # noqa: N802
+    def DeleteFunctionConcurrency(self, caller: Caller, FunctionName: str) -> None:
         self.find(caller, FunctionName)[0].concurrency = None
 
-    def PutFunctionEventInvokeConfig(  # noqa: N802
+    def PutFunctionEventInvokeConfig(
         self, caller: Caller, FunctionName: str, Qualifier: str | None = None, **config: Any
     ) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
@@ -455,36 +451,32 @@ class Lambda:
         function.invoke_configs[qualifier or LATEST] = {**config, "LastModified": self.world.now()}
         return self.GetFunctionEventInvokeConfig(caller, FunctionName, Qualifier)
 
-    def GetFunctionEventInvokeConfig(  # noqa: N802
-        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
-    ) -> dict:
+    def GetFunctionEventInvokeConfig(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> dict:
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         arn = f"{function.arn}:{qualifier or LATEST}"
         if (qualifier or LATEST) not in function.invoke_configs:
             raise AwsError("ResourceNotFoundException", f"The function {arn} doesn't have an EventInvokeConfig", 404)
         return {"FunctionArn": arn, **function.invoke_configs[qualifier or LATEST]}
 
-    def DeleteFunctionEventInvokeConfig(  # noqa: N802
-        self, caller: Caller, FunctionName: str, Qualifier: str | None = None
-    ) -> None:
+    def DeleteFunctionEventInvokeConfig(self, caller: Caller, FunctionName: str, Qualifier: str | None = None) -> None:
         self.GetFunctionEventInvokeConfig(caller, FunctionName, Qualifier)
         function, qualifier = self.find(caller, FunctionName, Qualifier)
         del function.invoke_configs[qualifier or LATEST]
 
-    def TagResource(self, caller: Caller, Resource: str, Tags: dict) -> None:  # noqa: N802
+    def TagResource(self, caller: Caller, Resource: str, Tags: dict) -> None:
         self._by_arn(Resource)[0].tags.update(Tags)
 
-    def UntagResource(self, caller: Caller, Resource: str, TagKeys: list[str]) -> None:  # noqa: N802
+    def UntagResource(self, caller: Caller, Resource: str, TagKeys: list[str]) -> None:
         tags = self._by_arn(Resource)[0].tags
         for key in TagKeys:
             tags.pop(key, None)
 
-    def ListTags(self, caller: Caller, Resource: str) -> dict:  # noqa: N802
+    def ListTags(self, caller: Caller, Resource: str) -> dict:
         return {"Tags": dict(self._by_arn(Resource)[0].tags)}
 
     # -- invoking --------------------------------------------------------------------------------------------------
 
-    def Invoke(  # noqa: N802
+    def Invoke(
         self,
         caller: Caller,
         FunctionName: str,

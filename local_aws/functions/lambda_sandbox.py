@@ -153,7 +153,7 @@ class _Route(BaseHTTPRequestHandler):
     wbufsize = -1
     server: _RuntimeApi
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path != "/2018-06-01/runtime/invocation/next":
             self._answer(404, b"{}")
             return
@@ -173,7 +173,7 @@ class _Route(BaseHTTPRequestHandler):
             headers["Lambda-Runtime-Client-Context"] = invocation.client_context
         self._answer(200, invocation.payload, headers)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         what = self.path.removeprefix("/2018-06-01/runtime/")
         if what == "init/error":
@@ -199,7 +199,7 @@ class _Route(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Silent: invocations are recorded in the world."""
 
 

@@ -58,11 +58,11 @@ class S3:
         self.world = world
         quiet_moto()
 
-    def GetBucketNotificationConfiguration(self, caller: Caller, Bucket: str, **_: Any) -> dict:  # noqa: N802, N803
+    def GetBucketNotificationConfiguration(self, caller: Caller, Bucket: str, **_: Any) -> dict:
         """Whether events go to EventBridge: moto does not say."""
         return {"EventBridgeConfiguration": {}} if _tells(_bucket(Bucket)) else {}
 
-    def DeleteObjects(self, caller: Caller, Bucket: str, Delete: dict, **_: Any) -> dict:  # noqa: N802, N803
+    def DeleteObjects(self, caller: Caller, Bucket: str, Delete: dict, **_: Any) -> dict:
         """Delete objects, each if the caller may; what it may not is an entry of `Errors`."""
         found = _bucket(Bucket)
         if not 1 <= len(Delete.get("Objects", [])) <= MOST_DELETED:

@@ -24,7 +24,7 @@ LAMBDA_ARN = re.compile(r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-
 STATES_ARN = re.compile(
     r"arn:aws:states:::(?P<sdk>aws-sdk:)?(?P<service>[a-z0-9-]+):(?P<action>[a-zA-Z0-9]+)(\.(?P<pattern>[a-zA-Z:0-9]+))?"
 )
-TOKEN = "waitForTaskToken"  # noqa: S105 - the name of an integration pattern
+TOKEN = "waitForTaskToken"
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Executions:
         self._start = start
         self._known: dict[tuple[str, str], str] = {}
 
-    def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:  # noqa: A002
+    def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:
         machine = stateMachineArn.rpartition(":")[2]
         known = self._known.get((machine, name))
         if known is not None and known != input:

@@ -44,7 +44,9 @@ class MotoTables:
             self.backend.create_table(
                 name,
                 attr=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                schema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"))],  # noqa: B905
+                schema=[
+                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
                 billing_mode="PAY_PER_REQUEST",
                 throughput=None,
                 indexes=None,

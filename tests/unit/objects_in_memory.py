@@ -23,7 +23,7 @@ class Bucket:
         self.listings = 0
         self.may_list = True
 
-    def get_object(self, Bucket: str, Key: str, Range: str, IfMatch: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, Bucket: str, Key: str, Range: str, IfMatch: str) -> dict[str, Any]:
         if Key in self.denied:
             raise refused("AccessDenied", "GetObject")
         body = self.objects[Key]
@@ -38,7 +38,7 @@ class Bucket:
         assert operation == "list_objects_v2"
         return self
 
-    def paginate(self, Bucket: str, Prefix: str, Delimiter: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+    def paginate(self, Bucket: str, Prefix: str, Delimiter: str) -> Iterator[dict[str, Any]]:
         if not self.may_list:
             raise refused("AccessDenied", "ListObjectsV2")
         entries: dict[str, bool] = {}

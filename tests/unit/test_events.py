@@ -31,7 +31,7 @@ class Bus:
         self.told: list[tuple[str, dict]] = []
         self.failure, self.refuse = failure, refuse
 
-    def put_events(self, Entries):  # noqa: N803
+    def put_events(self, Entries):
         if self.failure:
             raise self.failure
         if self.refuse:
