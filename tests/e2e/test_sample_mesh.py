@@ -356,6 +356,32 @@ def test_access_follows_the_governance_files_and_comes_back_with_them(mesh):
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
 
 
+def test_a_subscription_that_is_removed_takes_its_access_along_and_nobody_elses(mesh):
+    files = read_folder(ROOT / "mesh")
+    analytics = files["consumers/analytics.yaml"]
+    without = analytics[: analytics.index("  - name: workplaces")]
+    (permission_set,) = [
+        each["RoleName"]
+        for each in mesh.client("333333333333", "iam").list_roles(PathPrefix="/aws-reserved/")["Roles"]
+        if "DataAnalyst" in each["RoleName"]
+    ]
+    offices = "SELECT COUNT(*) FROM offices"
+    data_analyst = f"aws-reserved/sso.amazonaws.com/eu-west-1/{permission_set}"
+    assert mesh.query(data_analyst, offices, "hr_people").rows == (("4",),)
+
+    mesh.apply({**files, "consumers/analytics.yaml": without})
+
+    with pytest.raises(QueryRefused):
+        mesh.query(data_analyst, offices, "hr_people")
+    assert mesh.query(data_analyst, "SELECT COUNT(*) FROM products").rows == (("32",),)
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
+    assert mesh.query("FinanceAnalyst", offices, "hr_people", "444444444444").rows == (("4",),)
+
+    mesh.apply(files)
+
+    assert mesh.query(data_analyst, offices, "hr_people").rows == (("4",),)
+
+
 def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_gets_them_back(mesh):
     files = read_folder(ROOT / "mesh")
 
