@@ -23,7 +23,7 @@ class NoSuchEntityException(ClientError):
 class Iam:
     """IAM of an account with these roles and users, by ARN."""
 
-    class exceptions:  # noqa: N801 - as boto3 has it
+    class exceptions:
         NoSuchEntityException = NoSuchEntityException
 
     def __init__(self, *arns: str) -> None:
