@@ -39,6 +39,7 @@ log = logging.getLogger("local_aws")
 
 ENGINES = (
     "local_aws.access.identity:Sts",
+    "local_aws.access.simulator:PolicySimulator",
     "local_aws.moto_services.s3:S3",
     "local_aws.moto_services.sns:Sns",
     "local_aws.events.eventbridge:EventBridge",

@@ -199,8 +199,8 @@ def _iam(asked: Asked) -> list[Need]:
         kind, name = ("role", params["RoleName"]) if "RoleName" in params else ("user", params["UserName"])
         arn = lookup.iam_arn(asked.caller.account, kind, name, params.get("Path", "/"))
         return [Need(action, arn, keys | {"iam:PolicyARN": params.get("PolicyArn")})]
-    if "PolicyArn" in params:
-        return [Need(action, params["PolicyArn"])]
+    if arn := asked.first("PolicyArn", "PolicySourceArn"):
+        return [Need(action, arn)]
     if "PolicyName" in params:
         return [Need(action, asked.arn("iam", f"policy{params.get('Path', '/')}{params['PolicyName']}", region=""))]
     return [Need(action, "*")]

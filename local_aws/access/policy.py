@@ -71,6 +71,18 @@ def evaluate(
     return verdict
 
 
+def condition_keys(policies: Iterable[Mapping[str, Any]], action: str, resource: str) -> set[str]:
+    """The condition keys that statements about an action and a resource ask for. Raises PolicyNotSupported."""
+    return {
+        key
+        for document in policies
+        for statement in _list(document.get("Statement", []))
+        if _concerns(statement, action, resource, {}, None, False)
+        for keys in statement.get("Condition", {}).values()
+        for key in keys
+    }
+
+
 @lru_cache(maxsize=4096)
 def parse(text: str) -> dict[str, Any]:
     """A policy document from its JSON text. The same text gives the same object: do not change it."""

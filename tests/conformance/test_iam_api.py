@@ -2,7 +2,7 @@
 
 import pytest
 from lab import refused
-from policies import DENIED, allow, document, let, managed, root, trust, trusting
+from policies import DENIED, allow, deny, document, let, managed, root, trust, trusting
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +250,61 @@ def test_roles_are_found_by_their_path_with_tags_and_duration(lab):
     assert iam.get_role(RoleName=role.name)["Role"]["Description"] == "writes"
     iam.untag_role(RoleName=role.name, TagKeys=["team"])
     assert iam.list_role_tags(RoleName=role.name)["Tags"] == []
+
+
+# -- the simulator ------------------------------------------------------------------------------------------------
+
+
+def simulated(lab, role, actions, *resources, **more):
+    """{(action, resource): decision}, all pages."""
+    pages = lab.client("iam", role.account).get_paginator("simulate_principal_policy")
+    asked = {"PolicySourceArn": role.arn, "ActionNames": actions, "ResourceArns": list(resources), **more}
+    return {
+        (each["EvalActionName"], each["EvalResourceName"]): each["EvalDecision"]
+        for page in pages.paginate(**asked)
+        for each in page["EvaluationResults"]
+    }
+
+
+@pytest.mark.statement("iam.simulator")
+def test_the_simulator_says_what_policies_allow_on_each_resource(lab):
+    table = "arn:aws:glue:eu-west-1:123456789012:table/sales/orders"
+    other = "arn:aws:glue:eu-west-1:123456789012:table/hr/people"
+    may = (allow("glue:Get*", table), allow("s3:*"), deny("s3:DeleteObject"))
+    role = trusting(lab, "central", trust(root(lab, "central")), may=may)
+    lab.eventually(lambda: simulated(lab, role, ["glue:GetTable"], table) == {("glue:GetTable", table): "allowed"})
+    assert simulated(lab, role, ["glue:GetTable", "glue:DeleteTable"], table, other) == {
+        ("glue:GetTable", table): "allowed",
+        ("glue:GetTable", other): "implicitDeny",
+        ("glue:DeleteTable", table): "implicitDeny",
+        ("glue:DeleteTable", other): "implicitDeny",
+    }
+    paged = simulated(lab, role, ["s3:GetObject", "s3:DeleteObject"], "*", PaginationConfig={"PageSize": 1})
+    assert paged == {("s3:GetObject", "*"): "allowed", ("s3:DeleteObject", "*"): "explicitDeny"}
+    boundary = managed(lab, "central", allow("s3:*"), deny("s3:PutObject"))
+    lab.client("iam", "central").put_role_permissions_boundary(RoleName=role.name, PermissionsBoundary=boundary)
+    lab.eventually(lambda: simulated(lab, role, ["glue:GetTable"], table) == {("glue:GetTable", table): "implicitDeny"})
+    bounded = simulated(lab, role, ["s3:GetObject", "s3:PutObject"], "*")
+    assert bounded == {("s3:GetObject", "*"): "allowed", ("s3:PutObject", "*"): "explicitDeny"}
+    lab.client("iam", "central").delete_role_permissions_boundary(RoleName=role.name)
+
+
+@pytest.mark.statement("iam.simulator-keys")
+def test_the_simulator_names_the_condition_keys_that_it_was_not_given(lab):
+    within = allow("s3:GetObject", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-any"}})
+    role = trusting(lab, "central", trust(root(lab, "central")), may=(within,))
+
+    def result(action):
+        asked = {"PolicySourceArn": role.arn, "ActionNames": [action]}
+        (found,) = lab.client("iam", "central").simulate_principal_policy(**asked)["EvaluationResults"]
+        return found["EvalResourceName"], found["EvalDecision"], found["MissingContextValues"]
+
+    lab.eventually(lambda: result("s3:GetObject") == ("*", "implicitDeny", ["aws:PrincipalOrgID"]))
+    assert result("s3:PutObject") == ("*", "implicitDeny", [])
+
+
+@pytest.mark.statement("iam.simulator-errors")
+def test_who_is_not_there_cannot_be_simulated(lab):
+    nobody = f"arn:aws:iam::{lab.account('central')}:role/nobody-of-this-name"
+    with refused("NoSuchEntity"):
+        lab.client("iam", "central").simulate_principal_policy(PolicySourceArn=nobody, ActionNames=["s3:GetObject"])
