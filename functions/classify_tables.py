@@ -172,6 +172,7 @@ def classify(
         {
             "version": governance.digest,
             "number": governance.number,
+            "holds_until": governance.holds_until,
             "covered": ours,
             "bare": bare,
             "misfits": misfits,

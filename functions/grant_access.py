@@ -201,6 +201,7 @@ def hand_over(
     written = {
         "version": governance.digest,
         "number": governance.number,
+        "holds_until": governance.holds_until,
         "whole": whole,
         "accounts": sorted(accounts),
         "losing": sorted(losing),

@@ -51,13 +51,16 @@ class GovernanceError(Exception):
 @dataclass(frozen=True)
 class LFTagKey:
     """An LF-Tag key. ``values`` stand in declared order (of an ordered key: rising), lower-case as Lake
-    Formation stores them; ``default`` is what a column has until a rule speaks: no subscription names it."""
+    Formation stores them; ``default`` is what a column has until a rule speaks: no subscription names it.
+    ``approval`` are the values that nobody reads unapproved."""
 
     name: str
     values: tuple[str, ...]
     default: str
     ordered: bool = False
     conflict: str | None = None
+    # Not in repr, which versions of units are made of: it decides who reads, and neither tags nor rules.
+    approval: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def open_values(self) -> tuple[str, ...]:
@@ -166,7 +169,8 @@ class Principal:
 @dataclass(frozen=True)
 class Subscription:
     """What some principals of a consumer may read. Both expressions are completed: ``table_expression`` has
-    every key; ``database_expression`` only those keys that data products assign to their databases."""
+    every key; ``database_expression`` only those keys that data products assign to their databases.
+    ``expires`` is the last day (``2027-03-31``, UTC) on which it holds, None if it holds for good."""
 
     name: str
     tags: tuple[tuple[str, tuple[str, ...]], ...]
@@ -174,6 +178,21 @@ class Subscription:
     principals: tuple[Principal, ...]
     table_expression: Expression
     database_expression: Expression
+    # Not in repr, which versions of units are made of: until it comes, nothing is to do for it.
+    expires: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """A subscription of the files that gives nothing now: it waits for the approval of ``key``, or (``key`` is empty)
+    has expired. ``reaches`` are the (LF-Tag, value) pairs that need the approval."""
+
+    consumer: str
+    account: str
+    owner: str | None
+    subscription: Subscription
+    key: str = ""
+    reaches: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,7 +277,13 @@ class Governance:
     digest: str
     region: str | None = None
     number: int = field(default=0, compare=False)
-    """Which one in force this is, of all that were: a version that comes back has another number."""
+    """Which one in force this is, of all that were: a version that comes back has another number, and so has one of
+    which something was approved or denied."""
+    withheld: tuple[Withheld, ...] = field(default=(), compare=False)
+    """Subscriptions of the files that `approvals.in_force` has taken out of ``consumers``."""
+    holds_until: str = field(default="", compare=False)
+    """The last day (UTC) on which the same files and approvals say the same: the next day a subscription has expired.
+    Empty if none expires."""
 
     @cached_property
     def keys(self) -> Mapping[str, LFTagKey]:

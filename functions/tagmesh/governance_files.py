@@ -140,12 +140,19 @@ class _Loader:
 
     def _key(self, name: Text, fields: Fields) -> LFTagKey:
         values: list[str] = []
-        for value in fields["values"]:
+        approval: list[str] = []
+        default, ordered = fields["default"], fields.get("ordered") == "true"
+        for entry in fields["values"]:
+            value = entry["value"] if isinstance(entry, Fields) else entry
             if value.lower() in values:
                 mend = "Lake Formation stores values lower-case: rename one"
                 self.report(value.at, f"`{value}` stands among the values of {name} twice", mend)
             values.append(value.lower())
-        default, ordered = fields["default"], fields.get("ordered") == "true"
+            if isinstance(entry, Fields) and "approval" in entry:
+                approval.append(value.lower())
+                if value.lower() == default.lower():
+                    mend = "remove `approval`: no subscription may name the default"
+                    self.report(entry["approval"].at, f"`{value}` is the default of {name}: nobody reads it", mend)
         if not 2 <= len(values) <= MAX_VALUES:
             self.report(
                 fields["values"].at,
@@ -167,7 +174,9 @@ class _Loader:
             self.report(conflict.at, f"`{conflict}` is no value of {name}{guess}", "add it to the values")
         if conflict is not None and ordered:
             self.report(conflict.at, f"{name} is ordered, so two raises never conflict", "remove `conflict`")
-        return LFTagKey(name.lower(), tuple(values), default.lower(), ordered, conflict and conflict.lower())
+        return LFTagKey(
+            name.lower(), tuple(values), default.lower(), ordered, conflict and conflict.lower(), tuple(approval)
+        )
 
     def _check_tag(self, key: Text, value: Text) -> bool:
         """Whether key and value are declared; reports it if not."""
@@ -580,6 +589,7 @@ class _Loader:
             principals=tuple(sorted(Principal(key.split(":")[0], str(name)) for key, name in principals.items())),
             table_expression=expression,
             database_expression=tuple(pair for pair in expression if pair[0] in assigned),
+            expires=_optional(fields.get("expires")),
         )
 
 

@@ -114,6 +114,15 @@ EXAMPLE = OneOrRecord(
     ),
 )
 VALUES = MapOf(TAG, TAG)
+VALUE = OneOrRecord(
+    TAG,
+    Record(
+        {
+            "value": Field(TAG, "the value", required=True),
+            "approval": Field(Choice(("required",)), "required: nobody reads it until a person approved it"),
+        }
+    ),
+)
 ORGANIZATION = Field(Choice(("member", "external")), "external: an account outside the organisation")
 OWNER = Field(SENTENCE, "who answers for it")
 OWN_REGION = Field(REGION, "the mesh's Region; anything else is refused")
@@ -171,7 +180,7 @@ MESH = Record(
                 TAG,
                 Record(
                     {
-                        "values": Field(ListOf(TAG), "every value; of an ordered key rising", required=True),
+                        "values": Field(ListOf(VALUE), "every value; of an ordered key rising", required=True),
                         "default": Field(TAG, "the value until a rule speaks; nobody reads it", required=True),
                         "ordered": Field(FLAG, "whether a later value is stricter"),
                         "conflict": Field(TAG, "the value of a column that two rules raise differently"),
@@ -275,6 +284,7 @@ CONSUMER = Record(
                             "who reads, in the consumer's account",
                             required=True,
                         ),
+                        "expires": Field(DATE, "the last day, in UTC, on which it holds"),
                     }
                 )
             ),

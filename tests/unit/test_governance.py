@@ -223,6 +223,30 @@ def test_a_folder_is_read_by_relative_path(tmp_path: Path):
 # ---- What is refused ----------------------------------------------------------------
 
 MISTAKES = {
+    "approval of the default": (
+        "mesh.yaml",
+        "unclassified], ordered",
+        "{value: unclassified, approval: required}], ordered",
+        "mesh.yaml:4:102: `unclassified` is the default of sensitivity: nobody reads it; mend: remove `approval`",
+    ),
+    "approval that is neither required nor left out": (
+        "mesh.yaml",
+        "restricted,",
+        "{value: restricted, approval: maybe},",
+        "mesh.yaml:4:88: `maybe` is not allowed here; mend: write required",
+    ),
+    "a value written twice, once with approval": (
+        "mesh.yaml",
+        "restricted,",
+        "{value: Internal, approval: required},",
+        "mesh.yaml:4:66: `Internal` stands among the values of sensitivity twice",
+    ),
+    "a subscription that expires on no day": (
+        "consumers/analytics.yaml",
+        "    permissions: [SELECT]",
+        "    expires: 2027-02-30",
+        "consumers/analytics.yaml:6:14: there is no day 2027-02-30",
+    ),
     # name: (file, what stands there, what is written instead, the problem as a person reads it)
     "unknown key": (
         "producers/sales.yaml",

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tagmesh import approvals
 from tagmesh.governance import Governance, load
 
 BUNDLE = "governance.json"
@@ -60,13 +61,16 @@ def put_in_force(s3: Any, dynamodb: Any, governance: Governance, files: Mapping[
 
 def check_in_force(dynamodb: Any, governance: Governance) -> None:
     """Checks that a version is still in force, and was all the time since it was read (strongly consistent): meanwhile
-    another one may have opened what a run under this one has seen closed.
+    another one may have opened what a run under this one has seen closed, or something of it was approved or denied, or
+    has expired.
 
     Raises:
         GovernanceChanged: it is not, or was not.
     """
     if in_force(dynamodb) != (governance.digest, governance.number):
         raise GovernanceChanged("another governance version came in force: the sweep that it started goes on from here")
+    if "" < governance.holds_until < approvals.today():
+        raise GovernanceChanged("a subscription has expired: another run goes on without it")
 
 
 def check_planned(governance: Governance, planned: Mapping[str, Any]) -> None:
@@ -75,7 +79,8 @@ def check_planned(governance: Governance, planned: Mapping[str, Any]) -> None:
     Raises:
         GovernanceChanged: it was not.
     """
-    if (planned["version"], planned["number"]) != (governance.digest, governance.number):
+    names = (governance.digest, governance.number, governance.holds_until)
+    if (planned["version"], planned["number"], planned["holds_until"]) != names:
         raise GovernanceChanged("planned under another governance version: the sweep that this one started plans anew")
 
 
@@ -143,18 +148,46 @@ def _note(dynamodb: Any, name: str, digest: str, before: str | None, *, counted:
 
 
 @functools.lru_cache(maxsize=2)
-def _version(s3: Any, digest: str, number: int) -> Governance:
+def _files(s3: Any, digest: str) -> Governance:
     body = s3.get_object(Bucket=_bucket(), Key=f"versions/{digest}.json")["Body"].read()
-    return replace(load(json.loads(body)["files"]), number=number)
+    return load(json.loads(body)["files"])
+
+
+@functools.lru_cache(maxsize=2)
+def _version(s3: Any, digest: str, number: int, approved: frozenset[str], expired: frozenset[str]) -> Governance:
+    return replace(approvals.in_force(_files(s3, digest), approved, expired), number=number)
 
 
 def current(s3: Any, dynamodb: Any) -> Governance:
-    """The governance in force.
+    """The governance in force: what the files say, without the subscriptions that wait for approval or have expired.
 
     Raises:
         NoGovernance: none is.
     """
-    digest, number = in_force(dynamodb)
+    item = _item(dynamodb)
+    digest, number = item.get("version", {"S": ""})["S"], int(item.get("number", {"N": "0"})["N"])
     if not digest:
         raise NoGovernance("no governance version is in force: deploy mesh/ or run `tagmesh apply DIR`")
-    return _version(s3, digest, number)
+    files = _files(s3, digest)
+    needed = approvals.approved_of(files, _approved(item))
+    return _version(s3, digest, number, needed, approvals.expired(files, approvals.today()))
+
+
+def approved(dynamodb: Any) -> frozenset[str]:
+    """The keys of what is approved, whether or not a subscription asks for it (strongly consistent)."""
+    return _approved(_item(dynamodb))
+
+
+def _approved(item: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(item.get("approved", {"SS": []})["SS"])
+
+
+def approving(key: str, *, approve: bool) -> dict[str, Any]:
+    """The UpdateItem that approves a key, or takes its approval away: what is in force is another one from then on."""
+    return {
+        "TableName": os.environ["UNITS_TABLE"],
+        "Key": ITEM,
+        "UpdateExpression": f"ADD #number :one{', #approved :key' if approve else ' DELETE #approved :key'}",
+        "ExpressionAttributeNames": {"#number": "number", "#approved": "approved"},
+        "ExpressionAttributeValues": {":one": {"N": "1"}, ":key": {"SS": [key]}},
+    }
