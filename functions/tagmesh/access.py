@@ -376,8 +376,7 @@ def _door_link(o: Observed, who: Who, tagged: Tagged) -> ChainLink:
     on_database = any(_is_on_database(grant, database) for grant in iam_alone)
     on_table = any(_is_on_table(grant, tagged.table) for grant in iam_alone)
     names = [*_names(who), who.account]
-    tables = [each.table.location for (of, _), each in o.tables.items() if of == database]
-    places = [o.databases[database].location, *tables] if database in o.databases else tables
+    places = o.databases[database].locations if database in o.databases else ()
     to_database = _on_database(o, names, database) and o.version >= 4 and any(_is_hybrid(o, place) for place in places)
     on_all = _on_all_tables(o, names, tagged) and _on_database(o, names, database)
     to_table = (_on_table(o, names, tagged) or on_all) and o.version >= 4 and _is_hybrid(o, tagged.table.location)

@@ -24,10 +24,10 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Database:
-    """A database of the central catalogue: its LF-Tags, and its location if it has one (s3://...)."""
+    """A database of the central catalogue: its LF-Tags, and the locations of it and of all its tables (s3://...)."""
 
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
-    location: str = ""
+    locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ The rules, with their source in the Lake Formation developer guide:
   owner's grant to the account still reaches. Nothing until the RAM share is accepted, and nothing while
   IAM_ALLOWED_PRINCIPALS has access ("Cross-account prerequisites").
 
-Choices where the guide is silent: a policy covers the whole table only if the table and every column match; a table
-grant alone does not show the table's database; databases in which one created a table are visible ("Implicit
-permissions", table creators).
+Choices where the guide is silent: a policy covers the whole table only if the table and every column match; one that
+matches a partition key opens all of them, and no column besides; a table grant alone does not show the table's
+database; databases in which one created a table are visible ("Implicit permissions", table creators).
 """
 
 from __future__ import annotations
@@ -74,13 +74,15 @@ class TableAccess:
     """What a principal has on one table.
 
     `whole`: on the table with all its columns. `described` and `selected`: the data columns whose metadata and whose
-    data the principal may read. `visible`: it may see that the table exists, with its partition keys. `blocked`: it
-    would have access from another account, did not IAM_ALLOWED_PRINCIPALS still have access.
+    data the principal may read. `reads_keys`: it may read the partition keys. `visible`: it may see that the table
+    exists, with its partition keys. `blocked`: it would have access from another account, did not
+    IAM_ALLOWED_PRINCIPALS still have access.
     """
 
     whole: Held = Held()
     described: frozenset[str] = NOTHING
     selected: frozenset[str] = NOTHING
+    reads_keys: bool = False
     visible: bool = False
     blocked: bool = False
 
@@ -89,6 +91,7 @@ class TableAccess:
             self.whole | other.whole,
             self.described | other.described,
             self.selected | other.selected,
+            self.reads_keys or other.reads_keys,
             self.visible or other.visible,
         )
 
@@ -97,13 +100,9 @@ class TableAccess:
             self.whole.within(limit.whole),
             self.described & limit.described,
             self.selected & limit.selected,
+            self.reads_keys and limit.reads_keys,
             self.visible and limit.visible,
         )
-
-    @property
-    def reads_keys(self) -> bool:
-        """Whether the partition keys are readable: with any column, or with the whole table."""
-        return bool(self.selected) or "SELECT" in self.whole.permissions
 
 
 def spelled_out(permissions: Iterable[str], every: frozenset[str]) -> frozenset[str]:
@@ -331,28 +330,31 @@ class Access:
                 if not grant.resource.filtered:
                     return _on_whole(grant, columns)
                 chosen = (columns if included is None else columns & included) - excluded
-                return TableAccess(described=chosen, selected=chosen, visible=bool(chosen))
+                return TableAccess(described=chosen, selected=chosen, reads_keys=bool(chosen), visible=bool(chosen))
             case PolicyResource() if not grant.void and not table.is_link:
                 return self._matched(grant, self.body(grant.resource), table, columns)
         return TableAccess()
 
     def _matched(self, grant: Grant, expression: Expression, table: Table, columns: frozenset[str]) -> TableAccess:
         named = TableResource(table.catalog, table.database, table.name)
-        table_matches, matching = self._tags.matching(expression, named, columns)
-        if table_matches and matching == columns:
+        table_matches, matching = self._tags.matching(expression, named, [*table.column_names, *table.key_names])
+        if table_matches and matching >= columns:
             return _on_whole(grant, columns)
         if not table_matches and not matching:
             return TableAccess()
         reads = "SELECT" in grant.permissions or "ALL" in grant.permissions
-        shown = frozenset(matching)
-        return TableAccess(described=shown, selected=shown if reads else NOTHING, visible=True)
+        shown = frozenset(matching) & columns
+        return TableAccess(
+            described=shown, selected=shown if reads else NOTHING, reads_keys=reads and bool(matching), visible=True
+        )
 
 
 def _on_whole(grant: Grant, columns: frozenset[str]) -> TableAccess:
     held = held_by((grant,), TABLE_PERMISSIONS)
-    return TableAccess(held, columns, columns if "SELECT" in held.permissions else NOTHING, True)
+    reads = "SELECT" in held.permissions
+    return TableAccess(held, columns, columns if reads else NOTHING, reads, True)
 
 
 def _described(table: Table) -> TableAccess:
     """DESCRIBE on the whole table."""
-    return TableAccess(Held(DESCRIBE), frozenset(table.column_names), NOTHING, True)
+    return TableAccess(Held(DESCRIBE), frozenset(table.column_names), visible=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from tagmesh.governance import Principal
 
+RESOURCES_A_CALL = 100  # of a simulation
 PERMISSION_SETS = "/aws-reserved/sso.amazonaws.com/"
 
 
@@ -39,3 +41,23 @@ def find(iam: Any, principals: Iterable[Principal]) -> dict[Principal, str | Non
         except iam.exceptions.NoSuchEntityException:
             found[principal] = None
     return found
+
+
+def allowed(iam: Any, arn: str, needs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+    """(action, resource ARN or `*`) -> whether the policies of a role or user allow it, permissions boundary included,
+    by IAM's own policy simulator; what depends on conditions is not allowed. Raises NoSuchEntity for who is not there.
+    [IAM API reference, SimulatePrincipalPolicy]"""
+    wanted = set(needs)
+    said: dict[tuple[str, str], bool] = {}
+    pages = iam.get_paginator("simulate_principal_policy")
+    for _, some in groupby(sorted(wanted), key=lambda need: (need[0].partition(":")[0], need[1] == "*")):
+        of_service = list(some)
+        actions = sorted({action for action, _ in of_service})
+        resources = sorted({resource for _, resource in of_service})
+        for start in range(0, len(resources), RESOURCES_A_CALL):
+            asked = resources[start : start + RESOURCES_A_CALL]
+            for page in pages.paginate(PolicySourceArn=arn, ActionNames=actions, ResourceArns=asked):
+                for each in page["EvaluationResults"]:
+                    at = (each["EvalActionName"], each["EvalResourceName"])
+                    said[at] = each["EvalDecision"] == "allowed"
+    return {need: said.get(need, False) for need in wanted}
