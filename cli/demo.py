@@ -22,7 +22,7 @@ from cli.demo_accounts import (
     Person,
     Place,
     accounts_of,
-    create_auditor,
+    become_doctor,
     create_organization,
     create_people,
     unused_account,
@@ -180,9 +180,8 @@ def _query(demo: Demo, place: Place, people: list[Person]) -> None:
     report = demo.report
 
     def catalogue() -> list[reports.CatalogTable]:
-        reader = create_auditor(place, demo.central)
         mesh.remember(demo.port, demo.central, place.region)
-        return read_catalogue(reader)
+        return read_catalogue(become_doctor(place, demo.central))
 
     report.tables = demo.attempt("catalogue", demo.central, catalogue) or []
     answers = ask_everyone(people, report.tables, demo.governance, demo.central)

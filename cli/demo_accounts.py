@@ -152,6 +152,11 @@ def _sign_in(admin: Identity, principal: Principal, arn: str) -> Identity:
     return _assume(admin, arn)
 
 
+def become_doctor(place: Place, central: str) -> Identity:
+    """The mesh's own read-only role of the central account, which sees the whole catalogue and no data."""
+    return _assume(place.administrator(central), f"arn:aws:iam::{central}:role/tagmesh-doctor")
+
+
 def _assume(admin: Identity, role_arn: str) -> Identity:
     issued = admin.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="demo")["Credentials"]
     return Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
@@ -160,33 +165,6 @@ def _assume(admin: Identity, role_arn: str) -> Identity:
 def _trust(who: str) -> dict[str, object]:
     allowed = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
     return {"Version": "2012-10-17", "Statement": [allowed]}
-
-
-def create_auditor(place: Place, central: str) -> Identity:
-    """A role of the central account that sees the whole catalogue and no data: a read-only administrator."""
-    admin = place.administrator(central)
-    iam = admin.client("iam")
-    role = iam.create_role(
-        RoleName="MeshAuditor", AssumeRolePolicyDocument=json.dumps(_trust(f"arn:aws:iam::{central}:root"))
-    )["Role"]
-    may_look = {
-        "Effect": "Allow",
-        "Action": ["glue:GetDatabase", "glue:GetDatabases", "glue:GetTables", "lakeformation:GetResourceLFTags"],
-        "Resource": "*",
-    }
-    iam.put_role_policy(
-        RoleName="MeshAuditor",
-        PolicyName="look",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may_look]}),
-    )
-    lakeformation = admin.client("lakeformation")
-    settings = lakeformation.get_data_lake_settings()["DataLakeSettings"]
-    settings["ReadOnlyAdmins"] = [
-        *settings.get("ReadOnlyAdmins", []),
-        {"DataLakePrincipalIdentifier": role["Arn"]},
-    ]
-    lakeformation.put_data_lake_settings(DataLakeSettings=settings)
-    return _assume(admin, role["Arn"])
 
 
 def reader_policy(region: str, account: str, central: str) -> Mapping[str, object]:

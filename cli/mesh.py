@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from tagmesh import evidence
 from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, ledger, removal, units
 from tagmesh.catalog import AssignedTags, Table
@@ -19,7 +20,11 @@ from cli.demo_accounts import Identity, Place
 from cli.project import state_folder
 
 UNITS_TABLE, LEDGER_TABLE = "tagmesh-units", "tagmesh-ledger"
-AUDITOR = "MeshAuditor"  # the role with which the demo reads the whole catalogue of a local mesh
+DOCTOR = "tagmesh-doctor"
+"""The read-only role of the central account, which reads the catalogue, and from which the others are assumed."""
+
+Clients = Callable[[str], Any]
+"""service -> boto3 client, of one account as one principal."""
 
 
 class NoMesh(local.LocalAwsError):
@@ -33,18 +38,50 @@ def remember(port: int, central: str, region: str) -> None:
 
 @dataclass(frozen=True)
 class Mesh:
-    """The central account, through whose clients everything is read. ``clients`` makes one for a service."""
+    """The central account, through whose clients everything is read. ``clients`` are the operator's own;
+    ``signed_in`` makes clients from what AssumeRole answers (its Credentials)."""
 
     account: str
     region: str
-    clients: Any
-    readers: Any
+    clients: Clients
+    signed_in: Callable[[Mapping[str, Any]], Clients]
 
     def __post_init__(self) -> None:
         # As the template tells the functions, whose modules read them here too.
         os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
         os.environ["UNITS_TABLE"] = UNITS_TABLE
         os.environ["LEDGER_TABLE"] = LEDGER_TABLE
+
+    @cached_property
+    def readers(self) -> Clients:
+        """The central account as its read-only role sees it. Raises NoMesh where that cannot be assumed."""
+        try:
+            return self._assume(self.clients, f"arn:aws:iam::{self.account}:role/{DOCTOR}")
+        except ClientError as error:
+            raise NoMesh(
+                f"the role {DOCTOR} of account {self.account} cannot be assumed: {error}; deploy template.yaml there, "
+                "and allow sts:AssumeRole on that role to whom the credentials in the environment are of"
+            ) from error
+
+    def readers_in(self, consumer_account: str) -> Clients:
+        """A consumer's account as its read-only role sees it; the central one as `readers` do.
+
+        Raises ClientError where the role cannot be assumed: accounts/consumer.yaml is not deployed there, say."""
+        if consumer_account == self.account:
+            return self.readers
+        return self._assume(self.readers, f"arn:aws:iam::{consumer_account}:role/tagmesh-consumer-doctor")
+
+    def readers_of(self, product: DataProduct) -> Clients:
+        """A data product's bucket as the read-only role of its producer's stack sees it.
+
+        Raises ClientError where the role cannot be assumed: accounts/producer.yaml is not deployed for that bucket."""
+        role = f"arn:aws:iam::{product.account}:role/tagmesh-producer-doctor/{product.bucket}"
+        return self._assume(self.readers, role)
+
+    def _assume(self, clients: Clients, role: str) -> Clients:
+        sts = clients("sts")
+        issued = sts.assume_role(RoleArn=role, RoleSessionName="tagmesh", ExternalId=f"tagmesh-{self.account}")
+        return self.signed_in(issued["Credentials"])
 
     @cached_property
     def governance(self) -> Governance:
@@ -100,7 +137,7 @@ def find(port: int | None) -> Mesh:
     return _local(port) if port is not None else _real()
 
 
-def clients_of(port: int | None, account: str | None) -> Callable[[str], Any]:
+def clients_of(port: int | None, account: str | None) -> Clients:
     """What makes an administrator's clients, of any account of the mesh: of the local AWS at a port, where the central
     one is meant if none is said, or of the account whose credentials are in the environment.
 
@@ -117,10 +154,12 @@ def clients_of(port: int | None, account: str | None) -> Callable[[str], Any]:
 def _local(port: int) -> Mesh:
     noted = _noted(port)
     admin = Place(f"http://127.0.0.1:{port}", noted["region"]).administrator(noted["central"])
-    arn = f"arn:aws:iam::{noted['central']}:role/{AUDITOR}"
-    issued = admin.client("sts").assume_role(RoleArn=arn, RoleSessionName="tagmesh")["Credentials"]
-    reader = Identity(admin.place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
-    return Mesh(noted["central"], noted["region"], admin.client, reader.client)
+
+    def signed_in(issued: Mapping[str, Any]) -> Clients:
+        keys = (issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+        return Identity(admin.place, *keys).client
+
+    return Mesh(noted["central"], noted["region"], admin.client, signed_in)
 
 
 def _noted(port: int) -> dict[str, str]:
@@ -137,7 +176,6 @@ def _noted(port: int) -> dict[str, str]:
 
 def _real() -> Mesh:
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     session = boto3.Session()
     try:
@@ -147,4 +185,10 @@ def _real() -> Mesh:
             f"no AWS credentials that work ({error}): use the central account's, as somebody who reads its catalogue, "
             "or ask a local mesh with --port"
         ) from error
-    return Mesh(account, session.region_name, session.client, session.client)
+
+    def signed_in(issued: Mapping[str, Any]) -> Clients:
+        keys = {"aws_access_key_id": issued["AccessKeyId"], "aws_secret_access_key": issued["SecretAccessKey"]}
+        token = issued["SessionToken"]
+        return boto3.Session(**keys, aws_session_token=token, region_name=session.region_name).client
+
+    return Mesh(account, session.region_name, session.client, signed_in)

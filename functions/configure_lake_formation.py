@@ -23,31 +23,28 @@ class SettingsNotKept(Exception):
 
 @logger.inject_lambda_context
 def handler(event: Mapping[str, Any], context: Any) -> None:
-    """CloudFormation's custom-resource request; `ResourceProperties` name Administrator and CrossAccountVersion."""
+    """CloudFormation's custom-resource request; `ResourceProperties` name Administrator, Reader (a read-only
+    administrator) and CrossAccountVersion."""
     custom_resource.answer(event, context, configure)
 
 
 def configure(event: Mapping[str, Any]) -> dict[str, str]:
-    """Writes the merged settings where they differ; on deletion, takes our administrator out again."""
+    """Writes the merged settings where they differ; on deletion, takes our administrators out again."""
     lf = client("lakeformation")
     properties = event["ResourceProperties"]
-    administrator = properties["Administrator"]
+    administrator, reader = properties["Administrator"], properties["Reader"]
     settings = lf.get_data_lake_settings()["DataLakeSettings"]
     if event["RequestType"] == "Delete":
-        left = [
-            entry
-            for entry in settings.get("DataLakeAdmins", [])
-            if entry["DataLakePrincipalIdentifier"] != administrator
-        ]
-        lf.put_data_lake_settings(DataLakeSettings={**lakeformation.writable(settings), "DataLakeAdmins": left})
+        lf.put_data_lake_settings(DataLakeSettings=lakeformation.settings_without(settings, administrator, reader))
         return {}
-    merged = lakeformation.merged_settings(settings, administrator, properties["CrossAccountVersion"])
-    if merged != lakeformation.writable(settings):
-        lf.put_data_lake_settings(DataLakeSettings=merged)
-        logger.info("Lake Formation settings written", extra={"administrator": administrator})
+
+    def merged(present: Mapping[str, Any]) -> dict[str, Any]:
+        return lakeformation.merged_settings(present, administrator, reader, properties["CrossAccountVersion"])
+
+    if merged(settings) != lakeformation.writable(settings):
+        lf.put_data_lake_settings(DataLakeSettings=merged(settings))
+        logger.info("Lake Formation settings written", extra={"administrator": administrator, "reader": reader})
     kept = lf.get_data_lake_settings()["DataLakeSettings"]
-    if lakeformation.merged_settings(kept, administrator, properties["CrossAccountVersion"]) != lakeformation.writable(
-        kept
-    ):
-        raise SettingsNotKept(f"the settings are {kept}, and should be {merged}")
+    if merged(kept) != lakeformation.writable(kept):
+        raise SettingsNotKept(f"the settings are {kept}, and should be {merged(settings)}")
     return {"CrossAccountVersion": kept["Parameters"]["CROSS_ACCOUNT_VERSION"]}

@@ -71,7 +71,7 @@ class Mesh:
 
     def catalogue(self):
         """The central catalogue's tables with their LF-Tags."""
-        return read_catalogue(role(self.place, CENTRAL, "MeshAuditor"))
+        return read_catalogue(role(self.place, CENTRAL, "tagmesh-doctor"))
 
     def governance_objects(self):
         """(key, text) of what the functions have written to the governance bucket, the oldest first."""

@@ -164,7 +164,9 @@ def test_a_table_that_arrives_later_is_published_whatever_its_files_are_called(s
     server = local.Server(pid=0, started="", port=sample.port)
     assert local.tell(server, "POST", "idle", {"timeout": 60}, timeout=90)["idle"]
 
-    found = [table for table in read_catalogue(role(place, "555555555555", "MeshAuditor")) if folder in table.location]
+    found = [
+        table for table in read_catalogue(role(place, "555555555555", "tagmesh-doctor")) if folder in table.location
+    ]
     analyst = role(place, "333333333333", "Analyst").client("athena")
     assert [column.name for column in found[0].columns] == ["order_id", "customer_id", "colour_of_box"]
     answer = query(analyst, f"SELECT * FROM {quoted(found[0].table)} ORDER BY order_id", "sales_orders")
@@ -188,7 +190,7 @@ def test_an_upload_that_no_file_expects_is_refused_and_said(mesh):
     mesh.client("222222222222", "cloudformation").create_stack(
         StackName="stray",
         TemplateBody=template,
-        Capabilities=["CAPABILITY_IAM"],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
         Parameters=[
             {"ParameterKey": "CentralAccountId", "ParameterValue": CENTRAL},
             {"ParameterKey": "BucketName", "ParameterValue": "stray-222222222222"},
@@ -463,7 +465,7 @@ def test_a_data_product_that_the_files_drop_leaves_its_data_alone_and_comes_back
 
     def made():
         """What is there of its database, its tables, its crawler and its location."""
-        auditor = role(mesh.place, CENTRAL, "MeshAuditor").client("glue")
+        auditor = role(mesh.place, CENTRAL, "tagmesh-doctor").client("glue")
         locations = {each["ResourceArn"] for each in lake.list_resources()["ResourceInfoList"]}
         databases = {each["Name"] for each in auditor.get_databases()["DatabaseList"]}
         return (

@@ -51,7 +51,16 @@ def test_a_deleted_producer_stack_leaves_the_data(aws):
     assert s3.get_object(Bucket="sales-raw", Key="orders/orders/a.csv")["Body"].read() == b"a,b\n1,2\n"
 
 
-def become_consumer(aws, account, role, external_id):
+BUCKET = "sales-raw-333333333333"
+#: role of ours in another account -> the one role of the central account that it trusts
+TRUSTED = {
+    "tagmesh-consumer": "tagmesh-link-consumer",
+    "tagmesh-consumer-doctor": "tagmesh-doctor",
+    f"tagmesh-producer-doctor/{BUCKET}": "tagmesh-doctor",
+}
+
+
+def become(aws, ours, account, role, external_id):
     """The answer to somebody who may assume anything, as far as his own account is concerned."""
     iam = aws.session(account).client("iam")
     anything = {"Effect": "Allow", "Action": "sts:AssumeRole"}
@@ -60,27 +69,39 @@ def become_consumer(aws, account, role, external_id):
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
     iam.put_role_policy(RoleName=role, PolicyName="any", PolicyDocument=json.dumps(policy))
     sts = aws.session(account, role).client("sts")
-    return sts.assume_role(
-        RoleArn="arn:aws:iam::333333333333:role/tagmesh-consumer", RoleSessionName="test", ExternalId=external_id
-    )
+    named = {"ExternalId": external_id} if external_id else {}
+    return sts.assume_role(RoleArn=f"arn:aws:iam::333333333333:role/{ours}", RoleSessionName="test", **named)
 
 
-def test_the_central_accounts_one_role_becomes_the_consumer(aws):
+@pytest.fixture
+def stacks(aws):
     deploy(aws, "333333333333", "consumer", CentralAccountId=CENTRAL)
+    deploy(aws, "333333333333", "producer", CentralAccountId=CENTRAL, BucketName=BUCKET)
+    return aws
 
-    assert become_consumer(aws, CENTRAL, "tagmesh-link-consumer", f"tagmesh-{CENTRAL}")["Credentials"]
+
+def test_the_central_accounts_one_role_becomes_each_of_ours(stacks):
+    for number, (ours, trusted) in enumerate(TRUSTED.items()):
+        if number == 2:  # the same role as the one before
+            stacks.session(CENTRAL).client("iam").delete_role_policy(RoleName=trusted, PolicyName="any")
+            stacks.session(CENTRAL).client("iam").delete_role(RoleName=trusted)
+        assert become(stacks, ours, CENTRAL, trusted, f"tagmesh-{CENTRAL}")["Credentials"]
 
 
-@pytest.mark.parametrize(
-    ("account", "role", "external_id"),
-    [
-        (CENTRAL, "somebody", f"tagmesh-{CENTRAL}"),
-        (CENTRAL, "tagmesh-link-consumer", "another"),
-        ("666666666666", "tagmesh-link-consumer", f"tagmesh-{CENTRAL}"),
-    ],
-)
-def test_nobody_else_becomes_the_consumer(aws, account, role, external_id):
-    deploy(aws, "333333333333", "consumer", CentralAccountId=CENTRAL)
+@pytest.mark.parametrize("ours", TRUSTED)
+def test_nobody_else_becomes_one_of_ours(stacks, ours):
+    trusted = TRUSTED[ours]
+    others = [each for each in {*TRUSTED.values(), "somebody"} if each != trusted]
+    for account, role, external_id in (
+        *((CENTRAL, other, f"tagmesh-{CENTRAL}") for other in others),
+        ("666666666666", trusted, f"tagmesh-{CENTRAL}"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            become(stacks, ours, account, role, external_id)
 
+
+@pytest.mark.parametrize("external_id", ["another", ""], ids=["another", "none"])
+@pytest.mark.parametrize("ours", TRUSTED)
+def test_the_right_role_without_the_meshs_external_id_becomes_none_of_ours(stacks, ours, external_id):
     with pytest.raises(ClientError, match="AccessDenied"):
-        become_consumer(aws, account, role, external_id)
+        become(stacks, ours, CENTRAL, TRUSTED[ours], external_id)

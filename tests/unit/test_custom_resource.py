@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from tagmesh import custom_resource
-from tagmesh.aws.lakeformation import merged_settings
+from tagmesh.aws.lakeformation import merged_settings, settings_without
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_failure_is_told_with_its_reason_in_the_bytes_there_are(answers):
 
 
 ADMIN = "arn:aws:iam::555555555555:role/tagmesh-automation"
+READER = "arn:aws:iam::555555555555:role/tagmesh-doctor"
 EVERYBODY = [{"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}]
 
 
@@ -64,18 +65,21 @@ def test_settings_keep_other_administrators_and_close_the_defaults():
         "Parameters": {"CROSS_ACCOUNT_VERSION": "1", "SET_CONTEXT": "TRUE"},
         "TrustedResourceOwners": ["666666666666"],
     }
-    after = merged_settings(before, ADMIN, "4")
+    after = merged_settings(before, ADMIN, READER, "4")
     assert [a["DataLakePrincipalIdentifier"] for a in after["DataLakeAdmins"]] == [
         "arn:aws:iam::555555555555:role/Somebody",
         ADMIN,
     ]
+    assert after["ReadOnlyAdmins"] == [{"DataLakePrincipalIdentifier": READER}]
     assert after["CreateDatabaseDefaultPermissions"] == after["CreateTableDefaultPermissions"] == []
     assert after["Parameters"] == {"CROSS_ACCOUNT_VERSION": "4"}, "only what may be put back"
     assert after["TrustedResourceOwners"] == ["666666666666"]
-    assert merged_settings(after, ADMIN, "4") == after
+    assert merged_settings(after, ADMIN, READER, "4") == after
+    left = settings_without(after, ADMIN, READER)
+    assert (left["DataLakeAdmins"], left["ReadOnlyAdmins"]) == (before["DataLakeAdmins"], [])
 
 
 def test_a_higher_cross_account_version_is_never_taken_back():
-    assert merged_settings({"Parameters": {"CROSS_ACCOUNT_VERSION": "5"}}, ADMIN, "3")["Parameters"] == {
+    assert merged_settings({"Parameters": {"CROSS_ACCOUNT_VERSION": "5"}}, ADMIN, READER, "3")["Parameters"] == {
         "CROSS_ACCOUNT_VERSION": "5"
     }

@@ -226,21 +226,37 @@ def writable(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "Parameters": parameters}
 
 
-def merged_settings(settings: Mapping[str, Any], administrator: str, cross_account_version: str) -> dict[str, Any]:
+def merged_settings(
+    settings: Mapping[str, Any], administrator: str, reader: str, cross_account_version: str
+) -> dict[str, Any]:
     """The settings of an account with the mesh's needs merged in: everything else is kept.
 
-    Our administrator is added, new databases and tables get no permissions for everybody whom IAM admits, and the
-    cross-account version is at least the one asked for (a higher one cannot always be taken back).
+    Our administrator and our read-only administrator are added, new databases and tables get no permissions for
+    everybody whom IAM admits, and the cross-account version is at least the one asked for (a higher one cannot always
+    be taken back).
     """
-    administrators = list(settings.get("DataLakeAdmins", []))
-    if administrator not in [entry["DataLakePrincipalIdentifier"] for entry in administrators]:
-        administrators.append({"DataLakePrincipalIdentifier": administrator})
     parameters = writable(settings)["Parameters"]
     version = max(int(parameters.get("CROSS_ACCOUNT_VERSION", "1")), int(cross_account_version))
     return {
         **settings,
-        "DataLakeAdmins": administrators,
+        "DataLakeAdmins": _with(settings.get("DataLakeAdmins", []), administrator),
+        "ReadOnlyAdmins": _with(settings.get("ReadOnlyAdmins", []), reader),
         "CreateDatabaseDefaultPermissions": [],
         "CreateTableDefaultPermissions": [],
         "Parameters": {**parameters, "CROSS_ACCOUNT_VERSION": str(version)},
     }
+
+
+def settings_without(settings: Mapping[str, Any], *ours: str) -> dict[str, Any]:
+    """The settings as they may be put back, with these principals no administrators any more."""
+    left = {
+        kind: [entry for entry in settings.get(kind, []) if entry["DataLakePrincipalIdentifier"] not in ours]
+        for kind in ("DataLakeAdmins", "ReadOnlyAdmins")
+    }
+    return {**writable(settings), **left}
+
+
+def _with(administrators: list[dict[str, str]], principal: str) -> list[dict[str, str]]:
+    if principal in [entry["DataLakePrincipalIdentifier"] for entry in administrators]:
+        return administrators
+    return [*administrators, {"DataLakePrincipalIdentifier": principal}]
