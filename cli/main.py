@@ -215,6 +215,26 @@ def watch(
     raise typer.Exit(mesh_commands.watch(port, every))
 
 
+Decided = Annotated[str, typer.Argument(help="Its key, or the first characters of it, or CONSUMER/SUBSCRIPTION.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the ledger.")]
+
+
+@app.command()
+def approve(name: Decided, reason: Reason = "", json: Json = False, port: MeshPort = None) -> None:
+    """Approve a subscription that waits for it: exactly this expression, for these principals."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.decide(name, reason, port, approve=True, json=json))
+
+
+@app.command()
+def deny(name: Decided, reason: Reason = "", json: Json = False, port: MeshPort = None) -> None:
+    """Deny a subscription that waits for approval; of one that is approved, take away what it gave."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.decide(name, reason, port, approve=False, json=json))
+
+
 @app.command()
 def sweep(json: Json = False, port: MeshPort = None) -> None:
     """Look at everything now: what was lost, what is due, and what others changed. Exit code 1 where it failed."""

@@ -51,6 +51,8 @@ class Mesh:
         os.environ["GOVERNANCE_BUCKET"] = f"tagmesh-governance-{self.account}-{self.region}"
         os.environ["UNITS_TABLE"] = UNITS_TABLE
         os.environ["LEDGER_TABLE"] = LEDGER_TABLE
+        machines = f"arn:aws:states:{self.region}:{self.account}:stateMachine"
+        os.environ["APPROVE_MACHINE_ARN"] = f"{machines}:tagmesh-approve"
 
     @cached_property
     def readers(self) -> Clients:

@@ -8,6 +8,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 from tagmesh.governance import GovernanceError, load, read_folder
 
+from cli import approve as approving
 from cli import history as histories
 from cli import plan as planning
 from cli import replay as replaying
@@ -81,6 +82,16 @@ def watch(port: int | None, seconds: float) -> int:
         return _usage(error)
     except KeyboardInterrupt:
         return FINE
+
+
+def decide(name: str, reason: str, port: int | None, *, approve: bool, json: bool) -> int:
+    """`tagmesh approve` and `tagmesh deny`."""
+    try:
+        decided = approving.decide(find(port), name, reason, approve=approve)
+    except (LocalAwsError, approving.NotDecided, ClientError) as error:
+        return _usage(error)
+    print(json_module.dumps(approving.as_json(decided)) if json else "\n".join(approving.lines(decided)))
+    return FINE
 
 
 def sweep(port: int | None, *, json: bool) -> int:

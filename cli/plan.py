@@ -1,25 +1,30 @@
 """`tagmesh plan`: what a folder of governance files would change in a mesh as it is; `tagmesh apply` puts it there."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from tagmesh import approvals
 from tagmesh.aws import governance_store
 from tagmesh.governance import Governance
 from tagmesh.grants import Revoke
 from tagmesh.preview import AccessChange, Preview, Removal, preview
 
+from cli import approve
 from cli.mesh import Mesh, NoMesh
 
 SHOWN = 40  # lines of a kind
 
 
 def of_mesh(mesh: Mesh, new: Governance) -> Preview:
-    """What would change. Reads every table of the databases that either version names, with its LF-Tags."""
+    """What would change: also what of the new version would wait for approval, or has expired. Reads every table of the
+    databases that either version names, with its LF-Tags."""
     try:
         now: Governance | None = mesh.governance
     except NoMesh:
         now = None
+    new = approve.in_force(mesh, new)
+    records = approve.records(mesh, new)
     products = {
         product.database: product
         for governance in (now, new)
@@ -33,7 +38,10 @@ def of_mesh(mesh: Mesh, new: Governance) -> Preview:
             content[table.database, table.name] = mesh.content(product, table.name)
     gone = (product for product in products.values() if new.data_product(product.unit) is None)
     made = {product.unit: mesh.made(product) for product in gone}
-    return preview(now, new, tables, mesh.account, content=content, misfits=misfits, made=made)
+    found = preview(now, new, tables, mesh.account, content=content, misfits=misfits, made=made)
+    names = [consumer.name for consumer in new.consumers]
+    held = [each for name in names for each in approvals.findings(new, records, name) + approvals.notices(new, name)]
+    return replace(found, findings=(*found.findings, *held))
 
 
 def apply(mesh: Mesh, files: dict[str, str]) -> None:

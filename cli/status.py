@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from tagmesh import approvals
+from tagmesh.approvals import Record
 from tagmesh.aws import units
 from tagmesh.aws.units import Unit
 from tagmesh.governance import Governance
 
+from cli import approve
 from cli.mesh import Mesh
 
 #: What is neither a data product nor a consumer, and may have findings too.
@@ -18,12 +21,14 @@ OTHERS = {"governance": "the governance files", "refused_uploads": "uploads that
 @dataclass(frozen=True)
 class Line:
     """One data product or consumer. ``state``: new, waiting, behind, settled or dropping, or what a run is at; ``age``
-    in seconds since its last crawl, None where it has none."""
+    in seconds since its last crawl, None where it has none; ``notices`` are findings about which nobody must do
+    anything."""
 
     name: str
     state: str
     age: float | None
     findings: tuple[Mapping[str, str], ...]
+    notices: tuple[Mapping[str, str], ...] = ()
 
 
 def of_mesh(mesh: Mesh) -> list[Line]:
@@ -34,12 +39,17 @@ def of_mesh(mesh: Mesh) -> list[Line]:
     names = [product.unit for product in governance.data_products]
     names += [consumer.unit for consumer in governance.consumers]
     left = [name for name, unit in known.items() if name not in names and (unit.findings or name in governance.dropped)]
-    return [_line(governance, name, known.get(name, Unit(name))) for name in (*names, *sorted(left))]
+    records = approve.records(mesh, governance)
+    return [_line(governance, name, known.get(name, Unit(name)), records) for name in (*names, *sorted(left))]
 
 
-def _line(governance: Governance, name: str, unit: Unit) -> Line:
+def _line(governance: Governance, name: str, unit: Unit, records: Mapping[str, Record]) -> Line:
     age = time.time() - unit.crawled_at if unit.crawled_at else None
-    return Line(OTHERS.get(name, name), _state(governance, name, unit), age, tuple(unit.findings))
+    consumer = governance.consumer(name)
+    asked = approvals.findings(governance, records, consumer.name) if consumer else []
+    ended = approvals.notices(governance, consumer.name) if consumer else []
+    findings = (*unit.findings, *map(asdict, asked))
+    return Line(OTHERS.get(name, name), _state(governance, name, unit), age, findings, tuple(map(asdict, ended)))
 
 
 def _state(governance: Governance, name: str, unit: Unit) -> str:
@@ -69,6 +79,8 @@ def lines(governance: Governance, found: Iterable[Line], *, ages: bool = True) -
         for finding in each.findings:
             said += ["", f"{finding['code']}  {finding['subject']}"]
             said += [f"  {finding['message']}", f"  mend: {finding['mend']}"]
+    for notice in (notice for each in found for notice in each.notices):
+        said += ["", f"notice: {notice['subject']} {notice['message']}; {notice['mend']}"]
     return said
 
 
@@ -90,6 +102,7 @@ def as_json(governance: Governance, found: Iterable[Line]) -> dict[str, Any]:
                 "state": each.state,
                 "crawled_seconds_ago": None if each.age is None else round(each.age),
                 "findings": [dict(finding) for finding in each.findings],
+                "notices": [dict(notice) for notice in each.notices],
             }
             for each in found
         ],

@@ -12,7 +12,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh.aws import drifts, glue, governance_store, lf_tags, runs, s3, units
+from tagmesh import approvals
+from tagmesh.aws import approval_store, drifts, glue, governance_store, lf_tags, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.governance import Consumer, DataProduct, Governance
 
@@ -39,6 +40,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except governance_store.NoGovernance as nothing:
         logger.warning("nothing to sweep", extra={"reason": str(nothing)})
         return {**started, **asked, "reason": str(nothing)}
+    governance = sweep_approvals(dynamodb, governance)
     if looks:
         lf_tags.ensure_still(dynamodb, client("lakeformation"), governance)
     known = units.read_all(dynamodb)
@@ -79,6 +81,21 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])
     logger.info("mesh swept", extra={"version": governance.digest, **started})
     return {**started, **asked}
+
+
+def sweep_approvals(dynamodb: Any, governance: Governance) -> Governance:
+    """Puts in force what was decided, and has people asked for what nobody has decided; the governance in force."""
+    if not approvals.required(governance):
+        return governance
+    records = approval_store.read_all(dynamodb)
+    if approval_store.restore(dynamodb, governance, records):
+        governance = governance_store.current(client("s3"), dynamodb)
+    sfn = client("stepfunctions")
+    for withheld in approvals.to_ask(governance, records, time.time()):
+        record = records.get(withheld.key)
+        runs.start_approve(dynamodb, sfn, withheld, record, governance.digest, str(uuid.uuid4()))
+    metrics.add_metric("ApprovalsWaiting", MetricUnit.Count, len(approvals.waiting(governance)))
+    return governance
 
 
 def oldest_work(governance: Governance, known: Mapping[str, units.Unit], now: float) -> float:
@@ -130,7 +147,7 @@ def sweep_data_product(
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= today()
+    decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= approvals.today()
     if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if (looks or not unit.crawled_at) and unit.dirty <= unit.done and has_news(product, unit):
@@ -146,11 +163,6 @@ def end_crawl(dynamodb: Any, unit: units.Unit) -> bool:
     if lost is not None:
         units.release(dynamodb, units.Lease(unit.name, lost.token))
     return lost is not None
-
-
-def today() -> str:
-    """The day, in UTC, as overrides give theirs: 2027-03-31."""
-    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def has_news(product: DataProduct, unit: units.Unit) -> bool:

@@ -11,10 +11,58 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
+from tagmesh.catalog import Finding
 from tagmesh.governance import Consumer, Governance, LFTagKey, Subscription, Withheld
+
+#: Characters of a key that are shown: enough to type, and to tell some thousand keys from one another.
+SHOWN = 12
+TABLES_TOLD = 40
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided: ``by`` is the caller's ARN, ``at`` seconds since 1970, ``version`` the digest of the
+    governance in force."""
+
+    approved: bool
+    by: str
+    at: int
+    version: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        because = f": {self.reason}" if self.reason else ""
+        return f"{'approved' if self.approved else 'denied'} by {self.by} on {moment(self.at)}{because}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the ledger has of one key: what it was asked for (``about``), when last, until when an answer is waited for,
+    and by which governance version; every decision, the last of which counts. ``token`` ends the machine that waits."""
+
+    about: str
+    attempt: int = 0
+    asked_at: int = 0
+    asked_until: int = 0
+    version: str = ""
+    token: str = field(default="", repr=False)
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def decision(self) -> Decision | None:
+        return self.decisions[-1] if self.decisions else None
+
+    @property
+    def approved(self) -> bool:
+        return self.decision is not None and self.decision.approved
+
+
+def moment(at: float) -> str:
+    """A time for people, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 def today() -> str:
@@ -88,3 +136,122 @@ def _withheld(
 
 def _named(consumer: Consumer, subscription: Subscription) -> str:
     return f"{consumer.name}/{subscription.name}"
+
+
+def required(governance: Governance) -> dict[str, Withheld]:
+    """key -> what it approves, of every subscription of the governance in force that waits for approval or has it."""
+    found = {each.key: each for each in governance.withheld if each.key}
+    for consumer in governance.consumers:
+        for subscription in consumer.subscriptions:
+            if needs := reaches(governance.keys, subscription):
+                key = key_of(consumer, subscription)
+                found[key] = Withheld(consumer.name, consumer.account, consumer.owner, subscription, key, needs)
+    return found
+
+
+def waiting(governance: Governance) -> dict[str, Withheld]:
+    """key -> what waits for its approval."""
+    return {each.key: each for each in governance.withheld if each.key}
+
+
+def to_ask(governance: Governance, records: Mapping[str, Record], now: float) -> list[Withheld]:
+    """What a person is to be asked for: nobody has decided, and no answer is waited for."""
+
+    def undecided(record: Record | None) -> bool:
+        return record is None or (record.decision is None and record.asked_until < now)
+
+    return [each for key, each in waiting(governance).items() if undecided(records.get(key))]
+
+
+def amiss(governance: Governance, records: Mapping[str, Record]) -> list[Withheld]:
+    """Those of which not what the ledger says is in force: approved there and waiting, or the other way round."""
+    waits = waiting(governance)
+
+    def approved(key: str) -> bool:
+        return key in records and records[key].approved
+
+    return [each for key, each in required(governance).items() if approved(key) is (key in waits)]
+
+
+def findings(governance: Governance, records: Mapping[str, Record], consumer: str) -> list[Finding]:
+    """What people must decide of a consumer's subscriptions, or have decided against: one for each that gives nothing
+    for want of an approval."""
+    return [
+        _finding(each, records.get(each.key)) for each in governance.withheld if each.key and each.consumer == consumer
+    ]
+
+
+def _finding(withheld: Withheld, record: Record | None) -> Finding:
+    subject, key = subject_of(withheld), withheld.key[:SHOWN]
+    asks = f"for {_whom(withheld)}, it reaches {_reached(withheld)}"
+    if record is not None and record.decision is not None and not record.approved:
+        mend = f"change or remove the subscription, or run: tagmesh approve {key}"
+        return Finding("approval-denied", subject, f"{record.decision}; {asks}", mend)
+    asked = f"asked on {moment(record.asked_at)}" if record and record.asked_at else "nobody was asked yet"
+    message = f"waits for approval {key}: {asks}; {asked}, whoever follows the topic tagmesh-approvals"
+    return Finding("waits-for-approval", subject, message, f"run: tagmesh approve {key}, or: tagmesh deny {key}")
+
+
+def notices(governance: Governance, consumer: str) -> list[Finding]:
+    """What has ended by itself of a consumer's subscriptions: nobody must do anything."""
+    return [
+        Finding(
+            "subscription-expired",
+            subject_of(each),
+            f"expired on {each.subscription.expires}: {_whom(each)} read nothing by it",
+            "remove it, or write another day",
+        )
+        for each in governance.withheld
+        if not each.key and each.consumer == consumer
+    ]
+
+
+def subject_of(withheld: Withheld) -> str:
+    """``consumer/subscription``, as the commands take it."""
+    return f"{withheld.consumer}/{withheld.subscription.name}"
+
+
+def _whom(withheld: Withheld) -> str:
+    return ", ".join(map(str, withheld.subscription.principals))
+
+
+def _reached(withheld: Withheld) -> str:
+    return ", ".join(f"{name}={value}" for name, value in withheld.reaches)
+
+
+def letter(
+    withheld: Withheld, opens: Mapping[str, Mapping[str, Iterable[str]]], version: str, central: str
+) -> tuple[str, str]:
+    """Subject and text of what people are told when they are asked.
+
+    Args:
+        opens: database -> table -> columns that the subscription would open, as far as is known.
+        version: the governance version that asks.
+        central: the central account, where the commands are to be run.
+    """
+    key, subscription = withheld.key[:SHOWN], withheld.subscription
+    tables = [
+        f"  {database}.{table}: {', '.join(sorted(columns))}"
+        for database, found in sorted(opens.items())
+        for table, columns in sorted(found.items())
+    ]
+    more = [f"  ... and {len(tables) - TABLES_TOLD} more tables"] if len(tables) > TABLES_TOLD else []
+    owner = f", owner {withheld.owner}" if withheld.owner else ""
+    expires = f", until {subscription.expires}" if subscription.expires else ""
+    text = [
+        f"The consumer {withheld.consumer} (account {withheld.account}{owner}) asks to read {_reached(withheld)}.",
+        "",
+        f"Subscription  {subject_of(withheld)}{expires}",
+        f"Principals    {_whom(withheld)}",
+        f"Permissions   {', '.join(subscription.permissions)}",
+        "Expression    " + " AND ".join(f"{name}={'|'.join(values)}" for name, values in subscription.table_expression),
+        f"Governance    version {version[:SHOWN]}",
+        "",
+        *(["It would open, of what is published now:", *tables[:TABLES_TOLD], *more] if tables else []),
+        *([] if tables else ["It would open nothing of what is published now."]),
+        "",
+        f"To decide, with credentials of the central account {central}:",
+        f"  tagmesh approve {key}",
+        f"  tagmesh deny {key} --reason '...'",
+    ]
+    return f"tagmesh: consumer {withheld.consumer} asks for approval", "\n".join(text)

@@ -106,12 +106,33 @@ class Buses:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": str(number)} for number, _ in enumerate(Entries)]}
 
 
-class Executions:
-    """Step Functions, as far as executions are started: each name once a machine, and then by `start`."""
+class Topics:
+    """SNS, as far as it is told something: kept, and delivered nowhere."""
 
-    def __init__(self, start: Callable[[str, str, dict], None]) -> None:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+        """(topic ARN, subject, message)"""
+
+    def Publish(self, caller: Caller, TopicArn: str, Subject: str, Message: str) -> dict:
+        if not (0 < len(Subject) <= 100 and Subject.isascii() and Subject.isprintable()):
+            raise AwsError("InvalidParameter", "Invalid parameter: Subject")
+        self.told.append((TopicArn, Subject, Message))
+        return {"MessageId": str(len(self.told))}
+
+
+class Executions:
+    """Step Functions, as far as executions are started, each name once a machine, and then by `start`; and task tokens
+    are sent back, to `answer`, which says whether somebody waits for it."""
+
+    def __init__(self, start: Callable[[str, str, dict], None], answer: Callable[[str, Any], bool]) -> None:
         self._start = start
+        self._answer = answer
         self._known: dict[tuple[str, str], str] = {}
+
+    def SendTaskSuccess(self, caller: Caller, taskToken: str, output: str) -> dict:
+        if not self._answer(taskToken, json.loads(output)):
+            raise AwsError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+        return {}
 
     def StartExecution(self, caller: Caller, stateMachineArn: str, name: str, input: str) -> dict:
         machine = stateMachineArn.rpartition(":")[2]

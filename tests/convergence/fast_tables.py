@@ -36,9 +36,33 @@ class FastTables:
         item = self._items[TableName].get(_key(TableName, Key))
         return {"Item": item} if item else {}
 
-    def PutItem(self, caller: Caller, TableName: str, Item: Item) -> dict:
-        self._put(TableName, _key(TableName, Item), Item)
+    def PutItem(self, caller: Caller, TableName: str, Item: Item, **condition: Any) -> dict:
+        key = _key(TableName, Item)
+        if not self._holds(TableName, key, condition):
+            raise AwsError("ConditionalCheckFailedException", "The conditional request failed")
+        self._put(TableName, key, Item)
         return {}
+
+    def TransactWriteItems(self, caller: Caller, TransactItems: list[dict[str, dict[str, Any]]]) -> dict:
+        """Puts and updates of several items: all, or none where a condition does not hold."""
+        kinds = {"Put": self.PutItem, "Update": self.UpdateItem}
+        for each in TransactItems:
+            ((kind, request),) = each.items()
+            if kind not in kinds or ("ConditionExpression" in request and kind != "Put"):
+                raise NotImplementedError(f"a transaction with {each}")
+            if kind == "Put" and not self._holds(
+                request["TableName"], _key(request["TableName"], request["Item"]), request
+            ):
+                raise AwsError("TransactionCanceledException", "Transaction cancelled [ConditionalCheckFailed, None]")
+        for each in TransactItems:
+            ((kind, request),) = each.items()
+            kinds[kind](caller, **request)
+        return {}
+
+    def _holds(self, table: str, key: tuple[str, ...], request: dict[str, Any]) -> bool:
+        condition, values = request.get("ConditionExpression"), request.get("ExpressionAttributeValues") or {}
+        item = self._items[table].get(key) or {}
+        return not condition or _condition(condition)(item, request["ExpressionAttributeNames"], values)
 
     def DeleteItem(self, caller: Caller, TableName: str, Key: Item, **condition: Any) -> dict:
         key = _key(TableName, Key)
@@ -127,7 +151,10 @@ def _less(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
 def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[str, Any] | None]]]:
     """What an UpdateExpression makes of an item: (attribute, its value, or None where it is removed)."""
     matched = re.fullmatch(
-        r"(?:SET (?P<set>.+?))?(?: ?REMOVE (?P<gone>#\w+(?:, #\w+)*))?(?: ?ADD (?P<add>#\w+) (?P<by>:\w+))?", text
+        r"(?:SET (?P<set>.+?))?(?: ?REMOVE (?P<gone>#\w+(?:, #\w+)*))?"
+        r"(?: ?ADD (?P<add>#\w+) (?P<by>:\w+)(?:, (?P<put>#\w+) (?P<more>:\w+))?)?"
+        r"(?: DELETE (?P<take>#\w+) (?P<less>:\w+))?",
+        text,
     )
     if not matched or not text:
         raise NotImplementedError(f"update {text!r}")
@@ -148,9 +175,20 @@ def _update(text: str) -> Callable[[Item, Names, Values], list[tuple[str, dict[s
                     "ValidationException", "The provided expression refers to an attribute that is not there"
                 )
             found.append((names[name], value))
+        if matched["put"]:
+            found.append(_members(item, names[matched["put"]], values[matched["more"]]["SS"], more=True))
+        if matched["take"]:
+            found.append(_members(item, names[matched["take"]], values[matched["less"]]["SS"], more=False))
         return found
 
     return update
+
+
+def _members(item: Item, name: str, members: list[str], *, more: bool) -> tuple[str, dict[str, Any] | None]:
+    """A set of strings with these, or without; without any member it is gone."""
+    before = set(item.get(name, {"SS": []})["SS"])
+    after = before | set(members) if more else before - set(members)
+    return name, {"SS": sorted(after)} if after else None
 
 
 def _sum(text: str) -> Operand:

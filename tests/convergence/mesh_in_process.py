@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import selectors
 import threading
 import uuid
@@ -42,6 +43,7 @@ from convergence.doubles import (
     Functions,
     Identities,
     Objects,
+    Topics,
 )
 from convergence.fast_tables import FastTables
 from moto.core.base_backend import BackendDict
@@ -75,7 +77,7 @@ TRUST = '{"Version": "2012-10-17", "Statement": []}'
 ENDLESS = 3000
 MAX_RECEIVES = 5
 GOVERNANCE_BUCKET = "tagmesh-governance"
-MACHINES = ("crawl", "publish", "share", "sweep")
+MACHINES = ("crawl", "publish", "share", "sweep", "approve")
 HANDLERS = (
     "prepare_crawl",
     "classify_tables",
@@ -85,6 +87,8 @@ HANDLERS = (
     "load_governance",
     "sweep_mesh",
     "inspect_consumers",
+    "ask_approval",
+    "start_share",
 )
 OF_CONSUMERS = ("link_consumer", "inspect_consumers")
 """Functions that run as the one role that consuming accounts trust."""
@@ -121,6 +125,36 @@ class ClosedCrawlers(Crawlers):
     def _emit(self, caller: Caller, crawler: Any, state: str, **detail: Any) -> None:
         if state in ("Succeeded", "Failed"):
             self.mesh.completed(crawler.name, state)
+
+
+class Token:
+    """A task token: whoever has its text ends the task that waits for it."""
+
+    def __init__(self, waits: Callable[[], None]) -> None:
+        self.text = secrets.token_urlsafe(32)
+        self.open = True
+        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waits = waits
+
+    async def answer(self) -> Any:
+        self._waits()
+        return await self.result
+
+    def close(self) -> None:
+        self.open = False
+
+
+class Execution:
+    """An execution: it runs until it ends, or waits for a task token."""
+
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
+        self.loop = Jumping()
+        self.work: asyncio.Task[Any] | None = None
+        self.paused: asyncio.Event | None = None
+        self.tokens: list[Token] = []
+        self.timers: list[tuple[float, asyncio.Future[None]]] = []
+        """(moment, what then ends) of the limits that it runs under."""
 
 
 class Jumping(asyncio.SelectorEventLoop):
@@ -183,12 +217,16 @@ class MeshInProcess:
         self.objects.buckets[GOVERNANCE_BUCKET] = {}
         handlers = {name: inspect.unwrap(importlib.import_module(name).handler) for name in HANDLERS}
         self._record_uploads = inspect.unwrap(importlib.import_module("record_uploads").handler)
+        self.topics = Topics()
+        self.waiting: list[Execution] = []
+        """Executions that wait for a task token."""
         self._doubles = {
             "s3": self.objects,
+            "sns": self.topics,
             "dynamodb": self.tables,
             "iam": Identities(),
             "events": self.buses,
-            "stepfunctions": Executions(self._start),
+            "stepfunctions": Executions(self._start, self._answered),
             "lambda": Functions({name: partial(self._invoke, name, handler) for name, handler in handlers.items()}),
         }
         self.accounts: set[str] = set()
@@ -210,6 +248,7 @@ class MeshInProcess:
             "LEDGER_TABLE": "ledger",
             "GOVERNANCE_BUCKET": GOVERNANCE_BUCKET,
             "MESH_BUS": "tagmesh",
+            "APPROVALS_TOPIC_ARN": f"arn:aws:sns:{REGION}:{CENTRAL}:tagmesh-approvals",
             "AWS_REGION": REGION,
             "POWERTOOLS_SERVICE_NAME": "tagmesh",
             "POWERTOOLS_METRICS_NAMESPACE": "tagmesh",
@@ -243,6 +282,7 @@ class MeshInProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.lose_machines()
         self._closing.close()
 
     def account(self, account: str, administrator: str, *, organization: bool = True) -> None:
@@ -347,30 +387,87 @@ class MeshInProcess:
         self.executions.append(partial(self.execute, machine.removeprefix("tagmesh-"), given))
 
     def execute(self, machine: str, given: dict[str, Any]) -> Any:
-        """Runs a machine to its end; its output, or None where it failed."""
-        loop, run = Jumping(), self._run()
+        """Runs a machine until it ends or waits for a task token; its output, or None where it failed or waits."""
+        execution = Execution(machine)
+        run = self._run(execution)
+        execution.work = execution.loop.create_task(asl_interpreter.run_machine(_definition(machine), given, run, 1))
         try:
-            return loop.run_until_complete(asl_interpreter.run_machine(_definition(machine), given, run, 1))
-        except StateFailed as failed:
-            self.failed.append((machine, f"{failed.error}: {failed.cause}"))
-            return None
+            return self._go_on(execution)
         finally:
             self.transitions += run.transitions
-            loop.close()
 
-    def _run(self) -> Run:
+    def _go_on(self, execution: Execution) -> Any:
+        async def until_it_waits() -> None:
+            execution.paused = asyncio.Event()
+            pause = asyncio.ensure_future(execution.paused.wait())
+            await asyncio.wait({execution.work, pause}, return_when=asyncio.FIRST_COMPLETED)
+            pause.cancel()
+
+        execution.loop.run_until_complete(until_it_waits())
+        if not execution.work.done():
+            self.waiting.append(execution)
+            return None
+        execution.loop.run_until_complete(asyncio.sleep(0))
+        execution.loop.close()
+        try:
+            return execution.work.result()
+        except StateFailed as failed:
+            self.failed.append((execution.machine, f"{failed.error}: {failed.cause}"))
+            return None
+
+    def _answered(self, text: str, output: Any) -> bool:
+        for execution in self.waiting:
+            for token in execution.tokens:
+                if token.text == text and token.open and not token.result.done():
+                    token.result.set_result(output)
+                    self.waiting.remove(execution)
+                    self.executions.append(partial(self._go_on, execution))
+                    self._closing.callback(self._stop, execution)
+                    return True
+        return False
+
+    def _time_out(self) -> None:
+        """Ends what waits for a task token for longer than its state may."""
+        now = self.world.now().timestamp()
+        for execution in [each for each in self.waiting if any(until <= now for until, _ in each.timers)]:
+            self.waiting.remove(execution)
+            for until, timer in execution.timers:
+                if until <= now and not timer.done():
+                    timer.set_result(None)
+            self.executions.append(partial(self._go_on, execution))
+
+    def lose_machines(self) -> None:
+        """Somebody stops every execution that waits for a task token."""
+        while self.waiting:
+            self._stop(self.waiting.pop())
+
+    @staticmethod
+    def _stop(execution: Execution) -> None:
+        if not execution.loop.is_closed():
+            execution.work.cancel()
+            execution.loop.run_until_complete(asyncio.gather(execution.work, return_exceptions=True))
+            execution.loop.close()
+
+    def _run(self, execution: Execution) -> Run:
         async def call(task: TaskCall) -> Any:
             resource = parse_resource(task.resource) if isinstance(task.resource, str) else task.resource
             service = "lambda" if resource.operation == "Invoke" else _sdk_service(resource)
             return perform(self.client(service), task, ())
 
+        def open_token() -> Token:
+            token = Token(lambda: execution.paused.set())
+            execution.tokens.append(token)
+            return token
+
         async def sleep(seconds: float) -> None:
             self.wait(seconds)
 
         async def timer(seconds: float) -> None:
-            await asyncio.Future()
+            ends: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            execution.timers.append((self.world.now().timestamp() + seconds, ends))
+            await ends
 
-        run = Run({"Execution": {}, "StateMachine": {}}, call, _no_token, sleep, timer, self.world.now, lambda *_: 1)
+        run = Run({"Execution": {}, "StateMachine": {}}, call, open_token, sleep, timer, self.world.now, lambda *_: 1)
         self._runs = run
         return run
 
@@ -397,6 +494,7 @@ class MeshInProcess:
     def settle(self) -> None:
         """Lets everything happen that is under way, in order, until nothing is."""
         happened = 0
+        self._time_out()
         while self.events or self.crawls or self.executions:
             happened += 1
             assert happened < ENDLESS, "this never ends"
@@ -536,10 +634,6 @@ def _definition(machine: str) -> dict[str, Any]:
 
 def _sdk_service(resource: Any) -> str:
     return resource.service.removeprefix("aws-sdk:")
-
-
-def _no_token() -> Any:
-    raise AssertionError("no machine of ours waits for a task token")
 
 
 def _fields(schema: list[list[str]]) -> tuple[pa.Field, ...]:

@@ -10,9 +10,10 @@ import pytest
 from convergence.doubles import CENTRAL, REGION
 from convergence.fast_tables import FastTables
 from convergence.mesh_in_process import MeshInProcess
-from moto.dynamodb.exceptions import AttributeDoesNotExist, ConditionalCheckFailed
+from moto.dynamodb.exceptions import AttributeDoesNotExist, ConditionalCheckFailed, TransactionCanceledException
 from moto.dynamodb.models import dynamodb_backends
-from tagmesh.aws import governance_store, ledger, units
+from tagmesh.approvals import Decision, Record
+from tagmesh.aws import approval_store, governance_store, ledger, units
 
 from local_aws.access.identity import Caller
 from local_aws.wire import AwsError
@@ -69,8 +70,24 @@ class MotoTables:
         item = self.backend.get_item(TableName, Key)
         return {"Item": item.to_json()["Attributes"]} if item else {}
 
-    def PutItem(self, caller: Caller, TableName: str, Item: dict) -> dict:
-        self.backend.put_item(TableName, Item)
+    def PutItem(self, caller: Caller, TableName: str, Item: dict, **condition: Any) -> dict:
+        try:
+            self.backend.put_item(
+                TableName,
+                Item,
+                condition_expression=condition.get("ConditionExpression"),
+                expression_attribute_names=condition.get("ExpressionAttributeNames"),
+                expression_attribute_values=condition.get("ExpressionAttributeValues"),
+            )
+        except ConditionalCheckFailed as failed:
+            raise AwsError("ConditionalCheckFailedException", "The conditional request failed") from failed
+        return {}
+
+    def TransactWriteItems(self, caller: Caller, TransactItems: list[dict]) -> dict:
+        try:
+            self.backend.transact_write_items(TransactItems)
+        except TransactionCanceledException as cancelled:
+            raise AwsError("TransactionCanceledException", "cancelled") from cancelled
         return {}
 
     def DeleteItem(self, caller: Caller, TableName: str, Key: dict, **condition: Any) -> dict:
@@ -143,7 +160,7 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
     """One thing that deployed code does to an item, mostly with an old lease or at the wrong moment."""
     name = chance.choice(UNITS)
     lease = chance.choice(leases) if leases else units.Lease(name, 1)
-    step = chance.randrange(18)
+    step = chance.randrange(20)
     if step == 0:
         units.request(dynamodb, name, f"id-{chance.random()}", hurry=chance.random() < 0.5)
     elif step in (1, 2):
@@ -176,6 +193,16 @@ def some_step(chance: random.Random, dynamodb: Any, clock: Any, leases: list[uni
         units.forget_crawls(dynamodb, lease, "publishing")
     elif step == 16:
         units.remove(dynamodb, lease)
+    elif step in (17, 18):
+        records = approval_store.read_all(dynamodb)
+        key = chance.choice(("one", "two"))
+        before = chance.choice((None, records.get(key), Record("a/b", token=str(chance.random()))))
+        if step == 17:
+            approval_store._put(dynamodb, key, before, Record("a/b", attempt=chance.randrange(9)))
+        else:
+            decision = Decision(chance.random() < 0.5, "arn:aws:iam::555555555555:user/somebody", 1, "v")
+            approval_store._put_in_force(dynamodb, key, before, Record("a/b", decisions=(decision,)))
+        governance_store.approved(dynamodb)
     else:
         units.read_all(dynamodb)
         ledger.made_by(dynamodb, name)
@@ -205,7 +232,11 @@ def test_whatever_our_code_asks_both_answer_the_same(seed: int):
 
 @pytest.mark.parametrize(
     ("update", "condition"),
-    [("DELETE #a :b", None), ("SET #a = list_append(#a, :b)", None), ("SET #a = :b", "begins_with(#a, :b)")],
+    [
+        ("DELETE #a :b SET #a = :b", None),
+        ("SET #a = list_append(#a, :b)", None),
+        ("SET #a = :b", "begins_with(#a, :b)"),
+    ],
 )
 def test_an_expression_of_another_form_is_refused(update: str, condition: str | None):
     request = {"UpdateExpression": update, "ExpressionAttributeNames": {"#a": "a"}}

@@ -48,7 +48,7 @@ def test_file_function_and_state_share_one_name():
         state["Parameters"]["FunctionName"]: name
         for machine in MACHINES.values()
         for name, state in machine["States"].items()
-        if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+        if state.get("Resource", "").startswith("arn:aws:states:::lambda:invoke")
     }
     assert invoked == {f"${{{state}FunctionArn}}": state for state in invoked.values()}
 

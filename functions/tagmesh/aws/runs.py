@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from tagmesh.aws import stepfunctions, units
-from tagmesh.governance import DataProduct, Governance
+from tagmesh.approvals import Record
+from tagmesh.aws import approval_store, stepfunctions, units
+from tagmesh.governance import DataProduct, Governance, Withheld
 
 LONGEST_WAIT = 86400
 
@@ -57,6 +58,20 @@ def resume_publish(sfn: Any, product: DataProduct) -> None:
 def start_share(dynamodb: Any, sfn: Any, unit: str, correlation_id: str) -> bool:
     """Starts the share machine where no run holds the consumer; whether it did."""
     return _start(dynamodb, sfn, os.environ["SHARE_MACHINE_ARN"], unit, "sharing", correlation_id)
+
+
+def start_approve(
+    dynamodb: Any, sfn: Any, withheld: Withheld, record: Record | None, version: str, correlation_id: str
+) -> bool:
+    """Starts the machine that asks for an approval, or carries out what is decided; whether it did: not where another
+    one was started, or something decided, since `record` was read."""
+    attempt = approval_store.begin_asking(dynamodb, withheld, record, version)
+    if attempt is None:
+        return False
+    payload = {"key": withheld.key, "attempt": attempt, "unit": f"consumer/{withheld.consumer}"}
+    payload["correlation_id"] = correlation_id
+    stepfunctions.start(sfn, os.environ["APPROVE_MACHINE_ARN"], f"approval/{withheld.key}", attempt, payload)
+    return True
 
 
 def start_waiting_shares(
