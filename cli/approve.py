@@ -116,7 +116,7 @@ def as_json(decided: Decided) -> dict[str, Any]:
 def in_force(mesh: Mesh, files: Governance) -> Governance:
     """What of governance files would be in force in a mesh: not what waits for approval there, or has expired."""
     approved = governance_store.approved(mesh.clients("dynamodb"))
-    return approvals.in_force(files, approved, approvals.expired(files, approvals.today()))
+    return approvals.in_force(files, approved, approvals.expired(files, mesh.today))
 
 
 def records(mesh: Mesh, governance: Governance) -> dict[str, Record]:

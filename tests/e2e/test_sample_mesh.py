@@ -694,6 +694,104 @@ def test_an_override_opens_a_column_until_it_expires_if_somebody_else_agrees(mes
         postal_codes()
 
 
+@pytest.mark.slow
+def test_what_needs_approval_is_asked_for_and_read_while_it_is_approved(mesh):
+    files = read_folder(ROOT / "mesh")
+    closed = files["mesh.yaml"].replace("confidential,", "{value: confidential, approval: required},")
+    required = {**files, "mesh.yaml": closed}
+    sns, sqs = mesh.client(CENTRAL, "sns"), mesh.client(CENTRAL, "sqs")
+    topic = f"arn:aws:sns:eu-west-1:{CENTRAL}:tagmesh-approvals"
+    url, queue = sqs.create_queue(QueueName="approvers")["QueueUrl"], f"arn:aws:sqs:eu-west-1:{CENTRAL}:approvers"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+
+    def salaries():
+        return mesh.query("FinanceAnalyst", "SELECT COUNT(salary) FROM employees", "hr_people", "444444444444").rows
+
+    def command(*words):
+        told = tagmesh(*words, "--port", mesh.port)
+        return told.returncode, told.stdout + (told.stderr or "")
+
+    read = salaries()
+    mesh.apply(required)
+    with pytest.raises(QueryRefused):
+        salaries()
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    bodies = {body["Subject"]: body["Message"] for body in (json.loads(message["Body"]) for message in messages)}
+    assert sorted(bodies) == [f"tagmesh: consumer {name} asks for approval" for name in ("finance", "people_insights")]
+    letter = bodies["tagmesh: consumer finance asks for approval"]
+    assert re.search(r"hr_people\.employees: .*\bsalary\b", letter)
+    (key,) = re.findall(r"tagmesh approve (\w+)", letter)
+
+    entries = mesh.client(CENTRAL, "dynamodb").query(
+        TableName="tagmesh-ledger",
+        KeyConditionExpression="#unit = :unit",
+        ExpressionAttributeNames={"#unit": "unit"},
+        ExpressionAttributeValues={":unit": {"S": "approvals"}},
+    )["Items"]
+    tokens = [json.loads(entry["entry"]["S"])["detail"]["token"] for entry in entries]
+    assert len(tokens) == 2 and all(tokens)
+    told = json.dumps([messages, mesh.log_lines(), list(mesh.governance_objects())])
+    assert not any(token in told for token in tokens)
+    assert mesh.runs("tagmesh-approve") == ["RUNNING"] * 2
+
+    code, said = command("status")
+    assert code == 1 and f"tagmesh approve {key}" in said and "waits-for-approval  finance/payroll" in said
+    code, said = command("approve", key, "--reason", "audited")
+    assert (code, "finance/payroll" in said) == (0, True)
+    mesh.settle()
+    assert salaries() == read
+    assert sorted(mesh.runs("tagmesh-approve")) == ["RUNNING", "SUCCEEDED"]
+    code, said = command("approve", "finance/payroll")
+    assert code == 2 and "decided already: approved by arn:aws:" in said and "audited" in said
+    assert command("approve", "finance/turnover")[0] == 2
+
+    code, said = command("deny", "finance/payroll", "--reason", "left")
+    assert code == 0, said
+    mesh.settle()
+    with pytest.raises(QueryRefused):
+        salaries()
+    code, said = command("status")
+    assert "approval-denied  finance/payroll" in said and ": left" in said
+
+    mesh.apply(files)
+    assert salaries() == read
+
+
+@pytest.mark.slow
+def test_a_subscription_ends_by_itself_after_its_last_day(mesh):
+    files = read_folder(ROOT / "mesh")
+    today = mesh.now()[:10]
+    finance = files["consumers/finance.yaml"]
+    ends = {**files, "consumers/finance.yaml": f"{finance.rstrip()}\n    expires: {today}\n"}
+
+    def products():
+        return mesh.query("FinanceAnalyst", "SELECT COUNT(*) FROM products", account="444444444444").rows
+
+    mesh.apply(ends)
+    assert products() == (("32",),)
+
+    mesh.pass_time(24 * 3600, skip=True)
+    mesh.pass_time(1800)
+    mesh.settle()
+    with pytest.raises(QueryRefused):
+        products()
+    told = tagmesh("status", "--port", mesh.port)
+    assert f"notice: finance/turnover expired on {today}" in told.stdout
+
+    mesh.apply(files)
+    assert products() == (("32",),)
+
+
 def test_metrics_are_emitted_as_the_alarms_ask_for_them(mesh):
     alarms = mesh.client(CENTRAL, "cloudwatch").describe_alarms()["MetricAlarms"]
     asked = {

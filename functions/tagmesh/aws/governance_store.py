@@ -158,8 +158,11 @@ def _version(s3: Any, digest: str, number: int, approved: frozenset[str], expire
     return replace(approvals.in_force(_files(s3, digest), approved, expired), number=number)
 
 
-def current(s3: Any, dynamodb: Any) -> Governance:
+def current(s3: Any, dynamodb: Any, today: str = "") -> Governance:
     """The governance in force: what the files say, without the subscriptions that wait for approval or have expired.
+
+    Args:
+        today: the day that expiries are held against, if not this machine's.
 
     Raises:
         NoGovernance: none is.
@@ -170,7 +173,7 @@ def current(s3: Any, dynamodb: Any) -> Governance:
         raise NoGovernance("no governance version is in force: deploy mesh/ or run `tagmesh apply DIR`")
     files = _files(s3, digest)
     needed = approvals.approved_of(files, _approved(item))
-    return _version(s3, digest, number, needed, approvals.expired(files, approvals.today()))
+    return _version(s3, digest, number, needed, approvals.expired(files, today or approvals.today()))
 
 
 def approved(dynamodb: Any) -> frozenset[str]:
