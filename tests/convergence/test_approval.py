@@ -69,7 +69,9 @@ def asked_of(mesh: MeshInProcess) -> Mesh:
         return mesh.client(service, mesh.automation)
 
     with mock.patch.dict(os.environ):
-        return Mesh(CENTRAL, REGION, clients, clients)
+        asked = Mesh(CENTRAL, REGION, clients, lambda issued: clients)
+    vars(asked)["readers"] = clients  # the read-only role is not there: what it may see is tried on a deployed mesh
+    return asked
 
 
 def decide(mesh: MeshInProcess, name: str = CONTACTS, reason: str = "", *, yes: bool) -> approve.Decided:
