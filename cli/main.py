@@ -196,6 +196,52 @@ def apply(
     raise typer.Exit(mesh_commands.apply(folder, port))
 
 
+Who = Annotated[
+    str, typer.Argument(metavar="PRINCIPAL", help="CONSUMER/NAME of a role, user or permission set, or an ARN.")
+]
+OneColumn = Annotated[str, typer.Argument(metavar="DATABASE.TABLE.COLUMN", help="Names of the central catalogue.")]
+
+
+@app.command()
+def can(
+    principal: Who,
+    verb: Annotated[str, typer.Argument(metavar="read", help="What is asked about: read.")],
+    column: OneColumn,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say whether somebody can read a column; if not, the first thing that is missing, and how to mend it.
+
+    Exit code 0 yes, 1 no."""
+    from cli import access_commands
+
+    raise typer.Exit(access_commands.can(principal, verb, column, port, json=json))
+
+
+@app.command()
+def access(
+    principal: Who,
+    about: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATABASE[.TABLE[.COLUMN]]]", help="Of this alone; of everything if not given."),
+    ] = None,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Say what somebody can read, and through which tag, rule, grant, share and link. Exit code 1: nothing."""
+    from cli import access_commands
+
+    raise typer.Exit(access_commands.access(principal, about, port, json=json))
+
+
+@app.command()
+def who(column: OneColumn, json: Json = False, port: MeshPort = None) -> None:
+    """Say who can read a column, and through what; and who is named and cannot. Exit code 1 where it is nobody."""
+    from cli import access_commands
+
+    raise typer.Exit(access_commands.who(column, port, json=json))
+
+
 @app.command()
 def status(json: Json = False, port: MeshPort = None) -> None:
     """Say what every data product and consumer is at. Exit code 1 where people must mend something."""

@@ -4,7 +4,7 @@ A principal that no governance file names is a principal all the same: what it m
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from tagmesh.aws import principals
 from tagmesh.governance import Consumer, Governance, Principal
+from tagmesh.observed import Who
 
 from cli.local import LocalAwsError
 
@@ -55,7 +56,9 @@ def parse(written: str, governance: Governance) -> Asked:
     consumer = governance.consumer(f"consumer/{name}")
     if consumer is None:
         raise BadPrincipal(f"no governance file names a consumer {name}; {_some(name, governance)}")
-    named = tuple(p for p in consumer.principals if p.name == who or p.name.rpartition("/")[2] == who)
+    withheld = {p for w in governance.withheld if w.consumer == name for p in w.subscription.principals}
+    known = sorted({*consumer.principals, *withheld})
+    named = tuple(p for p in known if p.name == who or p.name.rpartition("/")[2] == who)
     candidates = named or tuple(Principal(kind, who) for kind in KINDS)
     return Asked(written, consumer.account, _consumers(governance, consumer.account), candidates)
 
@@ -117,6 +120,6 @@ def exists(iam: Any, arn: str) -> bool:
     return found["Arn"] == arn
 
 
-def named_by(arn: str, consumers: Iterable[Consumer]) -> list[tuple[Consumer, Principal]]:
-    """The principals of governance files that an ARN is, each with its consumer."""
-    return [(c, p) for c in consumers for p in c.principals if p.is_named_by(arn)]
+def who(asked: Asked, clients: Callable[[str], Any]) -> Who:
+    """Who was asked about, looked up in the account. Raises BadPrincipal as `find` does."""
+    return Who(asked.written, asked.account, find(asked, clients), asked.candidates)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tagmesh.catalog import AssignedTags, Table
-from tagmesh.governance import Consumer, DataProduct, Expression, Governance, Subscription
+from tagmesh.governance import Consumer, DataProduct, Expression, Governance, Subscription, Withheld
 
 if TYPE_CHECKING:
     from tagmesh.grants import Grant
@@ -129,19 +129,36 @@ def can(observed: Observed, who: Who, database: str, table: str, column: str) ->
     readable = all(link.state != MISSING for link in accounts)
     if readable:
         files = [replace(link, state=BYPASSED, mend="") if link.state == MISSING else link for link in files]
+    elif any(link.state == MISSING for link in files):
+        follow = ("account_grant", "regrant", "database", "resource_link", "link_describe")
+        accounts = [
+            replace(link, mend=FOLLOWS) if link.state == MISSING and link.name in follow else link for link in accounts
+        ]
     chain = (*files, *accounts)
-    return Answer(readable, _reason(observed, who, chain, readable, f"{database}.{table}.{column}"), chain)
+    return Answer(readable, _reason(chain, readable), chain)
 
 
-def _reason(observed: Observed, who: Who, chain: Iterable[ChainLink], readable: bool, column: str) -> str:
-    links = {link.name: link for link in chain}
+FOLLOWS = "nothing here: what the governance files do not give is not granted"
+
+
+def first_missing(answer: Answer) -> ChainLink:
+    """The first missing link of who cannot read."""
+    return next(link for link in answer.chain if link.state == MISSING)
+
+
+def through(chain: Iterable[ChainLink]) -> list[ChainLink]:
+    """The links that say through what somebody reads: tags and rule, grants, share, resource link, location."""
+    names = ("tags", "account_grant", "share", "regrant", "resource_link", "location")
+    return [link for link in chain if link.name in names and link.state == OK]
+
+
+def _reason(chain: tuple[ChainLink, ...], readable: bool) -> str:
     if not readable:
-        first = next(link for link in links.values() if link.state == MISSING)
-        return f"{first.seen} (account {first.account}); {first.mend}"
-    told = ["tags"] if links["tags"].state == OK else ["subscription", "tags"]
-    told += [name for name in ("account_grant", "share", "regrant", "resource_link", "location") if name in links]
-    unseen = [link.seen for link in links.values() if link.state == UNKNOWN]
-    return "; ".join([*(links[name].seen for name in told), *unseen])
+        first = next(link for link in chain if link.state == MISSING)
+        return f"{first.seen} (account {first.account}); mend: {first.mend}"
+    bypassed = [f"by no governance file: {link.seen}" for link in chain if link.state == BYPASSED]
+    unknown = [link.seen for link in chain if link.state == UNKNOWN]
+    return "; ".join([*bypassed[-1:], *(link.seen for link in through(chain)), *unknown])
 
 
 # ── What the files say ────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,73 +166,79 @@ def _reason(observed: Observed, who: Who, chain: Iterable[ChainLink], readable: 
 
 def _of_files(o: Observed, who: Who, tagged: Tagged, column: str) -> list[ChainLink]:
     consumers = [each for each in o.governance.consumers if each.account == who.account]
-    named = [
-        (consumer, subscription)
-        for consumer, principal in who.named
-        for subscription in consumer.subscriptions
-        if principal in subscription.principals
-    ]
+    named = [(c, s) for c in consumers for s in c.subscriptions if who.is_one_of(s.principals)]
+    held = [w for w in o.governance.withheld if w.account == who.account and who.is_one_of(w.subscription.principals)]
+    reading = [each for each in named if "SELECT" in each[1].permissions]
     return [
         _consumer_link(o, who, consumers),
-        _subscription_link(o, who, consumers, named),
-        *_waiting(o, who, consumers, named),
-        _tags_link(o, who, named, tagged, column),
+        _subscription_link(o, who, consumers, named, held),
+        *_approval_link(o, reading, held, tagged, column),
+        _tags_link(o, who, reading, tagged, column),
     ]
 
 
 def _consumer_link(o: Observed, who: Who, consumers: list[Consumer]) -> ChainLink:
     if consumers:
-        names = " and ".join(consumer.name for consumer in consumers)
-        return ChainLink(
-            "consumer", OK, o.central, f"account {who.account} is consumer {names} in the governance files"
-        )
+        names = _and(consumer.name for consumer in consumers)
+        seen = f"account {who.account} is the consumer {names} of the governance files"
+        return ChainLink("consumer", OK, o.central, seen)
     seen = f"no governance file names account {who.account} as a consumer"
     return ChainLink("consumer", MISSING, o.central, seen, "add a file of it to consumers/ (docs/governance.md)")
 
 
 def _subscription_link(
-    o: Observed, who: Who, consumers: list[Consumer], named: list[tuple[Consumer, Subscription]]
+    o: Observed, who: Who, consumers: list[Consumer], named: list[tuple[Consumer, Subscription]], held: list[Withheld]
 ) -> ChainLink:
-    reading = [each for each in named if "SELECT" in each[1].permissions]
-    if reading:
-        seen = f"{who.written} is named by {_and(f'{c.name}/{s.name}' for c, s in reading)}"
-        return ChainLink("subscription", OK, o.central, seen)
+    names = [f"{c.name}/{s.name}" for c, s in named if "SELECT" in s.permissions]
+    names += [f"{each.consumer}/{each.subscription.name}" for each in held]
+    if names:
+        return ChainLink("subscription", OK, o.central, f"{who.written} is named by {_and(names)}")
     if named:
         seen = f"{_and(f'{c.name}/{s.name}' for c, s in named)} names {who.written} without SELECT"
         return ChainLink("subscription", MISSING, o.central, seen, "add SELECT to its permissions")
-    seen = f"no subscription names {who.written}"
     where = f"consumers/{consumers[0].name}.yaml" if consumers else "a consumer's file"
-    return ChainLink("subscription", MISSING, o.central, seen, f"name it in a subscription of {where}")
+    mend = f"name it in a subscription of {where}"
+    return ChainLink("subscription", MISSING, o.central, f"no subscription names {who.written}", mend)
 
 
-def _waiting(
-    o: Observed, who: Who, consumers: list[Consumer], named: list[tuple[Consumer, Subscription]]
+def _approval_link(
+    o: Observed, reading: list[tuple[Consumer, Subscription]], held: list[Withheld], tagged: Tagged, column: str
 ) -> Iterator[ChainLink]:
-    """What keeps subscriptions of the account from being in force: they wait, were denied, or have expired."""
-    said = [
-        note
-        for consumer in consumers
-        for note in o.notes.get(consumer.unit, ())
-        if note.code.startswith(("approval", "subscription-"))
-    ]
-    if said and not named:
-        yield ChainLink("approval", MISSING, o.central, _and(note.message for note in said), said[0].mend)
+    """What of the files would reach the column, and is not in force."""
+
+    def reaches(subscription: Subscription) -> bool:
+        return column in readable_columns(tagged.table, tagged.tags, subscription.table_expression)
+
+    if any(reaches(subscription) for _, subscription in reading):
+        return
+    for each in held:
+        if reaches(each.subscription):
+            name = f"{each.consumer}/{each.subscription.name}"
+            if each.key:
+                seen = f"{name} reaches it, and waits for approval of {_and(f'{k}={v}' for k, v in each.reaches)}"
+                mend = f"`tagmesh approve {name}`, by whom the data product's owner trusts with it"
+            else:
+                seen, mend = (
+                    f"{name} reached it, and has expired on {each.subscription.expires}",
+                    "set a later `expires`",
+                )
+            yield ChainLink("approval", MISSING, o.central, seen, mend)
+            return
 
 
 def _tags_link(
-    o: Observed, who: Who, named: list[tuple[Consumer, Subscription]], tagged: Tagged, column: str
+    o: Observed, who: Who, reading: list[tuple[Consumer, Subscription]], tagged: Tagged, column: str
 ) -> ChainLink:
     """Whether a subscription reaches the tags that the column carries, and which rule put the nearest ones there."""
     tags = tagged.tags.effective(column)
     place = f"{tagged.table.database}.{tagged.table.name}.{column}"
-    reading = [each for each in named if "SELECT" in each[1].permissions]
     for consumer, subscription in reading:
         if column in readable_columns(tagged.table, tagged.tags, subscription.table_expression):
             own = matches(tags, subscription.table_expression)
-            what = _pairs(tags) if own else "a partition key, as readable as its table"
+            what = _pairs(tags) if own else f"{_pairs(tags)}, but is a partition key, as readable as its table"
             why = _why_tagged(o, tagged, column, [key for key, _ in subscription.table_expression]) if own else ""
-            through = f"{consumer.name}/{subscription.name} ({_expression_text(subscription.table_expression)})"
-            return ChainLink("tags", OK, o.central, f"{place} has {what}{why}, which {through} reaches")
+            seen = f"{place} has {what}{why}, which {consumer.name}/{subscription.name} reaches"
+            return ChainLink("tags", OK, o.central, seen)
     if not reading:
         seen = f"{place} has {_pairs(tags) or 'no LF-Tags'}, which nothing of {who.written} reaches"
         return ChainLink("tags", MISSING, o.central, seen, "name it in a subscription whose tags reach the column")
@@ -243,21 +266,20 @@ def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: Iterable[str]) -
     decided = o.decisions.get((tagged.table.database, tagged.table.name))
     decisions = decided.columns.get(column, {}) if decided else {}
     carried, places = tagged.tags.effective(column), {rule.id: rule.place for rule in o.governance.rules}
-    said = []
+    said: dict[str, list[str]] = {}
     for key in keys:
         decision = decisions.get(key)
         if decision is None:
             continue
         if decision.value != carried.get(key):
-            said.append(f"{key} should be {decision.value}: the next run assigns it")
+            why = f"it should be {decision.value}, which the next run assigns"
         elif decision.winners:
             rules = [f"{name} ({places[name]})" if places.get(name) else name for name in decision.rules]
-            said.append(f"{key} by {_and(rules)}")
-        elif decision.outcome == "default":
-            said.append(f"{key} by no rule: its default")
+            why = f"by {_and(rules)}"
         else:
-            said.append(f"{key} by {decision.outcome}")
-    return f" ({'; '.join(dict.fromkeys(said))})" if said else ""
+            why = "by no rule: the default" if decision.outcome == "default" else f"by {decision.outcome}"
+        said.setdefault(why, []).append(key)
+    return "".join(f"; {_and(of)} {why}" for why, of in said.items())
 
 
 # ── What the accounts have ────────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +288,7 @@ def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: Iterable[str]) -
 def _ways(o: Observed, who: Who, tagged: Tagged, column: str) -> Iterator[list[ChainLink]]:
     """The chains through the accounts by which somebody may come to a column: the central account's grant to the
     account, which that one passed on; or the central account's grant to the principal itself."""
-    start = _principal_link(who)
+    start = _principal_link(o, who)
     if who.account == o.central:
         yield [start, _granted_at_home(o, who, tagged, column), *_asked(o, who, tagged, tagged.table.database)]
         return
@@ -288,7 +310,10 @@ def _names(who: Who) -> list[str]:
     return [*([who.arn] if who.arn else []), f"{who.account}:IAMPrincipals"]
 
 
-def _principal_link(who: Who) -> ChainLink:
+def _principal_link(o: Observed, who: Who) -> ChainLink:
+    if o.account(who.account).problem:
+        seen = f"whether {who.written} is there cannot be told, since account {who.account} could not be looked at"
+        return ChainLink("principal", UNKNOWN, who.account, seen, "deploy accounts/consumer.yaml there, and ask again")
     if who.arn is not None:
         return ChainLink("principal", OK, who.account, f"{who.arn} is there")
     mend = "create it, or mend the name; it is granted by the next sweep"
@@ -490,7 +515,7 @@ def _who(arn: str) -> Who:
 
 
 def _needs(o: Observed, who: Who, tagged: Tagged, name: str) -> tuple[list[Need], list[list[Need]]]:
-    partition = (who.arn or "arn:aws").split(":")[1]
+    partition = who.arn.split(":")[1] if who.arn and who.arn.startswith("arn:") else "aws"
     table, needs = tagged.table, []
     for catalog, database in dict.fromkeys([(who.account, name), (o.central, table.database)]):
         glue = f"arn:{partition}:glue:{o.region}:{catalog}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tagmesh.catalog import AssignedTags, Finding, Table
-from tagmesh.governance import Consumer, Expression, Governance, Principal
+from tagmesh.catalog import AssignedTags, Table
+from tagmesh.governance import Expression, Governance, Principal
 from tagmesh.grants import Grant
 from tagmesh.rules import TableDecision
 
@@ -78,13 +78,19 @@ class Account:
 
 @dataclass(frozen=True)
 class Who:
-    """Somebody who was asked about. ``arn`` is None where the account has nobody of that name. ``named``: as whom the
-    governance files name them, each with the consumer."""
+    """Somebody who was asked about. ``arn`` is None where the account has nobody of that name; then ``candidates`` are
+    whom the governance files may have meant."""
 
     written: str
     account: str
     arn: str | None
-    named: tuple[tuple[Consumer, Principal], ...] = ()
+    candidates: tuple[Principal, ...] = ()
+
+    def is_one_of(self, principals: Iterable[Principal]) -> bool:
+        """Whether some principals of governance files, of the same account, include this one."""
+        if self.arn is None:
+            return any(principal in self.candidates for principal in principals)
+        return any(principal.is_named_by(self.arn) for principal in principals)
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,7 @@ class Observed:
     ``version``: the central account's cross-account version. ``locations``: ``bucket/prefix`` -> how it is registered.
     ``buckets``: bucket -> the account it belongs to. ``allowed``: ARN -> what IAM says of each need that was asked
     about. ``expressions``: named LF-Tag expressions of the central account; ``void``: LF-Tags that were deleted, whose
-    policies give nothing. ``decisions``: what the rules say of tables. ``notes``: consumer's unit -> findings of its
-    last run.
+    policies give nothing. ``decisions``: what the rules say of tables.
     """
 
     central: str
@@ -115,7 +120,6 @@ class Observed:
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     void: frozenset[str] = frozenset()
     decisions: Mapping[tuple[str, str], TableDecision] = field(default_factory=dict)
-    notes: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     def account(self, account: str) -> Account:
         """What was seen in an account; nothing of one that was not looked at."""

@@ -220,7 +220,7 @@ class GrantOperations:
     def _seen(self, caller: Any, catalog: str) -> list[Grant]:
         """The explicit grants on a catalogue's resources that the caller may see."""
         account, grants = caller.account, self._grants.all(catalog)
-        admin = self._access.is_admin(caller.principal)
+        admin = self._access.sees_all(caller.principal)
         own = {caller.principal, group_of(account)}
         if account != catalog:
             regranted = [g for g in grants if g.grantor == account and (admin or g.principal in own)]

@@ -3,7 +3,7 @@
 import pytest
 from lab import refused
 from lake_calls import IAM_ALLOWED, grant, on_database, on_table, principal, revoke, sees, shown_database
-from lf_desk import a_role, lake_formation, me, readable
+from lf_desk import a_role, kinds, lake_formation, listed, me, readable
 
 IAM_ONLY = [{"Principal": {"DataLakePrincipalIdentifier": IAM_ALLOWED}, "Permissions": ["ALL"]}]
 
@@ -97,6 +97,7 @@ def test_read_only_administrators_see_all_and_change_nothing(lab, part):
     assert sees(lab, auditor, database, table) == ["id", "email", "total"]
     assert shown_database(lab, auditor, database) and readable(lab, auditor, database, table) == []
     assert lake_formation(lab, auditor).get_lf_tag(TagKey=key)["TagValues"] == ["sales"]
+    assert kinds(listed(lab, auditor)) == kinds(listed(lab, part)) != {}, "every grant"
     with refused("AccessDeniedException"):
         grant(lab, auditor, auditor, on_table(database, table), "SELECT")
     with refused("AccessDeniedException"):

@@ -20,7 +20,6 @@ from tagmesh.aws import observation
 from tagmesh.governance import Governance, load
 from tagmesh.observed import Observed, Who
 
-from cli.principal import named_by
 from local_aws.access import actions, authorization, identity
 from local_aws.access.simulator import PolicySimulator
 from local_aws.athena.engine import Athena
@@ -555,11 +554,7 @@ class RandomMesh:
         return observation.with_iam(seen, self.everybody(), self.clients_in)
 
     def everybody(self) -> list[Who]:
-        consumers = self.governance.consumers
-        return [
-            Who(arn, arn.split(":")[4], arn, tuple(named_by(arn, [c for c in consumers if c.account in arn])))
-            for arn in sorted(self.people)
-        ]
+        return [Who(arn, arn.split(":")[4], arn) for arn in sorted(self.people)]
 
     def answered(self, arn: str, database: str, table: str) -> frozenset[str]:
         """The columns of a central table that the local Athena gives somebody, by whichever name."""

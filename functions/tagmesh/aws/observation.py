@@ -26,6 +26,10 @@ class NotThere(Exception):
     """The central catalogue has no database of a name; the text says which."""
 
 
+class NotReachable(Exception):
+    """Nobody of ours can look into an account; the text says why."""
+
+
 def observe(
     governance: Governance,
     central: str,
@@ -34,12 +38,14 @@ def observe(
     databases: Iterable[str],
     accounts: Iterable[str],
     table: str | None = None,
+    skip: bool = False,
 ) -> Observed:
     """A mesh as far as some databases and accounts go; of the databases all tables, or the one of a name.
 
     Args:
-        clients_in: account -> what makes its clients; whatever it raises of botocore's is why an account could not be
-            looked at.
+        clients_in: account -> what makes its clients. An account but the central one for which it raises NotReachable,
+            or whose calls are refused, is one that could not be looked at.
+        skip: databases that are not there yet are left out.
 
     Raises:
         NotThere: one of the databases is not in the central catalogue.
@@ -49,10 +55,14 @@ def observe(
     settings = lf.get_data_lake_settings()["DataLakeSettings"]
     seen, tables = {}, {}
     for name in databases:
-        seen[name], of_database = _database(clients, name, table)
+        try:
+            seen[name], of_database = _database(clients, name, table)
+        except NotThere:
+            if not skip:
+                raise
+            continue
         tables |= {(name, each.table.name): each for each in of_database}
     at_home = _account(clients, central, central)
-    locations = _locations(lf)
     named = any("ExpressionName" in grant.resource.body for grant in at_home.grants)
     foreign = {each for each in accounts if each != central}
     return Observed(
@@ -64,9 +74,9 @@ def observe(
         accounts={central: at_home, **{each: _elsewhere(clients_in, each, central) for each in sorted(foreign)}},
         shares=_shares(clients("ram")),
         version=int(settings.get("Parameters", {}).get("CROSS_ACCOUNT_VERSION", "1")),
-        locations=locations,
+        locations=_locations(lf),
         buckets={product.bucket: product.account for product in governance.data_products},
-        opt_ins=frozenset(_opt_ins(lf)) if any(each.hybrid for each in locations.values()) else frozenset(),
+        opt_ins=frozenset(_opt_ins(lf)),
         expressions=_expressions(lf, central) if named else {},
     )
 
@@ -83,7 +93,7 @@ def with_iam(observed: Observed, people: Iterable[Who], clients_in: Callable[[st
             needs |= {*of_table, *(need for group in workgroups for need in group)}
         try:
             said = iam_principals.allowed(clients_in(who.account)("iam"), who.arn, needs)
-        except _errors():
+        except (NotReachable, *_errors()):
             continue  # what could not be asked is unknown, and the answer says so
         allowed[who.arn] = said
     return replace(observed, allowed=allowed)
@@ -166,7 +176,7 @@ def _rank(status: str) -> int:
 def _elsewhere(clients_in: Callable[[str], Clients], account: str, central: str) -> Account:
     try:
         return _account(clients_in(account), account, central)
-    except _errors() as error:
+    except (NotReachable, *_errors()) as error:
         return Account(account, problem=str(error))
 
 

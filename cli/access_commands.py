@@ -1,0 +1,62 @@
+"""The commands about access: what they print, and how they end (0 yes, 1 no, 2 usage or no mesh)."""
+
+import json as json_module
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli import access as asking
+from cli.local import LocalAwsError
+from cli.mesh import find
+
+YES, NO, USAGE = 0, 1, 2
+
+
+def can(who: str, verb: str, column: str, port: int | None, *, json: bool) -> int:
+    """`tagmesh can PRINCIPAL read DB.TABLE.COLUMN`."""
+
+    def ask() -> int:
+        if verb != "read":
+            raise asking.NotFound(f"{verb} is nothing that can be asked: write `tagmesh can PRINCIPAL read {column}`")
+        found, answer = asking.ask_can(find(port), port, who, column)
+        _print(json, lambda: answer.as_json(), lambda: asking.can_lines(found, column.lower(), answer))
+        return YES if answer.readable else NO
+
+    return _asked(ask)
+
+
+def access(who: str, about: str | None, port: int | None, *, json: bool) -> int:
+    """`tagmesh access PRINCIPAL [DB[.TABLE[.COLUMN]]]`."""
+
+    def ask() -> int:
+        found = asking.ask_access(find(port), port, who, about)
+        _print(json, lambda: asking.access_json(found), lambda: asking.access_lines(found))
+        return YES if any(answer.readable for answer in found.answers.values()) else NO
+
+    return _asked(ask)
+
+
+def who(column: str, port: int | None, *, json: bool) -> int:
+    """`tagmesh who DB.TABLE.COLUMN`."""
+
+    def ask() -> int:
+        found = asking.ask_who(find(port), port, column)
+        name = column.lower()
+        _print(json, lambda: asking.who_json(name, found), lambda: asking.who_lines(name, found))
+        return YES if any(answer.readable for _, answer in found) else NO
+
+    return _asked(ask)
+
+
+def _print(json: bool, as_json: Callable[[], dict[str, Any]], lines: Callable[[], list[str]]) -> None:
+    print(json_module.dumps(as_json(), indent=2, ensure_ascii=False) if json else "\n".join(lines()))
+
+
+def _asked(ask: Callable[[], int]) -> int:
+    try:
+        return ask()
+    except (LocalAwsError, ClientError, BotoCoreError) as error:
+        print(f"tagmesh: {error}", file=sys.stderr)
+        return USAGE
