@@ -5,8 +5,10 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from tagmesh.access import BYPASSED, IAM_ALLOWED, MISSING, OK, UNKNOWN, Answer, can, first_missing, through
 from tagmesh.aws import observation, principals
 from tagmesh.observed import Observed, Who
@@ -50,21 +52,21 @@ class Found:
 # ── Asking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ask_can(mesh: Mesh, port: int | None, written: str, column: str) -> tuple[Who, Answer]:
+def ask_can(mesh: Mesh, written: str, column: str) -> tuple[Who, Answer]:
     """Whether somebody can read one column. Raises LocalAwsError for who or what is not there to be asked about."""
     place = Place.parse(column)
     if place.column is None:
         raise NotFound(f"{column} is no column: write DATABASE.TABLE.COLUMN")
-    found = ask_access(mesh, port, written, column)
+    found = ask_access(mesh, written, column)
     ((_, answer),) = found.answers.items()
     return found.who, answer
 
 
-def ask_access(mesh: Mesh, port: int | None, written: str, about: str | None) -> Found:
+def ask_access(mesh: Mesh, written: str, about: str | None) -> Found:
     """What somebody can read: of everything, or of a database, a table or a column. Raises LocalAwsError."""
     asked = principal.parse(written, mesh.governance)
     places = _places(mesh, about)
-    clients_in = _clients_in(mesh, port)
+    clients_in = _clients_in(mesh)
     try:
         who = principal.who(asked, clients_in(asked.account))
     except observation.NotReachable:
@@ -75,12 +77,12 @@ def ask_access(mesh: Mesh, port: int | None, written: str, about: str | None) ->
     return Found(who, {each: can(seen, who, *each) for each in _columns(seen, places)})
 
 
-def ask_who(mesh: Mesh, port: int | None, column: str) -> list[tuple[Who, Answer]]:
+def ask_who(mesh: Mesh, column: str) -> list[tuple[Who, Answer]]:
     """Everybody whom the files name or a grant reaches, with whether they can read a column. Raises LocalAwsError."""
     place = Place.parse(column)
     if place.column is None:
         raise NotFound(f"{column} is no column: write DATABASE.TABLE.COLUMN")
-    places, clients_in = _places(mesh, column), _clients_in(mesh, port)
+    places, clients_in = _places(mesh, column), _clients_in(mesh)
     accounts = {consumer.account for consumer in mesh.governance.consumers}
     seen = _observe(mesh, clients_in, places, accounts)
     ((database, table, name),) = _columns(seen, places)
@@ -128,7 +130,8 @@ def _columns(seen: Observed, places: list[Place]) -> list[tuple[str, str, str]]:
     for place in places:
         tables = {name: each.table for (database, name), each in seen.tables.items() if database == place.database}
         if place.table is not None and place.table not in tables:
-            raise NotFound(f"{place.database} has no table {place.table}")
+            known = _some("it has", list(seen.databases[place.database].tables), place.table)
+            raise NotFound(f"{place.database} has no table {place.table}; {known}")
         for name, table in tables.items():
             columns = [column.name for column in table.all_columns]
             if place.column is not None:
@@ -146,25 +149,15 @@ def _some(what: str, names: list[str], wanted: str) -> str:
     return f"{what} {', '.join(shown)}{more}" if names else "there is none yet"
 
 
-def _clients_in(mesh: Mesh, port: int | None) -> Callable[[str], Any]:
-    """Account -> what makes clients that may look there: those of its role for that."""
-    if port is None:
-        raise NotImplementedError
-    from cli.demo_accounts import Identity, Place
+def _clients_in(mesh: Mesh) -> Callable[[str], Any]:
+    """Account -> what makes clients that may look there; NotReachable where the role for that cannot be assumed."""
 
-    place = Place(f"http://127.0.0.1:{port}", mesh.region)
-
+    @cache
     def clients_in(account: str) -> Callable[[str], Any]:
-        arn = f"arn:aws:iam::{account}:role/tagmesh-doctor"
         try:
-            issued = (
-                place.administrator(mesh.account)
-                .client("sts")
-                .assume_role(RoleArn=arn, RoleSessionName="tagmesh", ExternalId=f"tagmesh-{mesh.account}")
-            )["Credentials"]
-        except Exception as error:
+            return mesh.readers_in(account)
+        except (ClientError, BotoCoreError) as error:
             raise observation.NotReachable(str(error)) from error
-        return Identity(place, issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]).client
 
     return clients_in
 

@@ -20,7 +20,7 @@ def can(who: str, verb: str, column: str, port: int | None, *, json: bool) -> in
     def ask() -> int:
         if verb != "read":
             raise asking.NotFound(f"{verb} is nothing that can be asked: write `tagmesh can PRINCIPAL read {column}`")
-        found, answer = asking.ask_can(find(port), port, who, column)
+        found, answer = asking.ask_can(find(port), who, column)
         _print(json, lambda: answer.as_json(), lambda: asking.can_lines(found, column.lower(), answer))
         return YES if answer.readable else NO
 
@@ -31,7 +31,7 @@ def access(who: str, about: str | None, port: int | None, *, json: bool) -> int:
     """`tagmesh access PRINCIPAL [DB[.TABLE[.COLUMN]]]`."""
 
     def ask() -> int:
-        found = asking.ask_access(find(port), port, who, about)
+        found = asking.ask_access(find(port), who, about)
         _print(json, lambda: asking.access_json(found), lambda: asking.access_lines(found))
         return YES if any(answer.readable for answer in found.answers.values()) else NO
 
@@ -42,7 +42,7 @@ def who(column: str, port: int | None, *, json: bool) -> int:
     """`tagmesh who DB.TABLE.COLUMN`."""
 
     def ask() -> int:
-        found = asking.ask_who(find(port), port, column)
+        found = asking.ask_who(find(port), column)
         name = column.lower()
         _print(json, lambda: asking.who_json(name, found), lambda: asking.who_lines(name, found))
         return YES if any(answer.readable for _, answer in found) else NO

@@ -237,18 +237,19 @@ def _tags_link(
             own = matches(tags, subscription.table_expression)
             what = _pairs(tags) if own else f"{_pairs(tags)}, but is a partition key, as readable as its table"
             why = _why_tagged(o, tagged, column, [key for key, _ in subscription.table_expression]) if own else ""
-            seen = f"{place} has {what}{why}, which {consumer.name}/{subscription.name} reaches"
+            seen = f"{place} has {what}{why}; {consumer.name}/{subscription.name} reaches that"
             return ChainLink("tags", OK, o.central, seen)
     if not reading:
-        seen = f"{place} has {_pairs(tags) or 'no LF-Tags'}, which nothing of {who.written} reaches"
+        seen = f"{place} has {_pairs(tags) or 'no LF-Tags'}, and nothing of {who.written} reaches that"
         return ChainLink("tags", MISSING, o.central, seen, "name it in a subscription whose tags reach the column")
     nearest, out = min(
         ((each, _out_of_reach(tags, each[1].table_expression)) for each in reading),
         key=lambda found: (any(key in dict(found[0][1].database_expression) for key in found[1]), len(found[1])),
     )
     missed = _pairs({key: tags.get(key, "nothing") for key in out})
-    seen = f"{place} has {missed}{_why_tagged(o, tagged, column, out)}, which {nearest[0].name}/{nearest[1].name} "
-    seen += f"does not reach ({_expression_text((k, v) for k, v in nearest[1].table_expression if k in out)})"
+    reached = _expression_text((key, values) for key, values in nearest[1].table_expression if key in out)
+    seen = f"{place} has {missed}{_why_tagged(o, tagged, column, out)}; "
+    seen += f"{nearest[0].name}/{nearest[1].name} reaches only {reached}"
     defaults = {key.name: key.default for key in o.governance.lf_tags}
     if any(tags.get(key) == defaults.get(key) for key in out):
         mend = f"nobody has classified it: `tagmesh explain {place}` says what a rule would need"
@@ -261,7 +262,7 @@ def _out_of_reach(tags: Mapping[str, str], expression: Expression) -> list[str]:
     return [key for key, values in expression if tags.get(key) not in values]
 
 
-def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: Iterable[str]) -> str:
+def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: list[str]) -> str:
     """By which rules, or by what else, a column has its values of some keys."""
     decided = o.decisions.get((tagged.table.database, tagged.table.name))
     decisions = decided.columns.get(column, {}) if decided else {}
@@ -279,7 +280,9 @@ def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: Iterable[str]) -
         else:
             why = "by no rule: the default" if decision.outcome == "default" else f"by {decision.outcome}"
         said.setdefault(why, []).append(key)
-    return "".join(f"; {_and(of)} {why}" for why, of in said.items())
+    if [*said.values()] == [[*keys]]:
+        return f", {next(iter(said))}"
+    return f" ({', '.join(f'{_and(of)} {why}' for why, of in said.items())})" if said else ""
 
 
 # ── What the accounts have ────────────────────────────────────────────────────────────────────────────────────────
@@ -401,7 +404,7 @@ def _door_link(o: Observed, who: Who, tagged: Tagged) -> ChainLink:
     on_database = any(_is_on_database(grant, database) for grant in iam_alone)
     on_table = any(_is_on_table(grant, tagged.table) for grant in iam_alone)
     names = [*_names(who), who.account]
-    places = o.databases[database].locations if database in o.databases else ()
+    places = [o.databases[database].location, *o.databases[database].tables.values()]
     to_database = _on_database(o, names, database) and o.version >= 4 and any(_is_hybrid(o, place) for place in places)
     on_all = _on_all_tables(o, names, tagged) and _on_database(o, names, database)
     to_table = (_on_table(o, names, tagged) or on_all) and o.version >= 4 and _is_hybrid(o, tagged.table.location)

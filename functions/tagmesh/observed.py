@@ -24,10 +24,12 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Database:
-    """A database of the central catalogue: its LF-Tags, and the locations of it and of all its tables (s3://...)."""
+    """A database of the central catalogue: its LF-Tags, its location (s3://..., empty if it has none), and name ->
+    location of every table in it."""
 
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
-    locations: tuple[str, ...] = ()
+    location: str = ""
+    tables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,23 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+from unittest import mock
 
 import pyarrow.parquet
 import pytest
 from demo_run import run_demo, tagmesh
 from deployed import CENTRAL, HR, SALES, Mesh, findings, role
 from tagmesh.governance import load, read_folder
+from typer.testing import CliRunner
 
 from cli import local
 from cli.athena_client import QueryRefused, query, quoted
 from cli.demo_accounts import Place
 from cli.demo_queries import read_catalogue
+from cli.main import app
 from cli.project import ROOT
 
 # ── The sample ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,6 +84,119 @@ def test_every_other_column_was_asked_for_and_refused_with_a_reason(sample, cons
 
     assert sample.refused(consumer, principal) == {table: columns for table, columns in closed.items() if columns}
     assert all(entry["reason"] for entry in sample.told["refused"])
+
+
+# ── Why and why not ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def asked(sample, *arguments):
+    """Exit code and output of a command about the kept mesh, run in this process."""
+    with mock.patch.dict(os.environ):
+        done = CliRunner().invoke(app, [*map(str, arguments), "--port", str(sample.port)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout if done.exit_code < 2 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def told_access(sample):
+    """(consumer, principal) -> what `tagmesh access` says, as JSON."""
+    found = {}
+    for consumer, principal in SAMPLE_ACCESS:
+        code, said = asked(sample, "access", f"{consumer}/{principal}", "--json")
+        assert code == 0
+        found[consumer, principal] = json.loads(said)
+    return found
+
+
+@pytest.mark.parametrize(("consumer", "principal"), SAMPLE_ACCESS)
+def test_access_says_what_the_queries_gave_and_why_the_rest_was_refused(sample, told_access, consumer, principal):
+    carried = {
+        (f"{table['database']}.{table['table']}", column["name"]): column["lf_tags"]
+        for table in sample.told["tables"]
+        for column in table["columns"] + table["partition_keys"]
+    }
+    readable, refused = {}, {}
+    for table in told_access[consumer, principal]["tables"]:
+        name = f"{table['database']}.{table['table']}"
+        for column in table["columns"]:
+            (readable if column["readable"] else refused).setdefault(name, set()).add(column["column"])
+            if column["readable"]:
+                assert {"tags", "account_grant", "share", "regrant", "resource_link", "location"} == {
+                    *column["through"]
+                }
+                continue
+            assert column["missing"] == "tags"
+            said = column["reason"].partition(" has ")[2].partition(";")[0]
+            out = dict(re.findall(r"(domain|sensitivity|pii)=(\w+)", said))
+            assert out and out.items() <= carried[name, column["column"]].items()
+    assert (readable, refused) == (sample.readable(consumer, principal), sample.refused(consumer, principal))
+
+
+def test_can_and_who_agree_with_the_queries_and_end_as_they_say(sample, told_access):
+    code, said = asked(sample, "can", "analytics/Analyst", "read", "sales_customers.customers.email", "--json")
+    answer = json.loads(said)
+    assert (code, list(answer)) == (1, ["readable", "reason", "chain"])
+    assert "by contact.email" in answer["reason"] and "analytics/sales-internal" in answer["reason"]
+    assert next(link["link"] for link in answer["chain"] if link["state"] == "missing") == "tags"
+
+    code, said = asked(sample, "can", "finance/FinanceAnalyst", "read", "HR_people.employees.Salary")
+    assert code == 0
+    for part in ("by financial.pay", "finance/payroll", "granted to 444444444444", "share", "link hr_people"):
+        assert part in " ".join(said.split())
+
+    code, said = asked(sample, "who", "hr_people.employees.salary", "--json")
+    readers = {each["principal"] for each in json.loads(said)["readers"]}
+    assert (code, readers) == (0, {"finance/FinanceAnalyst"})
+    others = {each["principal"] for each in json.loads(said)["others"]}
+    assert {"analytics/Analyst", "analytics/DataAnalyst", "people_insights/PeopleAnalyst"} <= others
+    assert asked(sample, "who", "hr_people.employees.national_id")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("principal", "column", "code", "part"),
+    [
+        ("analytics/Nobody", "sales_orders.orders.order_id", 1, "no subscription names analytics/Nobody"),
+        ("arn:aws:iam::333333333333:role/Nobody", "sales_orders.orders.order_id", 1, "no subscription names"),
+        ("arn:aws:iam::999999999999:role/Stranger", "sales_orders.orders.order_id", 1, "no governance file names"),
+        ("analytic/Analyst", "sales_orders.orders.order_id", 2, "there are analytics"),
+        ("Analyst", "sales_orders.orders.order_id", 2, "write CONSUMER/NAME"),
+        ("arn:aws:iam::3333:role/Analyst", "sales_orders.orders.order_id", 2, "12 digits"),
+        ("analytics/Analyst", "sales_order.orders.order_id", 2, "there are sales_orders"),
+        ("analytics/Analyst", "sales_orders.order.order_id", 2, "it has orders"),
+        ("analytics/Analyst", "sales_orders.orders.order_idd", 2, "it has order_id"),
+        ("analytics/Analyst", "sales_orders.orders", 2, "write DATABASE.TABLE.COLUMN"),
+        ("analytics/Analyst", "sales_orders..order_id", 2, "is no DATABASE"),
+    ],
+)
+def test_can_says_no_for_who_is_in_no_file_and_refuses_what_there_is_not(sample, principal, column, code, part):
+    found, said = asked(sample, "can", principal, "read", column)
+
+    assert (found, part in " ".join(said.split())) == (code, True), said
+
+
+def test_can_explains_what_is_missing_in_the_consumers_account(sample):
+    place, account = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1"), "333333333333"
+    iam = place.administrator(account).client("iam")
+    sql = "SELECT order_id FROM orders LIMIT 1"
+
+    def missing():
+        code, said = asked(sample, "can", "analytics/Analyst", "read", "sales_orders.orders.order_id", "--json")
+        refused = []
+        try:
+            query(role(place, account, "Analyst").client("athena"), sql, "sales_orders")
+        except QueryRefused as error:
+            refused.append(error)
+        assert bool(refused) == bool(code), said
+        return next((link["link"] for link in json.loads(said)["chain"] if link["state"] == "missing"), None)
+
+    assert missing() is None
+    deny = {"Effect": "Deny", "Action": "lakeformation:GetDataAccess", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_role_policy(RoleName="Analyst", PolicyName="no-data", PolicyDocument=policy)
+    assert missing() == "iam"
+    iam.delete_role_policy(RoleName="Analyst", PolicyName="no-data")
+    assert missing() is None
 
 
 def test_the_rows_of_every_file_are_counted(sample):

@@ -87,7 +87,7 @@ def right(**changes: Any) -> Observed:
         central=CENTRAL,
         region=REGION,
         governance=changes.pop("governance", GOVERNANCE),
-        databases={"p_orders": Database(tagged.tags.database, ("s3://raw/orders/", ORDERS.location))},
+        databases={"p_orders": Database(tagged.tags.database, "s3://raw/orders/", {"orders": ORDERS.location})},
         tables={("p_orders", "orders"): tagged},
         accounts={CENTRAL: home, ACCOUNT: there},
         shares=changes.pop("shares", dict.fromkeys([(ACCOUNT, "table"), (ACCOUNT, "database")], "ASSOCIATED")),

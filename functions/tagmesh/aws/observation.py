@@ -116,8 +116,8 @@ def _database(clients: Clients, name: str, table: str | None) -> tuple[Database,
     pages = catalogue.get_paginator("get_tables").paginate(DatabaseName=name)
     shapes = [shape for page in pages for shape in page["TableList"] if "TargetTable" not in shape]
     tables: list[Table] = [from_glue(shape) for shape in shapes]
-    places = (found.get("LocationUri", ""), *(each.location for each in tables))
-    seen = Database(lakeformation.tags_of_database(lf, name), tuple(place for place in places if place))
+    places = {each.name: each.location for each in tables}
+    seen = Database(lakeformation.tags_of_database(lf, name), found.get("LocationUri", ""), places)
     wanted = [each for each in tables if table in (None, each.name)]
     return seen, [Tagged(each, lakeformation.tags_of(lf, each)) for each in wanted]
 
