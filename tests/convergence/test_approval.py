@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from itertools import count
+from json import loads
 from typing import Any
 from unittest import mock
 
@@ -17,8 +18,10 @@ from convergence.mesh_in_process import Crashed, MeshInProcess
 from tagmesh import approvals
 from tagmesh.aws import approval_store, governance_store
 from tagmesh.governance import load
+from typer.testing import CliRunner
 
-from cli import approve, plan, status
+from cli import approve, mesh_commands, plan, status
+from cli.main import app
 from cli.mesh import Mesh
 from local_aws.wire import AwsError
 
@@ -336,6 +339,29 @@ def test_what_is_decided_so_already_is_said(mesh, yes):
     with pytest.raises(approve.NotDecided, match=f"decided already: .* by {SOMEBODY}"):
         decide(mesh, yes=yes)
     assert len(approval_store.read(mesh.client("dynamodb"), key(mesh)).decisions) == 1
+
+
+@pytest.mark.parametrize("command", ["approve", "deny"])
+def test_without_a_mesh_it_is_said_what_makes_one(command):
+    told = CliRunner().invoke(app, [command, CONTACTS, "--port", "1"])
+
+    assert told.exit_code == 2
+    assert "tagmesh demo --keep --port 1" in told.stderr
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_the_command_says_what_was_decided_and_by_whom(mesh, json, capsys):
+    with mock.patch.object(mesh_commands, "find", lambda port: asked_of(mesh)):
+        assert mesh_commands.decide(CONTACTS, "audited", None, approve=True, json=json) == 0
+        said = capsys.readouterr().out
+        assert mesh_commands.decide(CONTACTS, "", None, approve=True, json=json) == 2
+    assert "decided already: approved by" in capsys.readouterr().err
+    if json:
+        told = loads(said)
+        assert (told["key"], told["subscription"], told["approved"]) == (key(mesh), CONTACTS, True)
+        assert (told["by"], told["reason"], told["started"]) == (SOMEBODY, "audited", True)
+    else:
+        assert f"{CONTACTS} ({key(mesh)[:12]}) is approved" in said
 
 
 def test_where_nothing_needs_approval_it_is_said():
