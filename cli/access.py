@@ -13,7 +13,7 @@ from tagmesh.access import BYPASSED, IAM_ALLOWED, MISSING, OK, UNKNOWN, Answer, 
 from tagmesh.aws import observation, principals
 from tagmesh.observed import Observed, Who
 
-from cli import principal
+from cli import approve, principal
 from cli.local import LocalAwsError
 from cli.mesh import Mesh
 
@@ -121,7 +121,9 @@ def _observe(mesh: Mesh, clients_in: Callable[[str], Any], places: list[Place], 
                 content = mesh.content(product, name)
                 decide = mesh.governance.classifier.decide
                 decisions[of, name] = decide(product, tagged.table, content=content, misfit=name in misfits)
-    return replace(seen, decisions=decisions)
+    decided = approve.records(mesh, mesh.governance).items()
+    denied = {key: str(record.decision) for key, record in decided if record.decision and not record.approved}
+    return replace(seen, decisions=decisions, denied=denied)
 
 
 def _columns(seen: Observed, places: list[Place]) -> list[tuple[str, str, str]]:

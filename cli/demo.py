@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
+from tagmesh import approvals
 from tagmesh.governance import Governance, GovernanceError, load, read_folder
 
 from cli import demo_report as reports
@@ -29,7 +30,7 @@ from cli.demo_accounts import (
 )
 from cli.demo_deploy import DeployError, Stack, account_stacks, build, central_stack, deploy, project_with
 from cli.demo_follow import Follower, NotSettled, now, read_executions, read_units, wait_until_settled
-from cli.demo_queries import ask_everyone, read_catalogue
+from cli.demo_queries import as_in_force, ask_everyone, read_catalogue
 from cli.demo_report import Event, Failure, Report
 from cli.demo_upload import DataFolderError, Upload, plan_uploads, upload_all
 
@@ -43,6 +44,8 @@ class Demo:
 
     def __init__(self, governance: Governance, server_port: int, console: Console) -> None:
         self.governance = governance
+        # Nobody approves anything while the demo runs.
+        self.in_force = approvals.in_force(governance, (), approvals.expired(governance, approvals.today()))
         self.central = unused_account(governance)
         self.port = server_port
         self.console = console
@@ -184,7 +187,7 @@ def _query(demo: Demo, place: Place, people: list[Person]) -> None:
         return read_catalogue(become_doctor(place, demo.central))
 
     report.tables = demo.attempt("catalogue", demo.central, catalogue) or []
-    answers = ask_everyone(people, report.tables, demo.governance, demo.central)
+    answers = ask_everyone(as_in_force(people, demo.in_force), report.tables, demo.governance, demo.central)
     report.access += answers.access
     report.refused += answers.refused
     demo.did("query", f"{len(people)} principals", f"{len(report.tables)} tables")
@@ -197,6 +200,9 @@ def _note_what_is_left(demo: Demo, place: Place) -> None:
     central = place.administrator(demo.central)
     units = demo.attempt("findings", "all", lambda: read_units(central)) or {}
     demo.report.findings += [finding for unit in units.values() for finding in unit.findings]
+    for consumer in demo.in_force.consumers:
+        demo.report.findings += approvals.findings(demo.in_force, {}, consumer.name)
+        demo.report.findings += approvals.notices(demo.in_force, consumer.name)
     for queue, count in (demo.attempt("dead letters", "all", lambda: _dead_letters(central)) or {}).items():
         if count:
             demo.failed("dead letters", queue, f"{count} events could not be delivered or taken")

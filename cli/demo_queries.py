@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -72,6 +72,11 @@ def ask_everyone(people: list[Person], tables: list[CatalogTable], governance: G
         tuple(refusal for answer in answers for refusal in answer.refused),
         tuple(failure for answer in answers for failure in answer.failures),
     )
+
+
+def as_in_force(people: Iterable[Person], governance: Governance) -> list[Person]:
+    """The people with the subscriptions in force: what waits for approval, or has expired, gives them nothing."""
+    return [replace(person, consumer=governance.consumer(person.consumer.unit)) for person in people]
 
 
 def _ask(person: Person, tables: list[CatalogTable], governance: Governance, central: str) -> Answers:

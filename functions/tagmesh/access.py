@@ -215,7 +215,9 @@ def _approval_link(
         if reaches(each.subscription):
             name = f"{each.consumer}/{each.subscription.name}"
             if each.key:
-                seen = f"{name} reaches it, and waits for approval of {_and(f'{k}={v}' for k, v in each.reaches)}"
+                needs = _and(f"{k}={v}" for k, v in each.reaches)
+                told = f"was {o.denied[each.key]}" if each.key in o.denied else f"waits for approval of {needs}"
+                seen = f"{name} reaches it, and {told}"
                 mend = f"`tagmesh approve {name}`, by whom the data product's owner trusts with it"
             else:
                 seen, mend = (

@@ -187,8 +187,10 @@ def _finding(withheld: Withheld, record: Record | None) -> Finding:
     if record is not None and record.decision is not None and not record.approved:
         mend = f"change or remove the subscription, or run: tagmesh approve {key}"
         return Finding("approval-denied", subject, f"{record.decision}; {asks}", mend)
-    asked = f"asked on {moment(record.asked_at)}" if record and record.asked_at else "nobody was asked yet"
-    message = f"waits for approval {key}: {asks}; {asked}, whoever follows the topic tagmesh-approvals"
+    asked = (
+        f"; asked on {moment(record.asked_at)}, on the topic tagmesh-approvals" if record and record.asked_at else ""
+    )
+    message = f"waits for approval {key}: {asks}{asked}"
     return Finding("waits-for-approval", subject, message, f"run: tagmesh approve {key}, or: tagmesh deny {key}")
 
 
@@ -198,7 +200,7 @@ def notices(governance: Governance, consumer: str) -> list[Finding]:
         Finding(
             "subscription-expired",
             subject_of(each),
-            f"expired on {each.subscription.expires}: {_whom(each)} read nothing by it",
+            f"expired on {each.subscription.expires}: it gives {_whom(each)} nothing any more",
             "remove it, or write another day",
         )
         for each in governance.withheld

@@ -104,7 +104,8 @@ class Observed:
     ``version``: the central account's cross-account version. ``locations``: ``bucket/prefix`` -> how it is registered.
     ``buckets``: bucket -> the account it belongs to. ``allowed``: ARN -> what IAM says of each need that was asked
     about. ``expressions``: named LF-Tag expressions of the central account; ``void``: LF-Tags that were deleted, whose
-    policies give nothing. ``decisions``: what the rules say of tables.
+    policies give nothing. ``decisions``: what the rules say of tables. ``denied``: keys of approvals that were denied
+    -> by whom, when and why.
     """
 
     central: str
@@ -122,6 +123,7 @@ class Observed:
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     void: frozenset[str] = frozenset()
     decisions: Mapping[tuple[str, str], TableDecision] = field(default_factory=dict)
+    denied: Mapping[str, str] = field(default_factory=dict)
 
     def account(self, account: str) -> Account:
         """What was seen in an account; nothing of one that was not looked at."""

@@ -391,6 +391,11 @@ def test_a_subscription_that_waits_for_approval_or_has_expired_is_said_so():
     assert "tagmesh approve c/all" in answer.reason
     assert asked(right(governance=_in_force(waiting))).readable
 
+    (withheld,) = _in_force(waiting).withheld
+    denied = {withheld.key: "denied by bo on 2026-11-28 07:00 UTC: not needed"}
+    answer = asked(right(governance=_in_force(waiting), denied=denied), "email")
+    assert "c/all reaches it, and was denied by bo on 2026-11-28 07:00 UTC: not needed" in answer.reason
+
     gone = dict(FILES)
     gone["consumers/c.yaml"] = gone["consumers/c.yaml"].replace(
         "- name: some\n", "- name: some\n    expires: 2020-01-01\n"
