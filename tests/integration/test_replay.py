@@ -245,7 +245,7 @@ def test_uploads_that_did_not_reach_the_central_account_are_told_again_by_the_pr
     cloudformation.create_stack(
         StackName="producer",
         TemplateBody=template,
-        Capabilities=["CAPABILITY_IAM"],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
     )
     cloudformation.get_waiter("stack_create_complete").wait(
