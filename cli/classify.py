@@ -70,10 +70,10 @@ def of_file(governance: Governance, file: ColumnFile) -> list[Classified]:
 def of_mesh(governance: Governance, mesh: Mesh) -> Iterator[Classified]:
     """One for each column and partition key of the data products' tables."""
     for product in governance.data_products:
-        misfits = mesh.misfits(product)
+        closed = mesh.closed(product)
         for table in mesh.tables(product):
             content = mesh.content(product, table.name)
-            decided = governance.classifier.decide(product, table, content=content, misfit=table.name in misfits)
+            decided = governance.classifier.decide(product, table, content=content, closed=closed(table.name))
             for column in table.all_columns:
                 yield Classified(
                     table.database,

@@ -52,8 +52,8 @@ def of_mesh(mesh: Mesh, database: str, table: str) -> Explained:
     found = tables.get(table.lower())
     if found is None:
         raise NotFound(f"{database} has no table {table}; {_some('it has', list(tables), table)}")
-    content, misfit = mesh.content(product, found.name), found.name in mesh.misfits(product)
-    decided = governance.classifier.decide(product, found, content=content, misfit=misfit)
+    content, closed = mesh.content(product, found.name), mesh.closed(product)(found.name)
+    decided = governance.classifier.decide(product, found, content=content, closed=closed)
     return Explained(product, found, decided, mesh.tags(found))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tagmesh import approvals, evidence
-from tagmesh.aws import evidence_store, glue, governance_store, lakeformation, ledger, removal, units
+from tagmesh.aws import decisions, evidence_store, glue, governance_store, lakeformation, ledger, removal, units
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
 from tagmesh.preview import Made
@@ -118,9 +118,10 @@ class Mesh:
         kept = evidence_store.read_kept(self.clients("s3"), product)
         return evidence.content_of(kept, table)
 
-    def misfits(self, product: DataProduct) -> frozenset[str]:
-        """The tables with a file that has another header, which are closed."""
-        return units.read(self.clients("dynamodb"), product.unit).misfits
+    def closed(self, product: DataProduct) -> Callable[[str], str]:
+        """Table -> why it is closed whatever the rules say; "" where it is not."""
+        unit = units.read(self.clients("dynamodb"), product.unit)
+        return lambda table: decisions.closed_because(unit, table)
 
     def made(self, product: DataProduct) -> Made:
         """What was made for a data product, as the ledger has it, and whether its database is there."""

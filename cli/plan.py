@@ -30,15 +30,16 @@ def of_mesh(mesh: Mesh, new: Governance) -> Preview:
         for governance in (now, new)
         for product in ((*governance.data_products, *governance.dropped.values()) if governance else ())
     }
-    tables, content, misfits = [], {}, set()
+    tables, content, closed = [], {}, {}
     for product in products.values():
-        misfits |= {(product.database, name) for name in mesh.misfits(product)}
+        closed_because = mesh.closed(product)
         for table in mesh.tables(product):
             tables.append((table, mesh.tags(table)))
+            closed[table.database, table.name] = closed_because(table.name)
             content[table.database, table.name] = mesh.content(product, table.name)
     gone = (product for product in products.values() if new.data_product(product.unit) is None)
     made = {product.unit: mesh.made(product) for product in gone}
-    found = preview(now, new, tables, mesh.account, content=content, misfits=misfits, made=made)
+    found = preview(now, new, tables, mesh.account, content=content, closed=closed, made=made)
     names = [consumer.name for consumer in new.consumers]
     held = [each for name in names for each in approvals.findings(new, records, name) + approvals.notices(new, name)]
     return replace(found, findings=(*found.findings, *held))

@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from tagmesh import access, evidence, plan, rules
 from tagmesh.aws import (
     decisions,
+    drifts,
     events,
     evidence_store,
     glue,
@@ -136,6 +137,10 @@ def classify(
         sampled = plans.read(s3, event["sampled"])["tables"] if event.get("sampled") else None
         kept, not_sampled = take_evidence(product, tables, kept, asked, sampled)
         unit = replace(unit, misfits=frozenset(evidence.misfits(asked, sampled, unit.misfits)))
+    if tables and not unit.tagged:  # the first time; later the sweep looks
+        there = [asdict(finding) for finding in drifts.doors_of(governance).get(product.unit, ())]
+        if there != list(unit.doors):
+            unit = replace(unit, doors=units.note_doors(dynamodb, product.unit, there).doors)
     ruled = decisions.by_rules(governance, product, unit, tables, kept)
     # What others have changed is looked for where nothing new made this run: by the sweep, that is.
     believed = ours and not unit.doubted and unit.version == governance.version_of(product.unit)
@@ -150,6 +155,7 @@ def classify(
     findings += [asdict(no_table(product, folder)) for folder in bare]
     misfits = sorted(unit.misfits & {table.name for table in tables})
     findings += [asdict(other_header(product, name)) for name in misfits]
+    findings += unit.doors
     unclassified = sum(
         any(decision.outcome == "default" for decision in keys.values())
         for table in decided
@@ -300,7 +306,7 @@ def crawl_failed(
         f"see /aws-glue/crawlers, stream {product.crawler}; it is tried again {again // 60:.0f} minutes after it "
         "began, or at once for a new folder",
     )
-    freed = units.finish(dynamodb, lease, covered=False, findings=[asdict(finding)], failures=failures)
+    freed = units.finish(dynamodb, lease, covered=False, findings=[asdict(finding), *unit.doors], failures=failures)
     metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
     events.data_product_failed(client("events"), product.unit, [asdict(finding)], freed.correlation_id)
     logger.error("crawl failed", extra={"unit": product.unit, "reason": finding.message})

@@ -59,7 +59,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             f"deploy accounts/producer.yaml in {product.account} with BucketName={product.bucket}, or give an existing "
             "bucket the policy that docs/existing-buckets.md prints",
         )
-        return give_up(dynamodb, lease, product, [finding])
+        return give_up(dynamodb, lease, product, noted, [finding])
     findings = []
     if listed.files_at_root:
         findings.append(
@@ -71,7 +71,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             )
         )
     if not listed.folders:
-        given_up = give_up(dynamodb, lease, product, findings, empty=listed.objects)
+        given_up = give_up(dynamodb, lease, product, noted, findings, empty=listed.objects)
         if noted.tables:  # tables that somebody dropped no crawl makes again: consumers are to know
             runs.start_publish(dynamodb, client("stepfunctions"), product.unit, noted.correlation_id)
         return given_up
@@ -85,26 +85,31 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
             "revoke what IAMAllowedPrincipals has on it and set its CreateTableDefaultPermissions to [], or rename the "
             "data product: tables of an open database are readable before they are classified",
         )
-        return give_up(dynamodb, lease, product, [finding])
+        return give_up(dynamodb, lease, product, noted, [finding])
     except client("glue").exceptions.CrawlerRunningException:
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
         return {"crawl": False, "reason": f"{product.crawler} is running: waits for its end"}
-    told = [asdict(finding) for finding in findings]
+    told = [asdict(finding) for finding in findings] + list(noted.doors)
     units.crawling(dynamodb, lease, listed.folders, listed.objects, told, ready_at)
     logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(listed.folders), "covers": noted.noted})
     return {"crawl": True, "crawler": product.crawler}
 
 
 def give_up(
-    dynamodb: Any, lease: units.Lease, product: DataProduct, findings: list[Finding], empty: str | None = None
+    dynamodb: Any,
+    lease: units.Lease,
+    product: DataProduct,
+    noted: units.Unit,
+    findings: list[Finding],
+    empty: str | None = None,
 ) -> dict[str, Any]:
     """Ends the run without a crawl; what people must mend stands at the data product.
 
     Args:
         empty: there is no folder; what was listed (`s3.Listed.objects`).
     """
-    told = [asdict(finding) for finding in findings]
+    told = [asdict(finding) for finding in findings] + list(noted.doors)
     if empty is not None:  # without data no table is missed
         units.finish(dynamodb, lease, covered=True, findings=told, tables=(), objects=empty)
     else:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import approvals
+from tagmesh import approvals, doors
 from tagmesh.aws import approval_store, drifts, glue, governance_store, lf_tags, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -44,6 +45,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     if looks:
         lf_tags.ensure_still(dynamodb, client("lakeformation"), governance)
     known = units.read_all(dynamodb)
+    if looks:
+        note_doors(dynamodb, governance, known)
     resting: list[tuple[DataProduct, units.Unit]] = []
     for product in governance.data_products:
         unit = known.get(product.unit, units.Unit(product.unit))
@@ -147,14 +150,31 @@ def sweep_data_product(
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    decides_otherwise = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= approvals.today()
-    if unit.crawled_at and decides_otherwise:  # what a new version, or an expiry, closes does not wait for a crawl
+    behind = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= approvals.today()
+    if unit.crawled_at and (
+        behind or closes_otherwise(unit)
+    ):  # what a new version, or an expiry, closes does not wait for a crawl
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if (looks or not unit.crawled_at) and unit.dirty <= unit.done and has_news(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)
     if runs.crawl_is_due(product, unit) and runs.start_crawl(dynamodb, sfn, product, correlation_id):
         return "crawls"
     return None
+
+
+def note_doors(dynamodb: Any, governance: Governance, known: dict[str, units.Unit]) -> None:
+    """Notes at data products what gives access to them past their tags, where that has changed."""
+    found = drifts.doors_of(governance)
+    for product in governance.data_products:
+        unit, there = known.get(product.unit), [asdict(finding) for finding in found.get(product.unit, ())]
+        if unit is not None and list(unit.doors) != there:
+            logger.warning("doors", extra={"unit": product.unit, "doors": len(there)})
+            known[product.unit] = units.note_doors(dynamodb, product.unit, there)
+
+
+def closes_otherwise(unit: units.Unit) -> bool:
+    """Whether a data product was last published with other doors than there are."""
+    return list(unit.doors) != doors.told(unit.findings)
 
 
 def end_crawl(dynamodb: Any, unit: units.Unit) -> bool:

@@ -121,7 +121,7 @@ def preview(
     central: str,
     *,
     content: Mapping[tuple[str, str], Mapping[str, Collection[str]]] | None = None,
-    misfits: Collection[tuple[str, str]] = (),
+    closed: Mapping[tuple[str, str], str] = {},
     made: Mapping[str, Made] | None = None,
     today: str | None = None,
 ) -> Preview:
@@ -131,7 +131,7 @@ def preview(
         mesh: every table of the mesh's databases with the tags that it carries.
         central: the central account.
         content: (database, table) -> what samples of its content showed, as ``rules.decide`` takes it.
-        misfits: (database, table) of those with a file that has another header.
+        closed: (database, table) -> why it is closed whatever the rules say.
         made: data product unit -> what was made for it, of those that are not in ``new``.
         today: the day that expiries are held against, as ``rules.decide`` takes it.
     """
@@ -156,7 +156,7 @@ def preview(
                 table,
                 today=today,
                 content=(content or {}).get((database, table.name)),
-                misfit=(database, table.name) in misfits,
+                closed=closed.get((database, table.name), ""),
             )
             for table, _ in tables
         ]

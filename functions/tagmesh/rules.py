@@ -39,6 +39,8 @@ from tagmesh.words import Vocabulary, singular
 _OUTCOMES = {"raise": "raised", "assign": "assigned", "clear": "cleared"}
 #: Why a table is closed whose values may stand under others' names.
 MISFIT = "a file of the table has its columns in another order, or others, and queries read them by position"
+#: Why a data product is closed that can be read past its tags.
+DOOR = "something else than tags gives access to its data product: `tagmesh doctor` says what"
 _REMEMBERED = 100_000  # columns whose decisions are kept to be given again
 
 
@@ -109,7 +111,7 @@ def decide(
     *,
     today: str | None = None,
     content: Mapping[str, Collection[str]] | None = None,
-    misfit: bool = False,
+    closed: str = "",
 ) -> TableDecision:
     """The decisions for one table. The rules are compiled once per Governance.
 
@@ -117,9 +119,9 @@ def decide(
         today: the day (``2027-03-31``, UTC) that expiries of overrides are held against; the present one if None.
         content: what a sample of the values showed: column, or ``column.path`` of a field -> kinds
             (``evidence.py``).
-        misfit: a file of the table has another header: every column is at its defaults, whatever the rules say.
+        closed: why every column is at its defaults, whatever the rules say (`MISFIT`, `DOOR`); "" where that is not so.
     """
-    return governance.classifier.decide(data_product, table, today=today, content=content, misfit=misfit)
+    return governance.classifier.decide(data_product, table, today=today, content=content, closed=closed)
 
 
 def recheck(governance: Governance, data_product: DataProduct, today: str | None = None) -> str:
@@ -236,7 +238,7 @@ class Classifier:
         *,
         today: str | None = None,
         content: Mapping[str, Collection[str]] | None = None,
-        misfit: bool = False,
+        closed: str = "",
     ) -> TableDecision:
         """See ``rules.decide``."""
         keys = self._governance.column_keys(data_product)
@@ -253,8 +255,8 @@ class Classifier:
             findings += _apply_overrides(table, keys, columns, overrides, today or _today())
         if table.partition_keys:
             findings += _apply_partition_floor(table, keys, columns)
-        if misfit:
-            columns = {name: _closed(keys, decided) for name, decided in columns.items()}
+        if closed:
+            columns = {name: _closed(keys, decided, closed) for name, decided in columns.items()}
         return TableDecision(table.database, table.name, columns, tuple(findings), self._governance.digest)
 
     def _decide_column(
@@ -501,13 +503,13 @@ def _compile_rule(index: int, rule: Rule, conditions: Conditions) -> _CompiledRu
     return _CompiledRule(index, rule, test, tables, tuple(effects))
 
 
-def _closed(keys: Iterable[LFTagKey], decided: Mapping[str, Decision]) -> dict[str, Decision]:
-    """A column at its defaults, since its table has a misfit."""
+def _closed(keys: Iterable[LFTagKey], decided: Mapping[str, Decision], because: str) -> dict[str, Decision]:
+    """A column at its defaults, whatever was decided."""
     closed = {}
     for key in keys:
         before = decided[key.name]
-        losers = tuple(match._replace(lost=match.lost or MISFIT) for match in before.winners + before.losers)
-        closed[key.name] = Decision(key.default, "default", MISFIT, losers=losers)
+        losers = tuple(match._replace(lost=match.lost or because) for match in before.winners + before.losers)
+        closed[key.name] = Decision(key.default, "default", because, losers=losers)
     return closed
 
 

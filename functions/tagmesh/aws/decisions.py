@@ -28,10 +28,17 @@ def by_rules(
             product,
             table,
             content=evidence.content_of(kept, table.name),
-            misfit=table.name in unit.misfits,
+            closed=closed_because(unit, table.name),
         )
         for table in tables
     ]
+
+
+def closed_because(unit: Unit, table: str) -> str:
+    """Why a table is closed whatever the rules say; "" where it is not."""
+    if unit.doors:
+        return rules.DOOR
+    return rules.MISFIT if table in unit.misfits else ""
 
 
 def with_stricter(

@@ -6,6 +6,7 @@ asked itself before anything is said of it. What is found here is mended by the 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import plan, rules
+from tagmesh import doors, plan, rules
 from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, ledger, ram, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
-from tagmesh.catalog import AssignedTags, Table
+from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
+from tagmesh.grants import from_api
 
 logger = Logger(child=True)
 
@@ -55,6 +57,16 @@ def observe(governance: Governance, products: Iterable[tuple[DataProduct, units.
     for database, table in expected:
         found.moved.setdefault(database, {})[table] = AssignedTags()
     return found
+
+
+def doors_of(governance: Governance) -> dict[str, tuple[Finding, ...]]:
+    """Data product unit -> what gives access to it past its tags, by name or to everybody: what closes it. Listed 1,000
+    a call; two rows a table are those of the crawler, which made it."""
+    lf, ours = client("lakeformation"), (os.environ["AUTOMATION_ROLE_ARN"], os.environ["CRAWLER_ROLE_ARN"])
+    central = own_account()
+    rows = (row for kind in ("DATABASE", "TABLE") for row in lakeformation.permissions(lf, ResourceType=kind))
+    granted = (from_api(r, central) for r in rows if r["Principal"]["DataLakePrincipalIdentifier"] not in ours)
+    return doors.blocking(doors.of_grants(governance, central, granted, ours))
 
 
 def tags_differ(

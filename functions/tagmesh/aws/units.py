@@ -50,7 +50,8 @@ class Unit:
     `bare` the folders that had none, `misfits` the tables whose files have other headers; `failures` counts the crawls
     that failed since one did not. `doubted` says that what the ledger has of a consumer may not be what is there: a run
     that changes something has not come to its end, or the sweep has seen something else. `void` are LF-Tags that
-    somebody deleted: policies that use them are still listed, and give nothing.
+    somebody deleted: policies that use them are still listed, and give nothing. `doors` are findings about what gives
+    access past the tags: while there are any, the data product is closed.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Unit:
     tables: frozenset[str] = frozenset()
     bare: frozenset[str] = frozenset()
     misfits: frozenset[str] = frozenset()
+    doors: tuple[Mapping[str, str], ...] = ()
     failures: int = 0
     version: str = ""
     whole: int = 0
@@ -116,6 +118,7 @@ def _decode(item: Mapping[str, Any]) -> Unit:
         tables=frozenset(json.loads(text("tables") or "[]")),
         bare=frozenset(json.loads(text("bare") or "[]")),
         misfits=frozenset(json.loads(text("misfits") or "[]")),
+        doors=tuple(json.loads(text("doors") or "[]")),
         failures=int(number("failures")),
         version=text("version"),
         whole=int(number("whole")),
@@ -355,6 +358,11 @@ def finish(
     if unit is None:
         raise LeaseLost(f"{lease.unit}: another run holds it (token {lease.token} is old)")
     return unit
+
+
+def note_doors(dynamodb: Any, unit: str, doors: Iterable[Mapping[str, str]]) -> Unit:
+    """Notes what gives access to a data product past the tags (findings); also while a run holds it."""
+    return _update(dynamodb, unit, {"doors": {"S": json.dumps(list(doors))}}, condition=None)
 
 
 def forget_crawls(dynamodb: Any, lease: Lease, phase: str) -> None:
