@@ -115,12 +115,12 @@ def _observe(mesh: Mesh, clients_in: Callable[[str], Any], places: list[Place], 
     decisions = {}
     for database in seen.databases:
         product = mesh.governance.data_product_of_database(database)
-        misfits = mesh.misfits(product)
+        closed = mesh.closed(product)
         for (of, name), tagged in seen.tables.items():
             if of == database:
                 content = mesh.content(product, name)
                 decide = mesh.governance.classifier.decide
-                decisions[of, name] = decide(product, tagged.table, content=content, misfit=name in misfits)
+                decisions[of, name] = decide(product, tagged.table, content=content, closed=closed(name))
     decided = approve.records(mesh, mesh.governance).items()
     denied = {key: str(record.decision) for key, record in decided if record.decision and not record.approved}
     return replace(seen, decisions=decisions, denied=denied)
