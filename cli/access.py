@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh.access import BYPASSED, IAM_ALLOWED, MISSING, OK, UNKNOWN, Answer, can, first_missing, through
+from tagmesh.access import BYPASSED, IAM_ALLOWED, MISSING, OF_FILES, OK, UNKNOWN, Answer, can, first_missing, through
 from tagmesh.aws import observation, principals
 from tagmesh.observed import Observed, Who
 
@@ -215,10 +215,9 @@ def can_lines(who: Who, column: str, answer: Answer) -> list[str]:
         said += _wrapped("  why      ", f"{first.seen} (account {first.account})")
         said += _wrapped("  mend     ", first.mend)
     said += ["", "The chain, from the governance files to the rows:"]
-    wide = max(len(link.name) for link in answer.chain)
     for link in answer.chain:
-        head = f"  {MARKS[link.state]:7}  {link.name.replace('_', ' '):{wide}}  {link.account}  "
-        said += _wrapped(head, link.seen)
+        head = f"  {MARKS[link.state]:7}  {link.name.replace('_', ' ')}, in {link.account}: "
+        said += _wrapped(head, link.seen, indent=11)
     return said
 
 
@@ -285,17 +284,18 @@ def who_lines(column: str, found: list[tuple[Who, Answer]]) -> list[str]:
         said += [line for each in _way(answer, f"{column} ") for line in _wrapped("  by  ", each)]
     said += ["", "Not by"] if others else []
     for who, answer in others:
-        said += _wrapped(f"  {who.written}  ", first_missing(answer).seen.removeprefix(f"{column} "))
+        missing = [link for link in answer.chain if link.state == MISSING]
+        if any(link.name == "subscription" for link in missing):  # a grant names it, and that is not enough
+            missing = [link for link in missing if link.name not in OF_FILES]
+        said += _wrapped(f"  {who.written}: ", missing[0].seen.removeprefix(f"{column} "), indent=4)
     return said
 
 
-def _wrapped(head: str, text: str) -> list[str]:
-    """A line and what does not fit into it, below the text; a long head has the text below it."""
-    width = min(shutil.get_terminal_size().columns, WIDEST)
-    indent = min(len(head), 24)
-    return textwrap.wrap(
-        head + text, max(width, 60), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
+def _wrapped(head: str, text: str, indent: int | None = None) -> list[str]:
+    """A line, and what does not fit into it below: the text, or as far in as said."""
+    width = max(min(shutil.get_terminal_size().columns, WIDEST), 60)
+    below = " " * (min(len(head), 24) if indent is None else indent)
+    return textwrap.wrap(head + text, width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
 
 
 def access_json(found: Found) -> dict[str, Any]:

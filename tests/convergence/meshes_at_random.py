@@ -106,8 +106,7 @@ class RandomMesh:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.governance = governance()
-        self.refused = 0
-        self.done = 0
+        self._readers: dict[str, identity.Caller] = {}
 
     def __enter__(self) -> RandomMesh:
         self._mesh = MeshInProcess().__enter__()
@@ -147,12 +146,10 @@ class RandomMesh:
 
     def do(self, account: str, service: str, operation: str, **given: Any) -> Any:
         """A call as an account's administrator; None where it is refused."""
-        self.done += 1
         try:
             return self.world.handler(service, operation)(self.admins[account], **given)
         except AwsError as error:
             assert error.code != "LocalAwsNotSupported", error.message
-            self.refused += 1
             return None
 
     def _accounts(self) -> None:
@@ -290,9 +287,18 @@ class RandomMesh:
         places = [f"{RAW}/{domain}" for domain in DOMAINS if self.often()]
         places += [f"{RAW}/sales/t0"] if self.seldom() else []
         for place in places:
-            arn, hybrid = f"arn:aws:s3:::{place}", self.seldom()
+            arn, hybrid = f"arn:aws:s3:::{place}", self.chance.random() < 0.2
             given = {"ResourceArn": arn, "RoleArn": role, "UseServiceLinkedRole": False, "HybridAccessEnabled": hybrid}
             self.do(CENTRAL, "lakeformation", "RegisterResource", **given)
+            if hybrid:
+                self._opt_in_below(place)
+
+    def _opt_in_below(self, place: str) -> None:
+        """Opts some in on what lies in a place that is in hybrid mode."""
+        for database, table in self.tables:
+            if database.removeprefix("p_") in place:
+                for _ in range(self.chance.randint(0, 2)):
+                    self._opt_in(database, table)
 
     # -- grants ---------------------------------------------------------------------------------------------------
 
@@ -405,6 +411,9 @@ class RandomMesh:
         acts = [
             self._named_grant,
             self._named_grant,
+            self._grant_at_home,
+            self._grant_at_home,
+            self._grant_at_home,
             self._regrant,
             self._regrant,
             self._tag_expression,
@@ -420,7 +429,7 @@ class RandomMesh:
             self._doors,
             self._on_link,
         ]
-        for _ in range(self.chance.choice((0, 1, 2, 4, 8))):
+        for _ in range(self.chance.choice((0, 1, 3, 6, 12))):
             self.chance.choice(acts)()
 
     def _resource(self, catalog: str | None = CENTRAL) -> tuple[dict, list[str]]:
@@ -429,7 +438,7 @@ class RandomMesh:
         of_table = {"CatalogId": catalog, "DatabaseName": database}
         columns = self.tables[database, table]
         some = self.chance.sample(columns, self.chance.randint(1, len(columns)))
-        level = self.chance.sample([*LEVELS, "*"], self.chance.randint(1, 3))
+        level = ["*"] if self.seldom() else self.chance.sample(LEVELS, self.chance.randint(1, 3))
         expressions = [[("level", level)], [("domain", self.chance.sample(DOMAINS, 1)), ("level", level)]]
         return self.chance.choice(
             [
@@ -461,6 +470,10 @@ class RandomMesh:
         options = permissions if self.chance.random() < 0.4 else []
         self.grant(CENTRAL, self._somebody(), resource, permissions, options)
 
+    def _grant_at_home(self) -> None:
+        people = sorted(arn for arn in self.people if f"::{CENTRAL}:" in arn)
+        self.grant(CENTRAL, self.chance.choice([*people, f"{CENTRAL}:IAMPrincipals"]), *self._resource())
+
     def _direct_grant(self) -> None:
         """The central account grants a principal of another account a table, and mostly what it needs besides."""
         account = self.chance.choice((INSIDE, OUTSIDE, PRODUCER))
@@ -472,7 +485,8 @@ class RandomMesh:
             if self.often():
                 self.grant(CENTRAL, to, {"Database": {"Name": product.database}}, ["DESCRIBE"])
                 self.grant(account, to, {"Database": {"Name": product.database}}, ["DESCRIBE"])
-        self._accept(account)
+        if self.chance.random() < 0.5:
+            self._accept(account)
 
     def _regrant(self) -> None:
         account = self.chance.choice((INSIDE, OUTSIDE, PRODUCER))
@@ -572,7 +586,8 @@ class RandomMesh:
 
     def _asked(self, arn: str, sql: str) -> set[str]:
         """The columns of an answer; none where the query is refused."""
-        caller = identity.issue(self.world, arn, "reader").caller
+        caller = self._readers.get(arn) or identity.issue(self.world, arn, "reader").caller
+        self._readers[arn] = caller
         for group in ("tagmesh", "primary"):
             given: dict[str, Any] = {"QueryString": sql, "WorkGroup": group}
             if group == "primary":

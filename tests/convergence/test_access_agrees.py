@@ -8,7 +8,7 @@ import pytest
 from convergence.meshes_at_random import RandomMesh
 from tagmesh.access import can
 
-MESHES = 20
+MESHES = 30
 MANY = int(os.environ.get("TAGMESH_RANDOM_MESHES", "1000"))
 
 

@@ -175,6 +175,18 @@ def test_can_says_no_for_who_is_in_no_file_and_refuses_what_there_is_not(sample,
     assert (found, part in " ".join(said.split())) == (code, True), said
 
 
+def test_the_guides_commands_say_what_they_say_there(sample):
+    guide = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ tagmesh (.*)\n((?s:.*?))\n```$", guide, re.MULTILINE)
+
+    def words(text):  # whatever the width, and wherever in its file a rule stands
+        return re.sub(r"(\.yaml):\d+", r"\1", " ".join(text.split()))
+
+    assert len(shown) == 4
+    for command, output in shown:
+        assert words(asked(sample, *command.split())[1]) == words(output)
+
+
 def test_can_explains_what_is_missing_in_the_consumers_account(sample):
     place, account = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1"), "333333333333"
     iam = place.administrator(account).client("iam")
