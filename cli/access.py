@@ -9,8 +9,21 @@ from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh.access import BYPASSED, IAM_ALLOWED, MISSING, OF_FILES, OK, UNKNOWN, Answer, can, first_missing, through
+from tagmesh.access import (
+    BYPASSED,
+    IAM_ALLOWED,
+    MISSING,
+    OF_FILES,
+    OK,
+    UNKNOWN,
+    Answer,
+    can,
+    first_missing,
+    opens,
+    through,
+)
 from tagmesh.aws import observation, principals
+from tagmesh.governance import Principal
 from tagmesh.observed import Observed, Who
 
 from cli import approve, principal
@@ -85,10 +98,10 @@ def ask_who(mesh: Mesh, column: str) -> list[tuple[Who, Answer]]:
     places, clients_in = _places(mesh, column), _clients_in(mesh)
     accounts = {consumer.account for consumer in mesh.governance.consumers}
     seen = _observe(mesh, clients_in, places, accounts)
-    ((database, table, name),) = _columns(seen, places)
-    people = list(_everybody(seen, clients_in))
+    (asked,) = _columns(seen, places)
+    people = list(everybody(seen, asked, clients_in))
     seen = observation.with_iam(seen, people, clients_in)
-    return [(who, can(seen, who, database, table, name)) for who in people]
+    return [(who, can(seen, who, *asked)) for who in people]
 
 
 def _places(mesh: Mesh, about: str | None) -> list[Place]:
@@ -164,37 +177,45 @@ def _clients_in(mesh: Mesh) -> Callable[[str], Any]:
     return clients_in
 
 
-def _everybody(seen: Observed, clients_in: Callable[[str], Any]) -> Iterator[Who]:
-    """Whom the files name, with their ARNs; then whoever else some grant names, all of an account included."""
-    known = set()
-    withheld = [(each.account, each.subscription.principals) for each in seen.governance.withheld]
-    named: dict[str, dict[str, set[Any]]] = {}
-    for consumer in seen.governance.consumers:
-        of_account = {p for account, people in withheld if account == consumer.account for p in people}
-        named[consumer.name] = {consumer.account: {*consumer.principals, *of_account}}
-    for consumer, by_account in sorted(named.items()):
-        for account, people in by_account.items():
-            for who in sorted(people):
-                arn = _arn(clients_in, account, who)
-                if arn is None or arn not in known:
-                    yield Who(f"{consumer}/{who.name}", account, arn, (who,))
-                known |= {arn}
-    granted = {grant.principal for each in seen.accounts.values() for grant in (*each.grants, *each.regrants)}
-    for name in sorted(granted - known):
-        if name == IAM_ALLOWED:
+def everybody(seen: Observed, column: tuple[str, str, str], clients_in: Callable[[str], Any]) -> Iterator[Who]:
+    """Whom the files name, with their ARNs; then whoever else a grant that reaches the column names, be it all of an
+    account."""
+    known: set[str | None] = set()
+    for consumer in sorted(seen.governance.consumers, key=lambda each: each.name):
+        withheld = [each.subscription for each in seen.governance.withheld if each.consumer == consumer.name]
+        for named in sorted({*consumer.principals, *(p for each in withheld for p in each.principals)}):
+            arn = _find(clients_in, consumer.account, named)
+            if arn is None or arn not in known:
+                yield Who(f"{consumer.name}/{named.name}", consumer.account, arn, (named,))
+            known.add(arn)
+    tagged, name = seen.tables[column[:2]], column[2]
+    grants = [grant for each in seen.accounts.values() for grant in each.regrants]
+    grants += seen.account(seen.central).grants
+    reached = {grant.principal for grant in grants if name in opens(seen, grant, tagged)}
+    for each in sorted(reached - known):
+        if each == IAM_ALLOWED:
             yield Who(f"everybody of account {seen.central} whom IAM lets", seen.central, IAM_ALLOWED)
-        elif name.endswith(":IAMPrincipals"):
-            account = name.partition(":")[0]
-            yield Who(f"every principal of account {account} whom IAM lets", account, name)
-        elif name.startswith("arn:") and ":iam::" in name:
-            yield Who(name, name.split(":")[4], name)
+        elif each.endswith(":IAMPrincipals"):
+            account = each.partition(":")[0]
+            yield Who(f"every principal of account {account} whom IAM lets", account, each)
+        elif ":iam::" in each:
+            account = each.split(":")[4]
+            yield Who(each, account, each if _exists(clients_in, account, each) else None)
 
 
-def _arn(clients_in: Callable[[str], Any], account: str, who: Any) -> str | None:
+def _find(clients_in: Callable[[str], Any], account: str, named: Principal) -> str | None:
     try:
-        return principals.find(clients_in(account)("iam"), [who])[who]
+        return principals.find(clients_in(account)("iam"), [named])[named]
     except observation.NotReachable:
         return None
+
+
+def _exists(clients_in: Callable[[str], Any], account: str, arn: str) -> bool:
+    """Whether somebody is there; a grant may name who was deleted. Who cannot be looked for is taken to be."""
+    try:
+        return principal.exists(clients_in(account)("iam"), arn)
+    except observation.NotReachable:
+        return True
 
 
 # ── Saying ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,7 +299,7 @@ def who_lines(column: str, found: list[tuple[Who, Answer]]) -> list[str]:
     """For people: who reads it and through what; then whom the files or a grant name, and who does not."""
     readers = [(who, answer) for who, answer in found if answer.readable]
     others = [(who, answer) for who, answer in found if not answer.readable]
-    said = [f"{column} is read by {len(readers)} of {len(found)} that a governance file or a grant names"]
+    said = [f"{column} is read by {len(readers)} of the {len(found)} whom a file, or a grant that reaches it, names"]
     for who, answer in readers:
         said += ["", f"{who.written} ({who.arn}, account {who.account})"]
         said += [line for each in _way(answer, f"{column} ") for line in _wrapped("  by  ", each)]

@@ -43,6 +43,10 @@ def test_partition_keys_are_readable_with_any_column(lake):
     lake.assign(admin, on_columns("sales", "daily", "id"), pii="none")
     lake.assign(admin, on_columns("sales", "daily", "day"), pii="contact")
     assert lake.reads(by_tag, "sales", "daily") == {"id", "day"}
+    lake.assign(admin, on_columns("sales", "daily", "id"), pii="contact")
+    assert lake.reads(by_tag, "sales", "daily") == set()
+    lake.assign(admin, on_columns("sales", "daily", "day"), pii="none")
+    assert lake.reads(by_tag, "sales", "daily") == {"day"}, "a key that matches by itself"
 
 
 def test_every_allowed_operation_is_answered_by_its_engine(aws):
