@@ -82,6 +82,7 @@ OK, MISSING, UNKNOWN, BYPASSED = "ok", "missing", "unknown", "bypassed"
 IAM_ALLOWED = "IAM_ALLOWED_PRINCIPALS"
 OF_FILES = ("consumer", "subscription", "approval", "tags")
 """Links of the chain that the governance files decide: without them one may still read, by what others have granted."""
+IAM_MEND = 'its IAM policies must allow what a reader needs (docs/access.md, "IAM")'
 ATHENA = ("athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults")
 
 
@@ -254,7 +255,7 @@ def _tags_link(
     seen += f"{nearest[0].name}/{nearest[1].name} reaches only {reached}"
     defaults = {key.name: key.default for key in o.governance.lf_tags}
     if any(tags.get(key) == defaults.get(key) for key in out):
-        mend = f"nobody has classified it: `tagmesh explain {place}` says what a rule would need"
+        mend = f"`tagmesh explain {place}` says what would open it"
     else:
         mend = f"if it should be readable: another subscription, or a rule (`tagmesh explain {place}`)"
     return ChainLink("tags", MISSING, o.central, seen, mend)
@@ -280,7 +281,8 @@ def _why_tagged(o: Observed, tagged: Tagged, column: str, keys: list[str]) -> st
             rules = [f"{name} ({places[name]})" if places.get(name) else name for name in decision.rules]
             why = f"by {_and(rules)}"
         else:
-            why = "by no rule: the default" if decision.outcome == "default" else f"by {decision.outcome}"
+            what = "the default" if decision.outcome == "default" else f"by {decision.outcome}"
+            why = f"{what}, since {decision.because}"
         said.setdefault(why, []).append(key)
     if [*said.values()] == [[*keys]]:
         return f", {next(iter(said))}"
@@ -547,9 +549,7 @@ def _iam_link(o: Observed, who: Who, tagged: Tagged, name: str) -> ChainLink:
     needs, workgroups = _needs(o, who, tagged, name)
     if allowed is None:
         seen = f"what IAM allows {who.written} could not be looked at, and is taken to be enough"
-        return ChainLink(
-            "iam", UNKNOWN, who.account, seen, f"`tagmesh iam-policy {who.written}` prints what it must be"
-        )
+        return ChainLink("iam", UNKNOWN, who.account, seen, IAM_MEND)
     lacking = [need for need in needs if not allowed.get(need, False)]
     athena = [[need for need in group if not allowed.get(need, False)] for group in workgroups]
     lacking += min(athena, key=len, default=[])
@@ -561,8 +561,7 @@ def _iam_link(o: Observed, who: Who, tagged: Tagged, name: str) -> ChainLink:
         )
     actions = dict.fromkeys(action for action, _ in lacking)
     seen = f"IAM does not allow {who.written} {_and(actions)} (on {lacking[0][1]})"
-    mend = f"`tagmesh iam-policy {who.written}` prints the policy that it needs"
-    return ChainLink("iam", MISSING, who.account, seen, mend)
+    return ChainLink("iam", MISSING, who.account, seen, IAM_MEND)
 
 
 def _location_link(o: Observed, who: Who, tagged: Tagged) -> ChainLink:

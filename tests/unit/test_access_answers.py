@@ -15,6 +15,7 @@ from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import Governance, Principal, load
 from tagmesh.grants import Grant
 from tagmesh.observed import Account, Database, Link, Location, Observed, OptIn, Tagged, Who
+from tagmesh.rules import MISFIT, decide
 
 CENTRAL, ACCOUNT, REGION = "555555555555", "333333333333", "eu-west-1"
 ANN, BOB = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("Ann", "Bob"))
@@ -363,6 +364,20 @@ def test_whom_no_file_names_reads_nothing_for_want_of_a_subscription():
 
     assert (answer.readable, first(answer)) == (False, "subscription")
     assert "consumers/c.yaml" in answer.reason
+
+
+def test_the_reason_of_a_closed_column_says_why_it_is_closed():
+    product = GOVERNANCE.data_products[0]
+    by_rules = {("p_orders", "orders"): decide(GOVERNANCE, product, ORDERS)}
+    reason = asked(right(decisions=by_rules), "note").reason
+    assert "has level=unknown, the default, since no rule speaks about its level; c/some reaches only" in reason
+    assert "tagmesh explain p_orders.orders.note" in reason
+
+    shut = {("p_orders", "orders"): decide(GOVERNANCE, product, ORDERS, closed=MISFIT)}
+    assert MISFIT in asked(right(decisions=shut, tags=replace(TAGS, columns={})), "id").reason
+
+    loosened = asked(right(decisions=by_rules, tags=replace(TAGS, columns={"note": {"level": "secret"}})), "note")
+    assert "it should be unknown, which the next run assigns" in loosened.reason
 
 
 def test_what_others_have_granted_is_read_all_the_same_and_said_so():
