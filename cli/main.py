@@ -243,6 +243,26 @@ def who(column: OneColumn, json: Json = False, port: MeshPort = None) -> None:
 
 
 @app.command()
+def doctor(
+    asked: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ACCOUNT...]", help="Account ids, consumers or producers; all if none is given."),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely, with your own rights.")] = False,
+    role: Annotated[
+        str | None, typer.Option("--as", help="ARN of a role to mend as: an administrator of Lake Formation.")
+    ] = None,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Find what gives access past the LF-Tags, in every account, and say how to mend it. Exit code 1 where there is
+    something, or somewhere nobody could look."""
+    from cli import mesh_commands
+
+    raise typer.Exit(mesh_commands.doctor(asked or [], port, role, fix=fix, json=json))
+
+
+@app.command()
 def status(json: Json = False, port: MeshPort = None) -> None:
     """Say what every data product and consumer is at. Exit code 1 where people must mend something."""
     from cli import mesh_commands

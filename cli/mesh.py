@@ -65,7 +65,7 @@ class Mesh:
     def readers(self) -> Clients:
         """The central account as its read-only role sees it. Raises NoMesh where that cannot be assumed."""
         try:
-            return self._assume(self.clients, f"arn:aws:iam::{self.account}:role/{DOCTOR}")
+            return self.assume(self.clients, f"arn:aws:iam::{self.account}:role/{DOCTOR}")
         except ClientError as error:
             raise NoMesh(
                 f"the role {DOCTOR} of account {self.account} cannot be assumed: {error}; deploy template.yaml there, "
@@ -78,16 +78,17 @@ class Mesh:
         Raises ClientError where the role cannot be assumed: accounts/consumer.yaml is not deployed there, say."""
         if consumer_account == self.account:
             return self.readers
-        return self._assume(self.readers, f"arn:aws:iam::{consumer_account}:role/tagmesh-consumer-doctor")
+        return self.assume(self.readers, f"arn:aws:iam::{consumer_account}:role/tagmesh-consumer-doctor")
 
     def readers_of(self, product: DataProduct) -> Clients:
         """A data product's bucket as the read-only role of its producer's stack sees it.
 
         Raises ClientError where the role cannot be assumed: accounts/producer.yaml is not deployed for that bucket."""
         role = f"arn:aws:iam::{product.account}:role/tagmesh-producer-doctor/{product.bucket}"
-        return self._assume(self.readers, role)
+        return self.assume(self.readers, role)
 
-    def _assume(self, clients: Clients, role: str) -> Clients:
+    def assume(self, clients: Clients, role: str) -> Clients:
+        """Clients of a role, by its ARN, that those of somebody else may assume. Raises ClientError."""
         sts = clients("sts")
         issued = sts.assume_role(RoleArn=role, RoleSessionName="tagmesh", ExternalId=f"tagmesh-{self.account}")
         return self.signed_in(issued["Credentials"])

@@ -5,10 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tagmesh.governance import GovernanceError, load, read_folder
 
 from cli import approve as approving
+from cli import doctor as doctors
 from cli import history as histories
 from cli import plan as planning
 from cli import replay as replaying
@@ -50,6 +51,28 @@ def apply(folder: Path, port: int | None) -> int:
     print(f"version {new.digest[:12]} is uploaded to account {mesh.account}, checked there once more, and put in force")
     print("follow it with: tagmesh status" + (f" --port {port}" if port else ""))
     return FINE
+
+
+def doctor(asked: list[str], port: int | None, role: str | None, *, fix: bool, json: bool) -> int:
+    """`tagmesh doctor`."""
+    try:
+        mesh = find(port)
+        found = doctors.examine(mesh, asked)
+        mended = list(doctors.mend(mesh, found, role)) if fix else []
+    except (LocalAwsError, ClientError, BotoCoreError) as error:
+        return _usage(error)
+    done = [door for door, why_not in mended if not why_not]
+    left = [door for door in found if door not in done]
+    if json:
+        print(json_module.dumps(doctors.to_json(left), indent=2, ensure_ascii=False))
+    else:
+        for door, why_not in mended:
+            outcome = f"could not be mended: {why_not}" if why_not else "mended"
+            print(f"{outcome}: {door.code} {door.subject} (account {door.account})")
+        print("\n".join(doctors.lines(left)))
+        if done:
+            print("\nwhat was closed for this opens with the next sweep: tagmesh sweep")
+    return FINDINGS if any(door.severity != doctors.NOTICE for door in left) else FINE
 
 
 def status(port: int | None, *, json: bool) -> int:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tagmesh.access import matches
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
-from tagmesh.grants import Grant, single_values
+from tagmesh.grants import Grant, Resource, single_values
 
-DOOR, NOTICE = "door", "notice"
+DOOR, NOTICE, UNSEEN = "door", "notice", "unseen"
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 READING = frozenset({"ALL", "SELECT", "SUPER"})
 OUR_READERS = ("tagmesh-automation", "tagmesh-crawler", "tagmesh-registration", "tagmesh-sample-content")
@@ -54,6 +54,11 @@ class Door:
         return Finding(self.code, self.subject, self.message, self.mend)
 
 
+def not_seen(account: str, subject: str, why: str, mend: str) -> Door:
+    """What could not be looked at, so that nobody knows of doors there."""
+    return Door(UNSEEN, "not-seen", account, subject, f"it could not be looked at: {why}", mend)
+
+
 # ── Grants of the central catalogue ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -64,42 +69,37 @@ def of_grants(governance: Governance, central: str, grants: Iterable[Grant], our
         grants: explicit ones of the central catalogue; those on other resources do not count.
         ours: ARNs of the crawler's and the automation's roles, which hold what making and tagging tables takes.
     """
-    seen: set[tuple[str, str, str]] = set()
+    held: dict[tuple[str, str, str], list[Grant]] = {}
     for grant in grants:
-        if grant.resource.kind not in ("Database", "Table", "TableWithColumns") or grant.principal in ours:
-            continue
-        content = grant.resource.content
-        database = content.get("DatabaseName") or content["Name"]
-        product = governance.data_product_of_database(database)
+        if grant.resource.kind in ("Database", "Table", "TableWithColumns") and grant.principal not in ours:
+            # Table and TableWithColumns tell of one grant.
+            held.setdefault((grant.principal, *_named(grant.resource)), []).append(grant)
+    for (principal, subject, columns), rows in held.items():
+        product = governance.data_product_of_database(subject.partition(".")[0])
+        permissions = frozenset().union(*(row.permissions for row in rows))
         if product is None:
             continue
-        subject, columns = _named(grant.resource.kind, content)
-        everybody = grant.principal.upper() == EVERYBODY
-        reads = grant.resource.kind != "Database" and bool(grant.permissions & READING)
-        if (grant.principal, subject, columns) in seen:
-            continue  # Table and TableWithColumns tell of one grant
-        if everybody:
-            seen.add((grant.principal, subject, columns))
+        if principal.upper() == EVERYBODY:
+            whole = min(rows, key=lambda row: row.resource.kind)  # Database, or Table before TableWithColumns
             yield Door(
                 DOOR,
                 "open-to-iam",
                 central,
                 subject,
-                f"IAMAllowedPrincipals has {_list(grant.permissions)} on it: whoever IAM admits reads it, whatever its "
+                f"IAMAllowedPrincipals has {_list(permissions)} on it: whoever IAM admits reads it, whatever its "
                 "LF-Tags are, and it cannot be shared",
                 "revoke that: tagmesh doctor --fix",
                 product.unit,
-                Fix("revoke", grant),
+                Fix("revoke", replace(whole, permissions=permissions & {"ALL"} or permissions)),
             )
-        elif reads:
-            seen.add((grant.principal, subject, columns))
+        elif "." in subject and permissions & READING:
             yield Door(
                 DOOR,
                 "named-grant",
                 central,
                 subject,
-                f"{grant.principal} was granted {_list(grant.permissions)} on it by name{columns}: it reads that "
-                "whatever its LF-Tags are",
+                f"{principal} was granted {_list(permissions)} on it by name{columns}: it reads that whatever its "
+                "LF-Tags are",
                 "revoke that in Lake Formation, and give it a subscription instead",
                 product.unit,
             )
@@ -123,16 +123,15 @@ def blocking(doors: Iterable[Door]) -> dict[str, tuple[Finding, ...]]:
     return {unit: tuple(sorted(each, key=lambda f: (f.code, f.subject, f.message))) for unit, each in found.items()}
 
 
-def _named(kind: str, content: Mapping[str, Any]) -> tuple[str, str]:
-    """(database or database.table, which columns) of a resource's content."""
-    if kind == "Database":
+def _named(resource: Resource) -> tuple[str, str]:
+    """(database or database.table, which columns) of a resource."""
+    content = resource.content
+    if resource.kind == "Database":
         return content["Name"], ""
     wildcard = content.get("TableWildcard") is not None or content.get("Name", "").upper() == "ALL_TABLES"
     names = content.get("ColumnNames")
-    return (
-        f"{content['DatabaseName']}.{'*' if wildcard else content['Name']}",
-        f" ({', '.join(names)})" if names else "",
-    )
+    place = f"{content['DatabaseName']}.{'*' if wildcard else content['Name']}"
+    return place, f" ({', '.join(names)})" if names else ""
 
 
 def of_tag_policies(
@@ -471,18 +470,24 @@ def of_regrants(account: str, regrants: Iterable[Grant], made: Iterable[Grant]) 
 
 def of_links(account: str, grants: Iterable[Grant], links: Collection[str]) -> Iterator[Door]:
     """Resource links that everybody in a consuming account sees. What they lead to is not open by that."""
-    for grant in grants:
-        content = grant.resource.content
-        if grant.principal.upper() == EVERYBODY and grant.resource.kind == "Database" and content["Name"] in links:
-            yield Door(
-                NOTICE,
-                "open-link",
-                account,
-                content["Name"],
-                "IAMAllowedPrincipals has permissions on the resource link: whoever IAM admits sees its name, and not "
-                "the data behind it",
-                "revoke that in Lake Formation of that account",
-            )
+    open_ones = sorted(
+        {
+            grant.resource.content["Name"]
+            for grant in grants
+            if grant.principal.upper() == EVERYBODY and grant.resource.kind == "Database"
+        }
+        & set(links)
+    )
+    if open_ones:
+        yield Door(
+            NOTICE,
+            "open-links",
+            account,
+            ", ".join(open_ones),
+            "IAMAllowedPrincipals has permissions on these resource links: whoever IAM admits sees their names, and "
+            "not the data behind them",
+            "revoke that in Lake Formation of that account",
+        )
 
 
 def of_workgroups(account: str, workgroups: Iterable[Mapping[str, Any]], readers: Collection[str]) -> Iterator[Door]:
@@ -590,7 +595,7 @@ def _expression(expression: Iterable[tuple[str, Iterable[str]]]) -> str:
 
 def _of(grant: Grant) -> str:
     content = grant.resource.content
-    if grant.resource.kind != "LFTagPolicy":
-        return _named(grant.resource.kind, content)[0] if "Name" in content or "DatabaseName" in content else "it"
+    if grant.resource.kind in ("Database", "Table", "TableWithColumns"):
+        return _named(grant.resource)[0]
     pairs = [(pair["TagKey"], pair["TagValues"]) for pair in content.get("Expression", ())]
     return f"tables with {_expression(pairs)}"

@@ -33,6 +33,10 @@ class Mesh:
     def client(self, account, service):
         return self.place.administrator(account).client(service)
 
+    def role(self, account, name):
+        """Somebody who has assumed a role."""
+        return role(self.place, account, name)
+
     def upload(self, account, bucket, key, body):
         self.client(account, "s3").put_object(Bucket=bucket, Key=key, Body=body)
 

@@ -124,14 +124,14 @@ def _database(clients: Clients, name: str, table: str | None) -> tuple[Database,
 
 def _locations(lf: Any) -> dict[str, Location]:
     found = {}
-    for each in _pages(lf.list_resources, "ResourceInfoList"):
+    for each in pages(lf.list_resources, "ResourceInfoList"):
         path = each["ResourceArn"].partition(":::")[2].rstrip("/")
         found[path] = Location(each.get("RoleArn", ""), bool(each.get("HybridAccessEnabled")))
     return found
 
 
 def _opt_ins(lf: Any) -> Iterator[OptIn]:
-    for each in _pages(lf.list_lake_formation_opt_ins, "LakeFormationOptInsInfoList"):
+    for each in pages(lf.list_lake_formation_opt_ins, "LakeFormationOptInsInfoList"):
         principal, resource = each["Principal"]["DataLakePrincipalIdentifier"], each["Resource"]
         if "Database" in resource:
             yield OptIn(principal, resource["Database"]["Name"].lower())
@@ -143,7 +143,7 @@ def _opt_ins(lf: Any) -> Iterator[OptIn]:
 
 def _expressions(lf: Any, central: str) -> dict[str, Expression]:
     found = {}
-    for each in _pages(lf.list_lf_tag_expressions, "LFTagExpressions", CatalogId=central):
+    for each in pages(lf.list_lf_tag_expressions, "LFTagExpressions", CatalogId=central):
         found[each["Name"]] = tuple(
             (pair["TagKey"].lower(), tuple(value.lower() for value in pair["TagValues"])) for pair in each["Expression"]
         )
@@ -186,12 +186,12 @@ def _account(clients: Clients, account: str, central: str) -> Account:
     admins = [*settings.get("DataLakeAdmins", ()), *settings.get("ReadOnlyAdmins", ())]
     links = tuple(_link(each) for each in glue.databases(clients("glue")).values())
     has_default = any(link.name == "default" and not link.catalog for link in links)
-    groups = _pages(clients("athena").list_work_groups, "WorkGroups")
+    groups = pages(clients("athena").list_work_groups, "WorkGroups")
     return Account(
         account,
         links=links,
-        grants=tuple(_grants(lf, account)),
-        regrants=tuple(_grants(lf, central, by_account=account)) if account != central else (),
+        grants=tuple(grants_of(lf, account)),
+        regrants=tuple(grants_of(lf, central, by_account=account)) if account != central else (),
         administrators=frozenset(each["DataLakePrincipalIdentifier"] for each in admins),
         default_tags=lakeformation.tags_of_database(lf, "default") if has_default else {},
         workgroups=tuple(each["Name"] for each in groups if each.get("State", "ENABLED") == "ENABLED"),
@@ -203,7 +203,7 @@ def _link(database: Mapping[str, Any]) -> Link:
     return Link(database["Name"].lower(), target.get("CatalogId", ""), target.get("DatabaseName", "").lower())
 
 
-def _grants(lf: Any, catalog: str, by_account: str | None = None) -> Iterator[Grant]:
+def grants_of(lf: Any, catalog: str, by_account: str | None = None) -> Iterator[Grant]:
     """The explicit grants on a catalogue's resources; or of them those that another account has passed on to its own
     principals: what that account was granted itself comes with the share that carries it.
     [Lake Formation API reference, PrincipalResourcePermissions, AdditionalDetails]"""
@@ -216,7 +216,7 @@ def _grants(lf: Any, catalog: str, by_account: str | None = None) -> Iterator[Gr
         yield from_api(row, catalog)
 
 
-def _pages(operation: Callable[..., Any], member: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+def pages(operation: Callable[..., Any], member: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
     """The members of all pages of an operation that goes on with NextToken."""
     page: Mapping[str, Any] = {}
     while True:
