@@ -222,8 +222,8 @@ _WHO_MENDS = "be an administrator of Lake Formation in {}, or name a role that i
 
 
 def mend(mesh: Mesh, found: Collection[Door], role: str | None = None) -> Iterator[tuple[Door, str]]:
-    """Mends what can be mended safely, with the caller's own rights or those of a role that he assumes; each with why it
-    could not be ("" where it is)."""
+    """Mends what can be mended safely, with the caller's own rights or those of a role that he assumes; each door with
+    why it could not be ("" where it is)."""
     lf = (mesh.assume(mesh.clients, role) if role else mesh.clients)("lakeformation")
     for door in found:
         if door.fix is None:
