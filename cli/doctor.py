@@ -107,7 +107,8 @@ class Doctor:
         yield from doors.of_settings(settings, central, ours, readers, central=True)
         rows = [from_api(row, central) for row in lakeformation.permissions(lf)]
         crawling = [self.role(name) for name in ("tagmesh-automation", "tagmesh-crawler")]
-        yield from doors.of_grants(governance, central, rows, crawling)
+        administrators = {each["DataLakePrincipalIdentifier"] for each in settings.get("DataLakeAdmins", ())}
+        yield from doors.of_grants(governance, central, rows, crawling, administrators)
         yield from doors.of_tag_policies(governance, central, rows, self.made_in(central), self.tables)
         locations = list(observation.pages(lf.list_resources, "ResourceInfoList"))
         hybrid = any(each.get("HybridAccessEnabled") for each in locations)

@@ -62,12 +62,21 @@ def not_seen(account: str, subject: str, why: str, mend: str) -> Door:
 # ── Grants of the central catalogue ───────────────────────────────────────────────────────────────────────────────
 
 
-def of_grants(governance: Governance, central: str, grants: Iterable[Grant], ours: Collection[str]) -> Iterator[Door]:
-    """What is granted by name on governed databases and tables: to everybody whom IAM admits, or to somebody.
+def of_grants(
+    governance: Governance,
+    central: str,
+    grants: Iterable[Grant],
+    ours: Collection[str],
+    administrators: Collection[str] = (),
+) -> Iterator[Door]:
+    """What is granted by name on governed databases and tables: to everybody whom IAM admits, or to somebody. What an
+    administrator of Lake Formation holds is a notice: assigning LF-Tags by hand takes it, and whoever may grant himself
+    everything gains nothing by it.
 
     Args:
         grants: explicit ones of the central catalogue; those on other resources do not count.
         ours: ARNs of the crawler's and the automation's roles, which hold what making and tagging tables takes.
+        administrators: ARNs of the data lake administrators.
     """
     held: dict[tuple[str, str, str], list[Grant]] = {}
     for grant in grants:
@@ -91,6 +100,16 @@ def of_grants(governance: Governance, central: str, grants: Iterable[Grant], our
                 "revoke that: tagmesh doctor --fix",
                 product.unit,
                 Fix("revoke", replace(whole, permissions=permissions & {"ALL"} or permissions)),
+            )
+        elif principal in administrators and "." in subject and permissions & READING:
+            yield Door(
+                NOTICE,
+                "administrator-grant",
+                central,
+                subject,
+                f"{principal}, an administrator of Lake Formation, holds {_list(permissions)} on it by name{columns}",
+                "revoke that when what it was for is done: he can grant it to himself again",
+                product.unit,
             )
         elif "." in subject and permissions & READING:
             yield Door(

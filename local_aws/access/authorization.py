@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws.access import lookup, policy, principals
 from local_aws.access.need import Need
+from local_aws.allowed import seen
 from local_aws.wire import AwsError
 
 if TYPE_CHECKING:
@@ -54,13 +55,16 @@ def denial(world: World, caller: Caller, need: Need, keys: dict[str, Any] | None
     something that is not understood.
     """
     try:
-        return _denial(world, caller, need, keys or {})
+        denied = _denial(world, caller, need, keys or {})
     except policy.PolicyNotSupported as error:
         raise AwsError(
             "LocalAwsNotSupported",
             f"a policy that decides {need.action} on {need.resource} for {caller.principal} uses {error}, "
             "which the local AWS does not know",
         ) from error
+    if not caller.is_admin:
+        seen.need(caller.principal, need.action, need.resource, allowed=denied is None)
+    return denied
 
 
 def _denial(world: World, caller: Caller, need: Need, keys: dict[str, Any]) -> Denial | None:

@@ -1,7 +1,9 @@
-"""What of the allow-list took part in a call that succeeded, for the check that each entry has a test.
+"""What of the allow-list took part in a call that succeeded, for the check that each entry has a test; and what roles
+needed, for the check that policies allow that and no more.
 
-When the environment variable LOCAL_AWS_SEEN names a folder, every process writes a file of its own there, one line for
-each operation, parameter, resource type and property when it is first seen.
+When the environment variable LOCAL_AWS_SEEN names a folder, every process writes files of its own there: `.txt` with
+one line for each operation, parameter, resource type and property when it is first seen, and `.needs` with one for
+each action that a role needed on a resource, and whether its policies allowed it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ def resource(resource_type: str, properties: dict[str, Any], allowed: Tree) -> N
         _note([entry, *_lines(entry, properties, allowed)])
 
 
+def need(principal: str, action: str, resource: str, *, allowed: bool) -> None:
+    """Note that a role or user needed an action on a resource. Of an object's key only the first folder is kept."""
+    if FOLDER:
+        if resource.startswith("arn:aws:s3:::") and resource.count("/") > 1:
+            resource = "/".join([*resource.split("/")[:2], "..."])
+        _note([f"{'allowed' if allowed else 'denied'} {principal} {action} {resource}"], ".needs")
+
+
 def _lines(entry: str, given: dict[str, Any], allowed: Tree) -> list[str]:
     return [f"{entry} {path}" for path in paths(given, allowed)]
 
@@ -51,10 +61,10 @@ def paths(value: Any, allowed: Tree | None, prefix: str = "") -> Iterator[str]:
                 yield from paths(value[name], below, f"{prefix}{name}.")
 
 
-def _note(lines: list[str]) -> None:
+def _note(lines: list[str], suffix: str = ".txt") -> None:
     with _guard:
         if new := [line for line in dict.fromkeys(lines) if line not in _known]:
             _known.update(new)
             Path(FOLDER).mkdir(parents=True, exist_ok=True)
-            with Path(FOLDER, f"{os.getpid()}.txt").open("a", encoding="utf-8") as file:
+            with Path(FOLDER, f"{os.getpid()}{suffix}").open("a", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in new)

@@ -118,6 +118,24 @@ def test_a_data_product_that_has_a_door_when_it_comes_is_never_opened(mesh):
     assert finding["code"] == "named-grant"
 
 
+def test_what_an_administrator_holds_to_assign_tags_by_hand_closes_nothing(mesh):
+    mesh.role(CENTRAL, "Somebody")
+    lf = mesh.client("lakeformation", mesh.automation)
+    settings = lf.get_data_lake_settings()["DataLakeSettings"]
+    settings["DataLakeAdmins"].append({"DataLakePrincipalIdentifier": SOMEBODY})
+    lf.put_data_lake_settings(DataLakeSettings=settings)
+    before = read_from(mesh, "sales_orders")
+
+    grant(mesh, SOMEBODY, table(), "SELECT")
+    mesh.sweep()
+    assert read_from(mesh, "sales_orders") == before
+
+    settings["DataLakeAdmins"].pop()
+    lf.put_data_lake_settings(DataLakeSettings=settings)
+    mesh.sweep()
+    assert read_from(mesh, "sales_orders") == set()
+
+
 @pytest.mark.parametrize("permissions", [["DESCRIBE"], ["INSERT", "DELETE"]], ids=", ".join)
 def test_what_reads_nothing_closes_nothing(mesh, permissions):
     mesh.role(CENTRAL, "Somebody")

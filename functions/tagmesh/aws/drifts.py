@@ -65,8 +65,12 @@ def doors_of(governance: Governance) -> dict[str, tuple[Finding, ...]]:
     lf, ours = client("lakeformation"), (os.environ["AUTOMATION_ROLE_ARN"], os.environ["CRAWLER_ROLE_ARN"])
     central = own_account()
     rows = (row for kind in ("DATABASE", "TABLE") for row in lakeformation.permissions(lf, ResourceType=kind))
-    granted = (from_api(r, central) for r in rows if r["Principal"]["DataLakePrincipalIdentifier"] not in ours)
-    return doors.blocking(doors.of_grants(governance, central, granted, ours))
+    granted = [from_api(r, central) for r in rows if r["Principal"]["DataLakePrincipalIdentifier"] not in ours]
+    found = doors.blocking(doors.of_grants(governance, central, granted, ours))
+    if found:  # who administers is asked only where it matters
+        administrators = lakeformation.administrators(lf)
+        found = doors.blocking(doors.of_grants(governance, central, granted, ours, administrators))
+    return found
 
 
 def tags_differ(

@@ -226,6 +226,12 @@ def writable(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "Parameters": parameters}
 
 
+def administrators(lf: Any) -> set[str]:
+    """The ARNs of the account's data lake administrators, without the read-only ones."""
+    settings = lf.get_data_lake_settings()["DataLakeSettings"]
+    return {entry["DataLakePrincipalIdentifier"] for entry in settings.get("DataLakeAdmins", ())}
+
+
 def merged_settings(
     settings: Mapping[str, Any], administrator: str, reader: str, cross_account_version: str
 ) -> dict[str, Any]:
