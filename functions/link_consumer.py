@@ -80,7 +80,7 @@ def link(
         lease,
         covered=reached and planned["whole"],
         findings=[asdict(finding) for finding in findings],
-        doubted=not reached,
+        doubted=is_doubted(planned, reached),
         version=governance.version_of(lease.unit) if reached and planned["whole"] else "",
         published=planned["published"] if reached else None,
     )
@@ -101,6 +101,14 @@ def link(
     if freed.dirty > freed.noted or come:
         runs.start_share(dynamodb, client("stepfunctions"), lease.unit, freed.correlation_id)
     return {"unit": lease.unit, "changes": changes, "published": published}
+
+
+def is_doubted(planned: Mapping[str, Any], reached: bool) -> bool | None:
+    """Whether the ledger may say more than is there; None where that is as it was: a run that only revokes makes
+    nothing of what one before it had noted and did not come to make."""
+    if not reached:
+        return True
+    return None if planned["observed"] is None and not planned["whole"] else False
 
 
 def not_reachable(unit: str, account: str, error: ConsumerNotReachable) -> Finding:

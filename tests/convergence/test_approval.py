@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import count
 from json import loads
 from typing import Any
@@ -29,6 +30,7 @@ ALL = Wanted("usual", ("orders",), {"analytics": ("open", "contacts"), "finance"
 WITHOUT = Wanted("usual", ("orders",), {"analytics": ("open",), "finance": ("open",)})
 CONTACTS = "analytics/contacts"
 READER = "arn:aws:iam::333333333333:role/analytics-contacts"
+EVENING = datetime(2026, 3, 2, 23, 59, 30, tzinfo=UTC)
 SOMEBODY = f"arn:aws:iam::{CENTRAL}:user/somebody"
 
 
@@ -298,22 +300,47 @@ def test_of_two_people_who_decide_otherwise_at_once_the_later_one_counts(mesh, f
     holds(mesh, load((WITHOUT if first else ALL).files()))
 
 
+def interrupt(mesh: MeshInProcess, nth: int, happens: Callable[[], Any]) -> list[str]:
+    """Lets something happen right before the nth grant of what needs approval; the grants of it from that one on."""
+    granting, after = count(), []
+
+    def watch(service, operation, params, caller):
+        if operation.endswith("GrantPermissions") and ("confidential" in str(params) or READER in str(params)):
+            number = next(granting)
+            if number >= nth:
+                after.append(operation)
+            if number == nth:
+                happens()
+
+    mesh.on_call.append(watch)
+    return after
+
+
 @pytest.mark.parametrize("nth", range(3))
-def test_a_run_that_began_before_a_denial_leaves_nothing_of_what_it_grants(mesh, nth):
+def test_a_run_that_began_before_a_denial_grants_no_more_and_leaves_nothing_of_what_it_has_granted(mesh, nth):
     """However far it has come, from the first call with which it grants something to the last."""
     decide(mesh, yes=True)
-    granting = count()
-
-    def deny(service, operation, params, caller):
-        if operation.endswith("GrantPermissions") and next(granting) == nth:
-            decide(mesh, yes=False)
-
-    mesh.on_call.append(deny)
+    granted = interrupt(mesh, nth, lambda: decide(mesh, yes=False))
     mesh.settle()
 
-    assert next(granting) > nth
+    assert len(granted) == 1, "the one that was on its way"
     assert READER not in readers(mesh)
     holds(mesh, load(WITHOUT.files()))
+
+
+@pytest.mark.parametrize("nth", range(3))
+def test_a_run_that_began_before_midnight_grants_nothing_of_what_has_expired(nth):
+    with MeshInProcess() as mesh:
+        begin(mesh, edited("[{role: analytics-contacts}]", "[{role: analytics-contacts}], expires: 2026-03-02"))
+        mesh.wait((EVENING - mesh.world.now()).total_seconds())
+        decide(mesh, yes=True)
+        granted = interrupt(mesh, nth, lambda: mesh.wait(60))
+        mesh.settle()
+
+        assert len(granted) == 1, "the one that was on its way"
+        mesh.sweep()
+        assert READER not in readers(mesh)
+        holds(mesh, load(WITHOUT.files()))
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------
@@ -440,21 +467,33 @@ def test_the_first_sweep_of_the_day_after_takes_away_what_has_expired():
             decide(mesh, "analytics/open", yes=True)
 
 
-@pytest.mark.parametrize("machine", ["grant_access", "link_consumer"])
-def test_a_run_over_midnight_leaves_nothing_of_what_expires_behind(machine):
+@pytest.mark.parametrize(("at", "sweeps"), [("link_consumer", 0), (0, 0), (1, 1), (2, 1)])
+def test_a_run_over_midnight_leaves_nothing_of_what_expires_behind(at, sweeps):
+    """Midnight comes between its two steps, or at one of its grants: before the next one it notices by itself; after
+    the last one the next sweep does."""
+    opened = "arn:aws:iam::333333333333:role/analytics-open"
     with MeshInProcess() as mesh:
+        begin(mesh, expiring("2026-03-02"))
+        granting = count()
 
         def midnight(service, operation, params, caller):
-            if operation == "Invoke" and params["FunctionName"] == machine:
+            grants = operation.endswith("GrantPermissions")
+            if params.get("FunctionName") == at or (grants and next(granting) == at):
                 mesh.on_call.remove(midnight)
-                mesh.wait(16 * 3600)
+                mesh.wait(60)
 
+        mesh.wait((EVENING - mesh.world.now()).total_seconds())
+        decide(mesh, yes=True)
         mesh.on_call.append(midnight)
-        begin(mesh, expiring("2026-03-02"))
-        assert midnight not in mesh.on_call
-        mesh.sweep()
+        assert opened in readers(mesh)
+        mesh.settle()
 
-        holds(mesh, load(Wanted("usual", ("orders",), {"finance": ("open",)}).files()))
+        assert midnight not in mesh.on_call
+        for _ in range(sweeps):
+            mesh.sweep()
+        assert opened not in readers(mesh)
+        assert "DriftRepaired" not in {told for _, told, _ in mesh.buses.events}
+        holds(mesh, load(Wanted("usual", ("orders",), {"analytics": ("contacts",), "finance": ("open",)}).files()))
 
 
 # -- what gets lost --------------------------------------------------------------------------------------------------
