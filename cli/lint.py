@@ -16,7 +16,7 @@ from tagmesh.examples import check_examples
 from tagmesh.governance import Governance, Rule
 from tagmesh.words import Vocabulary, entry
 
-SOON = 14  # days before an override expires in which that is said
+SOON = 14  # days before something expires in which that is said
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +40,7 @@ def lint(governance: Governance, files: Mapping[str, str], hit: Iterable[str] | 
         hit: the ids of the rules that matched some column of an estate, if there was one to look at.
     """
     found = [*_examples(governance), *_unreachable(governance), *_redundant(governance), *_shadowed(governance)]
-    found += [*_unused(files), *_overrides(governance), *_undocumented(governance)]
+    found += [*_unused(files), *_overrides(governance), *_subscriptions(governance), *_undocumented(governance)]
     if hit is not None:
         found += _never_hit(governance, set(hit))
     return sorted(set(found))
@@ -63,9 +63,26 @@ def _undocumented(governance: Governance) -> Iterator[Warning]:
             yield Warning(rule.place, "no-examples", f"{rule.id} has no examples under {missing}", mend)
 
 
-def _overrides(governance: Governance) -> Iterator[Warning]:
-    today = time.strftime("%Y-%m-%d", time.gmtime())
+def _subscriptions(governance: Governance) -> Iterator[Warning]:
+    today, soon = _today_and_soon()
+    for consumer in governance.consumers:
+        for subscription in consumer.subscriptions:
+            where = f"{consumer.name}/{subscription.name}"
+            if subscription.expires and subscription.expires < today:
+                message = f"the subscription {where} has expired on {subscription.expires}: it gives nothing any more"
+                yield Warning(subscription.place, "subscription-expired", message, "remove it, or write another day")
+            elif subscription.expires and subscription.expires <= soon:
+                message = f"the subscription {where} expires on {subscription.expires}"
+                yield Warning(subscription.place, "subscription-expires", message, "write another day, or let it end")
+
+
+def _today_and_soon() -> tuple[str, str]:
     soon = (datetime.now(UTC) + timedelta(days=SOON)).strftime("%Y-%m-%d")
+    return time.strftime("%Y-%m-%d", time.gmtime()), soon
+
+
+def _overrides(governance: Governance) -> Iterator[Warning]:
+    today, soon = _today_and_soon()
     for override in governance.overrides:
         where = f"{override.producer}/{override.data_product} {override.table}.{override.column}"
         if override.expires and override.expires < today:

@@ -178,8 +178,9 @@ class Subscription:
     principals: tuple[Principal, ...]
     table_expression: Expression
     database_expression: Expression
-    # Not in repr, which versions of units are made of: until it comes, nothing is to do for it.
+    # Not in repr, which versions of units are made of: until that day nothing is to do for it.
     expires: str | None = field(default=None, repr=False)
+    place: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -590,6 +590,7 @@ class _Loader:
             table_expression=expression,
             database_expression=tuple(pair for pair in expression if pair[0] in assigned),
             expires=_optional(fields.get("expires")),
+            place=str(fields["name"].at),
         )
 
 

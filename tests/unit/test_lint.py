@@ -142,3 +142,26 @@ data_products: [{name: o, location: s3://bucket-s/o/, tags: {domain: sales}}]
     assert said(-1) == ["override-expired"]
     assert said(3) == ["override-expires"]
     assert said(60) == []
+
+
+def test_subscriptions_that_have_expired_or_soon_do():
+    from datetime import UTC, datetime, timedelta
+
+    def said(days: int) -> list[tuple[str, str]]:
+        day = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d")
+        consumer = f"""consumer: c
+account: "333333333333"
+subscriptions:
+  - {{name: one, tags: {{domain: [sales]}}, principals: [{{role: Ann}}]}}
+  - {{name: two, tags: {{domain: [sales]}}, principals: [{{role: Ann}}], expires: {day}}}
+"""
+        producer = """producer: s
+account: "111111111111"
+data_products: [{name: o, location: s3://bucket-s/o/, tags: {domain: sales}}]
+"""
+        return warnings(GOOD, **{"producers/s.yaml": producer, "consumers/c.yaml": consumer})
+
+    assert [code for code, _ in said(-1)] == ["subscription-expired"]
+    assert said(-1)[0][1].startswith("consumers/c.yaml:5")
+    assert [code for code, _ in said(3)] == ["subscription-expires"]
+    assert said(60) == []
