@@ -16,7 +16,6 @@ from cli.mesh import Mesh
 
 TRIES = 5  # each fails only where somebody else has written meanwhile
 LEAST = 6  # characters of a key
-CLOSED = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")  # nobody waits for the task token any more
 
 
 class NotDecided(Exception):
@@ -49,7 +48,7 @@ def decide(mesh: Mesh, name: str, reason: str, *, approve: bool) -> Decided:
     for _ in range(TRIES):
         before = approval_store.read(dynamodb, withheld.key)
         if before is not None and before.decision is not None and before.approved is approve:
-            _carry_out(mesh, withheld, before, governance)  # whoever decided may not have come so far
+            _end_waiting(mesh, before)  # whoever decided may not have come so far
             raise NotDecided(f"{approvals.subject_of(withheld)} is decided already: {before.decision}")
         decision = Decision(approve, caller, int(time.time()), governance.digest, reason)
         if approval_store.decide(dynamodb, withheld, before, decision):
@@ -79,20 +78,26 @@ def find(governance: Governance, name: str) -> Withheld:
 
 
 def _carry_out(mesh: Mesh, withheld: Withheld, record: Record, governance: Governance) -> bool:
-    """Ends the machine that waits, or starts one that need not; whether one goes on."""
-    sfn = mesh.clients("stepfunctions")
+    """Ends the machine that waits, or starts one that need not; whether one goes on. Else the sweep does as much."""
+    if _end_waiting(mesh, record):
+        return True
+    dynamodb, sfn = mesh.clients("dynamodb"), mesh.clients("stepfunctions")
     try:
-        if record.token:
-            sfn.send_task_success(taskToken=record.token, output=json.dumps({"approved": record.approved}))
-            return True
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in CLOSED:
-            return False  # the sweep carries it out
-    try:
-        dynamodb = mesh.clients("dynamodb")
         return runs.start_approve(dynamodb, sfn, withheld, record, governance.digest, str(uuid.uuid4()))
     except ClientError:
         return False
+
+
+def _end_waiting(mesh: Mesh, record: Record) -> bool:
+    """Ends the machine that waits for the decision; whether one did."""
+    if not record.token:
+        return False
+    output = json.dumps({"approved": record.approved})
+    try:
+        mesh.clients("stepfunctions").send_task_success(taskToken=record.token, output=output)
+    except ClientError:  # nobody waits for it any more, or the caller may not: then another machine, or the sweep
+        return False
+    return True
 
 
 def lines(decided: Decided) -> list[str]:

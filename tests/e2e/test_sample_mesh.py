@@ -14,7 +14,8 @@ from deployed import CENTRAL, HR, SALES, Mesh, findings, role
 from tagmesh.governance import load, read_folder
 from typer.testing import CliRunner
 
-from cli import local
+from cli import approve, local
+from cli import mesh as command_mesh
 from cli.athena_client import QueryRefused, query, quoted
 from cli.demo_accounts import Place
 from cli.demo_queries import read_catalogue
@@ -823,6 +824,31 @@ def test_an_override_opens_a_column_until_it_expires_if_somebody_else_agrees(mes
         postal_codes()
 
 
+def approver(mesh):
+    """A role that may do what docs/approval.md says that the commands need, and no more."""
+    named = {
+        "the table `tagmesh-units`": [f"arn:aws:dynamodb:eu-west-1:{CENTRAL}:table/tagmesh-units"],
+        "the table `tagmesh-ledger`": [f"arn:aws:dynamodb:eu-west-1:{CENTRAL}:table/tagmesh-ledger"],
+        "`versions/*` of the governance bucket": [f"arn:aws:s3:::tagmesh-governance-{CENTRAL}-eu-west-1/versions/*"],
+        "`*`": ["*"],
+        "the machine `tagmesh-approve`": [f"arn:aws:states:eu-west-1:{CENTRAL}:stateMachine:tagmesh-approve"],
+    }
+    rows = re.findall(r"^\| (`\w+:.+?) \| (.+?)(?:;.*)? \|$", (ROOT / "docs" / "approval.md").read_text("utf-8"), re.M)
+    assert {where for _, where in rows} == set(named)
+    may = [
+        {"Effect": "Allow", "Action": re.findall(r"\w+:\w+", actions), "Resource": named[where]}
+        for actions, where in rows
+    ]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"}, "Action": "sts:AssumeRole"}
+    iam = mesh.client(CENTRAL, "iam")
+    iam.create_role(
+        RoleName="Approver", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    policy = json.dumps({"Version": "2012-10-17", "Statement": may})
+    iam.put_role_policy(RoleName="Approver", PolicyName="approve", PolicyDocument=policy)
+    return role(mesh.place, CENTRAL, "Approver").client
+
+
 @pytest.mark.slow
 def test_what_needs_approval_is_asked_for_and_read_while_it_is_approved(mesh):
     files = read_folder(ROOT / "mesh")
@@ -883,6 +909,14 @@ def test_what_needs_approval_is_asked_for_and_read_while_it_is_approved(mesh):
     code, said = command("approve", "finance/payroll")
     assert code == 2 and "decided already: approved by arn:aws:" in said and "audited" in said
     assert command("approve", "finance/turnover")[0] == 2
+
+    with mock.patch.dict(os.environ):  # the commands' mesh names the tables for our own modules
+        asked = command_mesh.Mesh(CENTRAL, "eu-west-1", approver(mesh), lambda issued: None)
+        decided = approve.decide(asked, "people_insights/workforce", "", approve=True)
+    assert decided.started and "assumed-role/Approver/" in decided.decision.by
+    mesh.settle()
+    assert mesh.runs("tagmesh-approve") == ["SUCCEEDED"] * 2
+    assert mesh.query("PeopleAnalyst", "SELECT COUNT(days) FROM absences", "hr_people", "222222222222").rows
 
     code, said = command("deny", "finance/payroll", "--reason", "left")
     assert code == 0, said
