@@ -61,7 +61,7 @@ def decide(mesh: Mesh, name: str, reason: str, *, approve: bool) -> Decided:
 def find(governance: Governance, name: str) -> Withheld:
     """What a person means. Raises NotDecided if that is nothing, or more than one."""
     known = approvals.required(governance)
-    named = [each for each in known.values() if approvals.subject_of(each) == name]
+    named = [each for each in approvals.concerned(governance) if approvals.subject_of(each) == name]
     by_key = [each for key, each in known.items() if len(name) >= LEAST and key.startswith(name.lower())]
     found = named or by_key
     if len(found) == 1:

@@ -138,15 +138,20 @@ def _named(consumer: Consumer, subscription: Subscription) -> str:
     return f"{consumer.name}/{subscription.name}"
 
 
-def required(governance: Governance) -> dict[str, Withheld]:
-    """key -> what it approves, of every subscription of the governance in force that waits for approval or has it."""
-    found = {each.key: each for each in governance.withheld if each.key}
+def concerned(governance: Governance) -> list[Withheld]:
+    """Every subscription of the governance in force that waits for approval, or has it."""
+    found = [each for each in governance.withheld if each.key]
     for consumer in governance.consumers:
         for subscription in consumer.subscriptions:
             if needs := reaches(governance.keys, subscription):
                 key = key_of(consumer, subscription)
-                found[key] = Withheld(consumer.name, consumer.account, consumer.owner, subscription, key, needs)
+                found.append(Withheld(consumer.name, consumer.account, consumer.owner, subscription, key, needs))
     return found
+
+
+def required(governance: Governance) -> dict[str, Withheld]:
+    """key -> what it approves. Subscriptions of a consumer that differ in name alone have one key."""
+    return {each.key: each for each in concerned(governance)}
 
 
 def waiting(governance: Governance) -> dict[str, Withheld]:

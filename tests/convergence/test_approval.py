@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from convergence import histories
 from convergence.doubles import CENTRAL, REGION
 from convergence.ends import holds, recover, written
 from convergence.histories import TYPES, Wanted
@@ -224,6 +225,24 @@ def test_an_approval_that_is_taken_back_takes_its_access_along_and_nothing_else(
     mesh.settle()
     assert len(approval_store.read(mesh.client("dynamodb"), key(mesh)).decisions) == 3
     holds(mesh, load(ALL.files()))
+
+
+def test_two_subscriptions_that_differ_in_name_alone_are_asked_for_once_and_decided_by_either_name():
+    twice = histories.SUBSCRIPTIONS | {"again": histories.SUBSCRIPTIONS["contacts"].replace("contacts,", "again,")}
+    wanted = Wanted("usual", ("orders",), {"analytics": ("contacts", "again")})
+    with MeshInProcess() as mesh, mock.patch.object(histories, "SUBSCRIPTIONS", twice):
+        made = files(wanted)
+        same = "principals: [{role: analytics-contacts}]"
+        both = made["consumers/analytics.yaml"].replace("principals: [{role: analytics-again}]", same)
+        begin(mesh, {**made, "consumers/analytics.yaml": both})
+        assert len(mesh.topics.told) == 1
+        assert len(findings(mesh)) == 2
+        decide(mesh, "analytics/again", yes=True)
+        mesh.settle()
+        assert readers(mesh) == {READER}
+        decide(mesh, CONTACTS, yes=False)
+        mesh.settle()
+        assert readers(mesh) == set()
 
 
 def test_a_key_or_its_beginning_names_it_too(mesh):
