@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -168,24 +169,56 @@ TRANSACT = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "C
 
 
 def _dynamodb(asked: Asked) -> list[Need]:
-    def table(name: str) -> str:
-        return name if name.startswith("arn:") else asked.arn("dynamodb", f"table/{name}")
+    def need(action: str, name: str, *keyed: dict[str, Any]) -> Need:
+        arn = name if name.startswith("arn:") else asked.arn("dynamodb", f"table/{name}")
+        return Need(f"dynamodb:{action}", arn, keys=_leading_keys(asked, name, keyed))
 
     params = asked.params
     if asked.operation == "TransactWriteItems":
         items = [pair for item in params["TransactItems"] for pair in item.items()]
-        return [Need(f"dynamodb:{TRANSACT[kind]}", table(what["TableName"])) for kind, what in items]
+        return [need(TRANSACT[kind], what["TableName"], what) for kind, what in items]
     if asked.operation == "TransactGetItems":
-        return [Need("dynamodb:GetItem", table(item["Get"]["TableName"])) for item in params["TransactItems"]]
-    action = f"dynamodb:{asked.operation}"
+        return [need("GetItem", item["Get"]["TableName"], item["Get"]) for item in params["TransactItems"]]
+    action = asked.operation
     if "RequestItems" in params:
-        return [Need(action, table(name)) for name in params["RequestItems"]]
+        return [need(action, name, *_requested(of_table)) for name, of_table in params["RequestItems"].items()]
     if "ResourceArn" in params:
-        return [Need(action, params["ResourceArn"])]
+        return [Need(f"dynamodb:{action}", params["ResourceArn"], keys=_NO_KEY)]
     if "TableName" not in params:
-        return [Need(action, "*")]
+        return [Need(f"dynamodb:{action}", "*", keys=_NO_KEY)]
+    of_table = need(action, params["TableName"], params)
     index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
-    return [Need(action, table(params["TableName"]) + index)]
+    return [Need(of_table.action, of_table.resource + index, keys=of_table.keys)]
+
+
+_NO_KEY: dict[str, Any] = {"dynamodb:LeadingKeys": None}
+
+
+def _requested(of_table: Any) -> list[dict[str, Any]]:
+    """What a batch asks of one table, each with its Key or Item."""
+    if isinstance(of_table, dict):
+        return [{"Key": key} for key in of_table.get("Keys", ())]
+    return [request for each in of_table for request in each.values()]
+
+
+def _leading_keys(asked: Asked, table: str, keyed: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """The partition keys of what is asked for; of a query, of the table or index that it reads. None where a request
+    names none, as a Scan (DynamoDB guide, "Using IAM policy conditions for fine-grained access control")."""
+    found = []
+    for each in keyed:
+        name = lookup.partition_key(asked.caller.account, asked.caller.region, table, each.get("IndexName"))
+        value = (each.get("Key") or each.get("Item") or _queried(each)).get(name or "")
+        if value:
+            found += [str(text) for text in value.values()]
+    return {"dynamodb:LeadingKeys": found or None}
+
+
+def _queried(request: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that a query's key condition holds equal to something: name -> typed value."""
+    names = request.get("ExpressionAttributeNames") or {}
+    values = request.get("ExpressionAttributeValues") or {}
+    equal = re.findall(r"([#\w.-]+)\s*=\s*(:\w+)", request.get("KeyConditionExpression") or "")
+    return {names.get(name, name): values[value] for name, value in equal if value in values}
 
 
 # -- IAM and STS --------------------------------------------------------------------------------------------------

@@ -69,6 +69,20 @@ def queue_key(account: str, region: str, name: str) -> str | None:
     return getattr(found, "kms_master_key_id", None) or None
 
 
+def partition_key(account: str, region: str, table: str, index: str | None) -> str | None:
+    """The partition key's name of a DynamoDB table (by name or ARN), or of an index of it; None if there is none."""
+    from moto.dynamodb.models import dynamodb_backends
+
+    if table.startswith("arn:"):
+        _, _, _, region, account, table = table.split(":", 5)
+    found = dynamodb_backends[account][region].tables.get(table.removeprefix("table/"))
+    if found is None or index is None:
+        return found.hash_key_attr if found else None
+    indexes = {each.name: each for each in (*found.indexes, *found.global_indexes)}
+    schema = indexes[index].schema if index in indexes else []
+    return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), None)
+
+
 def key_arn(account: str, region: str, name: str) -> str:
     """The ARN of a key given by id, ARN, alias or alias ARN. One that does not exist keeps its given name."""
     from moto.kms.models import kms_backends

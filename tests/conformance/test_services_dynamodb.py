@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 from lab import refused
+from policies import allow, root, trust, trusting
 
 PART = "central"
 
@@ -253,3 +254,54 @@ def test_the_time_to_live_of_items_is_kept_and_deletes_nothing(lab, dynamodb):
     dynamodb.put_item(TableName=name, Item={**key("old"), "until": {"N": "1"}})
     lab.aws.world.advance(3 * 86_400)
     assert "Item" in dynamodb.get_item(TableName=name, Key=key("old"))
+
+
+@pytest.mark.statement("iam.leading-keys")
+def test_items_are_opened_to_a_role_by_their_partition_keys(lab, dynamodb):
+    number = {"AttributeName": "n", "KeyType": "HASH"}
+    index = {"IndexName": "byn", "KeySchema": [number], "Projection": {"ProjectionType": "ALL"}}
+    table = made(
+        lab,
+        dynamodb,
+        AttributeDefinitions=[
+            {"AttributeName": "k", "AttributeType": "S"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ],
+        GlobalSecondaryIndexes=[index],
+    )
+    arn = f"arn:aws:dynamodb:{lab.region}:{lab.account(PART)}:table/{table}"
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["ours", "7"]}}
+    may = allow("dynamodb:*", [arn, f"{arn}/index/*"], Condition=own)
+    db = lab.client("dynamodb", trusting(lab, PART, trust(root(lab, PART)), may=(may,)))
+
+    def query(text):
+        condition = {"KeyConditionExpression": "#k = :k", "ExpressionAttributeNames": {"#k": "k"}}
+        return db.query(TableName=table, **condition, ExpressionAttributeValues={":k": {"S": text}})
+
+    def by_number(text):
+        condition = {"IndexName": "byn", "KeyConditionExpression": "n = :n"}
+        return db.query(TableName=table, **condition, ExpressionAttributeValues={":n": {"N": text}})
+
+    def item(text):
+        return {**key(text), "n": {"N": "7"}}
+
+    lab.eventually(lambda: db.put_item(TableName=table, Item=item("ours")))
+    assert db.get_item(TableName=table, Key=key("ours"))["Item"] == query("ours")["Items"][0]
+    lab.eventually(lambda: by_number("7")["Count"] == 1)
+    db.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": item("ours")}}])
+    puts = [{"Put": {"TableName": table, "Item": item(text)}} for text in ("ours", "theirs")]
+    for ask in (
+        lambda: db.put_item(TableName=table, Item=item("theirs")),
+        lambda: db.get_item(TableName=table, Key=key("theirs")),
+        lambda: db.update_item(TableName=table, Key=key("theirs"), UpdateExpression="REMOVE a"),
+        lambda: db.delete_item(TableName=table, Key=key("theirs")),
+        lambda: query("theirs"),
+        lambda: by_number("8"),
+        lambda: db.transact_write_items(TransactItems=puts),
+        lambda: db.transact_get_items(TransactItems=[{"Get": {"TableName": table, "Key": key("theirs")}}]),
+        lambda: db.batch_get_item(RequestItems={table: {"Keys": [key("ours"), key("theirs")]}}),
+        lambda: db.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item("theirs")}}]}),
+    ):
+        with refused("AccessDeniedException", message="because no identity-based policy allows"):
+            ask()
+    assert db.scan(TableName=table)["Count"] == 1, "it names no key, and ForAllValues holds of none"

@@ -833,12 +833,15 @@ def approver(mesh):
         "`*`": ["*"],
         "the machine `tagmesh-approve`": [f"arn:aws:states:eu-west-1:{CENTRAL}:stateMachine:tagmesh-approve"],
     }
-    rows = re.findall(r"^\| (`\w+:.+?) \| (.+?)(?:;.*)? \|$", (ROOT / "docs" / "approval.md").read_text("utf-8"), re.M)
-    assert {where for _, where in rows} == set(named)
-    may = [
-        {"Effect": "Allow", "Action": re.findall(r"\w+:\w+", actions), "Resource": named[where]}
-        for actions, where in rows
-    ]
+    row = r"^\| (`\w+:.+?) \| (.+?)(?:, where `(.+?)` is `(.+?)`)?(?:;.*)? \|$"
+    rows = re.findall(row, (ROOT / "docs" / "approval.md").read_text("utf-8"), re.M)
+    assert {where for _, where, *_ in rows} == set(named)
+    may = []
+    for actions, where, key, value in rows:
+        condition = {"Condition": {"ForAllValues:StringEquals": {key: [value]}}} if key else {}
+        said = {"Effect": "Allow", "Action": re.findall(r"\w+:\w+", actions), "Resource": named[where]}
+        may.append({**said, **condition})
+    assert sum("Condition" in statement for statement in may) == 2
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"}, "Action": "sts:AssumeRole"}
     iam = mesh.client(CENTRAL, "iam")
     iam.create_role(
