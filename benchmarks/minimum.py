@@ -55,6 +55,8 @@ def new_consumer(databases: int, principals: int, keys: int) -> int:
         + 1  # GetResourceShareInvitations
         + principals  # GetRole: their ARNs
         + 1  # GetDatabases: which names are taken, and whether there is `default`
+        + 1  # GetDataLakeSettings: below cross-account version 3 a grant reaches no other account
+        + 1  # GetResourcePolicy: one that does not let RAM share breaks the share that a grant makes
     )
     writes = (
         pages(keys + 2, BATCH)  # LF-Tags, DATABASE and TABLE policy, with grant option

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli import access as asking
+from cli import iam_policy as policies
 from cli.local import LocalAwsError
 from cli.mesh import find
 
@@ -46,6 +47,22 @@ def who(column: str, port: int | None, *, json: bool) -> int:
         name = column.lower()
         _print(json, lambda: asking.who_json(name, found), lambda: asking.who_lines(name, found))
         return YES if any(answer.readable for _, answer in found) else NO
+
+    return _asked(ask)
+
+
+def iam_policy(who: str, port: int | None, *, exact: bool, check: bool, json: bool) -> int:
+    """`tagmesh iam-policy PRINCIPAL`."""
+
+    def ask() -> int:
+        mesh = find(port)
+        if not check:
+            policy = policies.policy_of(mesh, who, exact=exact)
+            _print(True, lambda: dict(policy), list)  # ready to be attached, either way
+            return YES
+        found = policies.check(mesh, who)
+        _print(json, lambda: policies.as_json(who, found), lambda: policies.lines(who, found))
+        return YES if found.arn and not found.missing else NO
 
     return _asked(ask)
 

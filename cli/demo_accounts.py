@@ -5,7 +5,6 @@ In real accounts these people are there before the mesh; here the demo makes the
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from botocore.config import Config
 from tagmesh.governance import Consumer, Governance, Principal
 
-from cli import local
+from cli import iam_policy, local
 from local_aws.sessions import LocalSession
 
 ORGANIZATION_ID = "o-examplemesh1"
@@ -130,7 +129,7 @@ def create_people(place: Place, governance: Governance, central: str) -> list[Pe
 
 def _create_principal(iam: Any, region: str, account: str, principal: Principal, central: str) -> str:
     path, _, name = f"/{principal.name}".rpartition("/")
-    document = json.dumps(reader_policy(region, account, central))
+    document = json.dumps(iam_policy.reader_policy(region, account, central))
     policy = {"PolicyName": "query-the-mesh", "PolicyDocument": document}
     if principal.kind == "user":
         arn = iam.create_user(Path=f"{path}/", UserName=name)["User"]["Arn"]
@@ -165,71 +164,3 @@ def _assume(admin: Identity, role_arn: str) -> Identity:
 def _trust(who: str) -> dict[str, object]:
     allowed = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
     return {"Version": "2012-10-17", "Statement": [allowed]}
-
-
-def reader_policy(region: str, account: str, central: str) -> Mapping[str, object]:
-    """The IAM policy that a reader needs beside Lake Formation's grants.
-
-    Source: Lake Formation developer guide, "Cross-account data sharing" and "How resource links work";
-    Athena user guide, "Manage Lake Formation and Athena user permissions".
-    """
-    results = f"arn:aws:s3:::tagmesh-athena-results-{account}-{region}"
-    catalogs = [f"arn:aws:glue:{region}:{owner}" for owner in sorted({account, central})]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Query",
-                "Effect": "Allow",
-                "Action": [
-                    "athena:StartQueryExecution",
-                    "athena:StopQueryExecution",
-                    "athena:GetQueryExecution",
-                    "athena:GetQueryResults",
-                    "athena:GetWorkGroup",
-                ],
-                "Resource": f"arn:aws:athena:{region}:{account}:workgroup/tagmesh",
-            },
-            {
-                "Sid": "ReadBothCatalogues",  # the link in this one, the table in the central one
-                "Effect": "Allow",
-                "Action": [
-                    "glue:GetDatabase",
-                    "glue:GetDatabases",
-                    "glue:GetTable",
-                    "glue:GetTables",
-                    "glue:GetPartition",
-                    "glue:GetPartitions",
-                    "glue:BatchGetPartition",
-                ],
-                "Resource": [
-                    f"{catalog}:{resource}"
-                    for catalog in catalogs
-                    for resource in ("catalog", "database/*", "table/*/*")
-                ],
-            },
-            {
-                "Sid": "DataThroughLakeFormation",  # no narrower resource works
-                "Effect": "Allow",
-                "Action": "lakeformation:GetDataAccess",
-                "Resource": "*",
-            },
-            {
-                "Sid": "Results",
-                "Effect": "Allow",
-                "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
-                "Resource": results,
-            },
-            {
-                "Sid": "ResultObjects",
-                "Effect": "Allow",
-                "Action": [
-                    "s3:GetObject",
-                    "s3:PutObject",
-                    "s3:AbortMultipartUpload",
-                    "s3:ListMultipartUploadParts",
-                ],
-                "Resource": f"{results}/*",
-            },
-        ],
-    }

@@ -242,6 +242,24 @@ def who(column: OneColumn, json: Json = False, port: MeshPort = None) -> None:
     raise typer.Exit(access_commands.who(column, port, json=json))
 
 
+@app.command("iam-policy")
+def iam_policy(
+    principal: Who,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Name each database that there is now: a new one needs a new policy.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say instead what its own policies lack of it. Exit code 1: something.")
+    ] = False,
+    json: Json = False,
+    port: MeshPort = None,
+) -> None:
+    """Print the IAM policy that somebody needs to query what Lake Formation grants."""
+    from cli import access_commands
+
+    raise typer.Exit(access_commands.iam_policy(principal, port, exact=exact, check=check, json=json))
+
+
 @app.command()
 def doctor(
     asked: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
@@ -94,16 +95,21 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     if not findings and not losing:
         runs.note_revoked(dynamodb, client("stepfunctions"), governance, lease, unit, correlation_id)
     behind = units.not_tagged(units.read_all(dynamodb), governance)
+    others = [action for action in actions if not isinstance(action, Revoke)]
     whole = not behind and not losing
+    # All of them are to other accounts.
+    held = ram.prepare(lf, client("glue"), os.environ["AWS_REGION"], central) if whole and others else []
+    findings += held
+    whole = whole and not held
     if whole:
-        others = [action for action in actions if not isinstance(action, Revoke)]
         findings += grants.carry_out(dynamodb, lf, lease, governance, others, central)
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
     logger.info(
         "access granted" if whole else "access revoked; grants wait",
         extra={"unit": lease.unit, "changes": len(actions), "databases": len(databases)}
         | ({"behind": behind} if behind else {})
-        | ({"losing": sorted(losing)} if losing else {}),
+        | ({"losing": sorted(losing)} if losing else {})
+        | ({"held": [finding.code for finding in held]} if held else {}),
     )
     done = len(actions)
     if central in accounts:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from tagmesh import sharing
 from tagmesh.aws import consumers, events, governance_store, grants, plans, runs, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import Finding
@@ -96,7 +97,8 @@ def link(
     if planned["whole"] and same and not (unit.findings or findings or published):
         events.drift_repaired(client("events"), lease.unit, governance.digest, drifted, correlation_id)
     # What its grants waited for, revocations or tags, may have come while this run held the consumer.
-    waits = planned["whole"] or not reached or refused
+    held = any(finding.code in sharing.HOLDS for finding in findings)  # until people mend it: the sweep looks
+    waits = planned["whole"] or not reached or refused or held
     come = not waits and not units.not_tagged(units.read_all(dynamodb), governance)
     if freed.dirty > freed.noted or come:
         runs.start_share(dynamodb, client("stepfunctions"), lease.unit, freed.correlation_id)

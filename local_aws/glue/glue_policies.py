@@ -38,21 +38,28 @@ class Policies:
 
     def admits_ram(self, account: str) -> bool:
         """Whether RAM may share: no policy, or one that allows `ram.amazonaws.com` `glue:ShareResource` on the
-        catalogue, all databases and all tables."""
+        catalogue, all databases and all tables, and denies it on none of them. Conditions are not looked at, but for a
+        denial on a condition, which denies nothing here."""
         policy = self._policies.get(account)
         if policy is None:
             return True
         prefix = f"arn:aws:glue:{self._world.region}:{account}"
-        needed = {f"{prefix}:catalog", f"{prefix}:database/*", f"{prefix}:table/*/*"}
+        shared = {f"{prefix}:catalog", f"{prefix}:database/*", f"{prefix}:table/*/*"}
+        needed = shared.copy()
         for statement in _listed(json.loads(policy.text).get("Statement")):
             principal = statement.get("Principal", {})
             services = _listed(principal.get("Service")) if isinstance(principal, dict) else [principal]
             actions = _listed(statement.get("Action"))
             admitted = {"ram.amazonaws.com", "*"} & set(services)
             shares = any(fnmatch.fnmatch("glue:ShareResource", action) for action in actions)
-            if statement.get("Effect") == "Allow" and admitted and shares:
-                patterns = _listed(statement.get("Resource"))
-                needed = {arn for arn in needed if not any(fnmatch.fnmatch(arn, pattern) for pattern in patterns)}
+            if not (admitted and shares):
+                continue
+            patterns = _listed(statement.get("Resource"))
+            meant = {arn for arn in shared if any(fnmatch.fnmatch(arn, pattern) for pattern in patterns)}
+            if statement.get("Effect") == "Allow":
+                needed -= meant
+            elif meant and not statement.get("Condition"):
+                return False
         return not needed
 
     def put(self, account: str, text: str, condition: str | None, expected: str, hybrid: str | None) -> dict:

@@ -370,6 +370,17 @@ def test_the_policy_must_let_ram_share_catalogue_databases_and_tables(lab, owner
         revoke(lab, owner, consumer, on_table(product.database, product.table), "SELECT")
 
 
+@pytest.mark.statement("ram.policy-denies")
+@pytest.mark.parametrize("denied", ["catalog", "database", "table"])
+def test_a_denial_in_the_policy_counts_more_than_what_it_allows(lab, owner, consumer, product, denied):
+    others = {"catalog", "database", "table"} - {denied}
+    denial = _statement(lab, owner, leave_out=others, Effect="Deny")
+    policy = _policy(_statement(lab, owner), denial)
+    lab.client("glue", owner).put_resource_policy(PolicyInJson=policy, EnableHybrid="TRUE")
+    _share(lab, owner, product, consumer)
+    assert sees(lab, consumer, product.database, product.table, owner) is None
+
+
 @pytest.mark.statement("ram.enable-hybrid")
 def test_without_shares_through_ram_the_policy_needs_no_enable_hybrid(lab, owner, consumer, product):
     glue, policy = lab.client("glue", owner), _policy(_statement(lab, owner))

@@ -1,4 +1,4 @@
-"""Shares that Lake Formation offers to a consumer's account."""
+"""Shares that Lake Formation offers to a consumer's account, and what must be there before it can."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
+from tagmesh import sharing
+from tagmesh.catalog import Finding
+
+POLICY_ATTEMPTS = 3  # to change the catalogue's policy while others change it too
 INVITATION_SECONDS = 12 * 3600
 """How long an invitation to resources of Glue can be accepted (RAM user guide, "Resource share invitations")."""
 NEEDED = {"glue:Database", "glue:Table"}
@@ -44,6 +48,42 @@ def lost(ram: Any, accounts: Collection[str], now: float) -> dict[str, float]:
         for account, at in ended.items()
         if not set().union(*(types[share] for share in reaching[account])) >= NEEDED
     }
+
+
+def prepare(lf: Any, glue: Any, region: str, central: str) -> list[Finding]:
+    """Makes ready what grants to other accounts need of the central one; what keeps them from being made.
+
+    Its cross-account version is read and never changed. Its Data Catalog resource policy, where there is one, is given
+    the statement that RAM needs: everything else in it is kept, and one that somebody changes meanwhile is read again.
+    None is made where none is. [Lake Formation developer guide, Cross-account data sharing prerequisites]
+    """
+    old = sharing.of_version(lf.get_data_lake_settings()["DataLakeSettings"], central)
+    if old:
+        return [old]
+    for _ in range(POLICY_ATTEMPTS):
+        try:
+            found = glue.get_resource_policy()
+        except glue.exceptions.EntityNotFoundException:
+            return []
+        if not found.get("PolicyInJson"):
+            return []
+        denied = sharing.denied_by(found["PolicyInJson"], region, central)
+        if denied:
+            return [denied]
+        merged = sharing.with_sharing(found["PolicyInJson"], region, central)
+        if merged == found["PolicyInJson"]:
+            return []
+        if len(merged.encode()) > sharing.POLICY_BYTES:
+            return [sharing.not_written(central, f"with it, it would have more than {sharing.POLICY_BYTES} bytes")]
+        try:
+            # EnableHybrid: it is known that Lake Formation grants through RAM beside this policy.
+            glue.put_resource_policy(PolicyInJson=merged, PolicyHashCondition=found["PolicyHash"], EnableHybrid="TRUE")
+        except (glue.exceptions.ConditionCheckFailureException, glue.exceptions.EntityNotFoundException):
+            continue
+        except glue.exceptions.InvalidInputException as error:
+            return [sharing.not_written(central, str(error))]
+        return []
+    return [sharing.not_written(central, f"others changed it {POLICY_ATTEMPTS} times meanwhile")]
 
 
 def accept_invitations(ram: Any, sender: str) -> int:
