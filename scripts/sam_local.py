@@ -138,7 +138,7 @@ def up_to_date(event: dict[str, Any], central: Identity, response_url: str) -> d
     """The event with the token that its unit has now, its newest plan or request, and a place for the answer."""
     if "ResponseURL" in event:
         return event | {"ResponseURL": response_url}
-    if "token" not in event:
+    if not {"unit", "token"} <= set(event):  # a task token is no unit's
         return event
     dynamodb, s3 = central.client("dynamodb"), central.client("s3")
     item = dynamodb.get_item(TableName="tagmesh-units", Key={"unit": {"S": event["unit"]}})["Item"]
