@@ -19,7 +19,8 @@ from tagmesh.governance import Consumer, Governance, LFTagKey, Subscription, Wit
 
 #: Characters of a key that are shown: enough to type, and to tell some thousand keys from one another.
 SHOWN = 12
-TABLES_TOLD = 40
+#: How much is told of what an approval would open: SNS takes 262,144 bytes a message.
+TABLES_TOLD, COLUMNS_TOLD, BYTES_TOLD = 40, 20, 200_000
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def letter(
     """
     key, subscription = withheld.key[:SHOWN], withheld.subscription
     tables = [
-        f"  {database}.{table}: {', '.join(sorted(columns))}"
+        f"  {database}.{table}: {_some(sorted(columns), COLUMNS_TOLD, 'columns')}"
         for database, found in sorted(opens.items())
         for table, columns in sorted(found.items())
     ]
@@ -248,17 +249,25 @@ def letter(
     text = [
         f"The consumer {withheld.consumer} (account {withheld.account}{owner}) asks to read {_reached(withheld)}.",
         "",
-        f"Subscription  {subject_of(withheld)}{expires}",
-        f"Principals    {_whom(withheld)}",
-        f"Permissions   {', '.join(subscription.permissions)}",
-        "Expression    " + " AND ".join(f"{name}={'|'.join(values)}" for name, values in subscription.table_expression),
-        f"Governance    version {version[:SHOWN]}",
-        "",
-        *(["It would open, of what is published now:", *tables[:TABLES_TOLD], *more] if tables else []),
-        *([] if tables else ["It would open nothing of what is published now."]),
-        "",
         f"To decide, with credentials of the central account {central}:",
         f"  tagmesh approve {key}",
         f"  tagmesh deny {key} --reason '...'",
+        "",
+        f"Subscription  {subject_of(withheld)}{expires}",
+        f"Permissions   {', '.join(subscription.permissions)}",
+        "Expression    " + " AND ".join(f"{name}={'|'.join(values)}" for name, values in subscription.table_expression),
+        f"Governance    version {version[:SHOWN]}",
+        f"Principals    {_whom(withheld)}",
+        "",
+        "It would open, of what is published now:" if tables else "It would open nothing of what is published now.",
+        *tables[:TABLES_TOLD],
+        *more,
     ]
-    return f"tagmesh: consumer {withheld.consumer} asks for approval", "\n".join(text)
+    told = "\n".join(text).encode()
+    cut = told if len(told) <= BYTES_TOLD else told[:BYTES_TOLD] + b"\n..."
+    return f"tagmesh: consumer {withheld.consumer} asks for approval", cut.decode(errors="ignore")
+
+
+def _some(names: list[str], most: int, what: str) -> str:
+    more = f" and {len(names) - most} more {what}" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -213,3 +213,43 @@ def test_keys_are_equal_exactly_where_expressions_and_principals_are(values, pri
     same = set(values) == set(others) and set(principals) == set(other_principals)
     assert (key(values, principals) == key(others, other_principals)) is same
     assert len(key(values, principals)) == 32
+
+
+# -- what people are told ---------------------------------------------------------------------------------------------
+
+
+def test_a_letter_says_who_asks_for_what_and_what_to_run():
+    (withheld,) = on(loaded(), "2027-01-01").withheld
+    subject, text = approvals.letter(withheld, {"sales_orders": {"orders": ["total", "id"]}}, "f" * 64, "555555555555")
+
+    assert subject == "tagmesh: consumer analytics asks for approval"
+    assert "account 333333333333, owner analytics@example.com) asks to read sensitivity=restricted." in text
+    assert f"tagmesh approve {withheld.key[:12]}\n" in text and "account 555555555555" in text
+    assert "role Analyst, user auditor" in text
+    assert "domain=sales AND sensitivity=internal|restricted" in text
+    assert "  sales_orders.orders: id, total" in text
+
+
+def test_a_letter_fits_into_a_message_however_much_it_would_open():
+    (withheld,) = on(loaded(), "2027-01-01").withheld
+    many = {
+        f"database_{n}": {f"{'t' * 200}_{m}": [f"{'c' * 200}{c}" for c in range(900)] for m in range(30)}
+        for n in range(9)
+    }
+    crowd = replace(withheld.subscription, principals=tuple(Principal("role", f"r{n}" * 9) for n in range(20_000)))
+    for each in (withheld, replace(withheld, subscription=crowd)):
+        subject, text = approvals.letter(each, many, "f" * 64, "555555555555")
+
+        assert len(text.encode()) < 262_144 and len(subject) <= 100
+        assert f"tagmesh approve {withheld.key[:12]}\n" in text
+    longest = replace(withheld, consumer="c" * 63)
+    assert len(approvals.letter(longest, {}, "f" * 64, "555555555555")[0]) <= 100
+
+
+def test_a_letter_counts_what_it_leaves_out():
+    (withheld,) = on(loaded(), "2027-01-01").withheld
+    opens = {"sales_orders": {f"t{n:02}": [f"c{c:02}" for c in range(25)] for n in range(43)}}
+    _, text = approvals.letter(withheld, opens, "f" * 64, "555555555555")
+
+    assert "c18, c19 and 5 more columns" in text
+    assert "t39" in text and "t40" not in text and "... and 3 more tables" in text
