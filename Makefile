@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN    := .venv/bin
 STAMP  := .venv/.ready
+LINT   := .venv-lint/bin
 ARGS   ?=
 TESTS  ?= tests/e2e tests/integration tests/unit tests/convergence
 
@@ -18,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 # Byte code is written whatever the machine says: without it every process compiles hundreds of modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-slow conformance allowed mutants bench bench-rules lint sam-local clean
+.PHONY: help setup demo test test-slow conformance allowed privileges mutants bench bench-rules lint sam-local clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ conformance: $(STAMP) ## what is documented of AWS, shown on the local AWS (ARGS
 allowed: $(STAMP) ## is there an entry of the allow-list that no test used? (after tests with LOCAL_AWS_SEEN=.local/seen)
 	@python scripts/check_allowed.py .local/seen
 
+privileges: $(STAMP) ## is there a permission of our roles that no test used, or one that lacked? (after tests with LOCAL_AWS_SEEN=.local/seen)
+	@python scripts/check_privileges.py .local/seen
+
 mutants: $(STAMP) ## loosen rules of local_aws/ one by one: does the conformance suite notice? (ARGS="--only athena")
 	@python scripts/mutants.py $(ARGS)
 
@@ -70,10 +74,21 @@ bench: $(STAMP) ## what we measure (benchmarks/README.md)
 bench-rules: $(STAMP) ## how well the rules tell what is sensitive, by source, and how fast (needs the shared data)
 	@python benchmarks/rules_quality.py
 
-lint: $(STAMP) ## ruff (check and format), cfn-lint on the templates, sam validate --lint, docs/conformance.md
+# The same two ways as above; these tools' pins exclude the others'.
+.venv-lint/.ready: requirements-lint.txt | $(STAMP)
+	@echo "installing into .venv-lint/ ..."
+	@$(LINT)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-lint
+	@index="$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}" && \
+	  UV_HTTP_RETRIES=1 UV_HTTP_TIMEOUT=20 $(BIN)/uv pip install -q --python $(LINT)/python $${index:+--default-index "$$index"} \
+	    -r requirements-lint.txt || $(LINT)/python -m pip install -q -r requirements-lint.txt
+	@touch $@
+
+lint: $(STAMP) .venv-lint/.ready ## ruff, cfn-lint with serverless rules, policies, checkov, sam validate --lint, docs/conformance.md
 	@ruff check .
 	@ruff format --check -q . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
-	@cfn-lint template.yaml accounts/*.yaml
+	@$(LINT)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml accounts/*.yaml
+	@$(LINT)/python scripts/lint_policies.py template.yaml accounts/*.yaml
+	@$(LINT)/checkov --config-file .checkov.yaml -f template.yaml accounts/*.yaml
 	@sam validate --lint --region eu-west-1 --template template.yaml
 	@python scripts/conformance_table.py --check
 

@@ -100,6 +100,17 @@ def test_queues_are_encrypted_with_a_key_that_eventbridge_can_use(name):
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_a_queue_whose_messages_are_worked_has_a_dead_letter_queue(name):
+    queues = of_type(TEMPLATES[name], "AWS::SQS::Queue")
+    redriven = {
+        q["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] for q in queues.values() if "RedrivePolicy" in q
+    }
+    without = {logical for logical, queue in queues.items() if "RedrivePolicy" not in queue}
+    dead_letters = {logical for logical in without if queues[logical]["QueueName"] and "dlq" in str(queues[logical])}
+    assert redriven <= without == dead_letters
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_buckets_are_private_encrypted_and_refuse_plain_connections(name):
     template = TEMPLATES[name]
     denied = {
