@@ -4,6 +4,7 @@ import json
 from contextlib import contextmanager
 
 import pytest
+from botocore.exceptions import ClientError
 from demo_run import run_demo, tagmesh
 from deployed import CENTRAL, SALES, Mesh
 from tagmesh.doors import DOOR, NOTICE, UNSEEN
@@ -134,6 +135,68 @@ def test_a_mesh_that_nobody_meddled_with_has_no_door_and_the_command_ends_well(m
     assert told.stdout.startswith("0 doors, ")
     as_json = json.loads(tagmesh("doctor", "--port", mesh.port, "--json").stdout)
     assert {(d["severity"], d["code"], d["account"], d["subject"]) for d in as_json} == quiet
+
+
+def test_our_roles_hold_in_lake_formation_what_they_need_and_administer_what_they_must(mesh, quiet):
+    """Whether they need it: tests/convergence/test_permissions_needed.py."""
+    lf = mesh.role(CENTRAL, "tagmesh-doctor").client("lakeformation")
+    settings = lf.get_data_lake_settings()["DataLakeSettings"]
+
+    def named(kind, of=settings):
+        return [each["DataLakePrincipalIdentifier"].rpartition("/")[2] for each in of[kind]]
+
+    assert named("DataLakeAdmins") == ["tagmesh-automation"]
+    assert named("ReadOnlyAdmins") == ["tagmesh-doctor"]
+    for account in (ANALYTICS, FINANCE, HR_ACCOUNT):
+        of_account = mesh.client(account, "lakeformation").get_data_lake_settings()["DataLakeSettings"]
+        assert named("DataLakeAdmins", of_account) == ["tagmesh-consumer"]
+        assert named("ReadOnlyAdmins", of_account) == ["tagmesh-consumer-doctor"]
+
+    held = {}
+    for row in lf.list_permissions()["PrincipalResourcePermissions"]:
+        principal = row["Principal"]["DataLakePrincipalIdentifier"]
+        if f"::{CENTRAL}:role/" in principal:
+            (kind,) = row["Resource"]
+            named_all = row["Resource"][kind].get("Name") == "ALL_TABLES"
+            at = (principal.rpartition("/")[2], kind, "all" if named_all else "one")
+            held.setdefault(at, set()).update(row["Permissions"])
+    every = {"ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT"}
+    whole = {"ALL", "ALTER", "DESCRIBE", "DROP"}
+    assert held == {
+        ("tagmesh-crawler", "DataLocation", "one"): {"DATA_LOCATION_ACCESS"},
+        ("tagmesh-crawler", "Database", "one"): {"CREATE_TABLE", "DESCRIBE"},
+        ("tagmesh-crawler", "Table", "one"): {"ALL", *every},  # as the maker of tables
+        ("tagmesh-crawler", "TableWithColumns", "one"): {"SELECT"},
+        ("tagmesh-automation", "Database", "one"): {"CREATE_TABLE", *whole},  # as the maker of databases
+        ("tagmesh-automation", "Table", "all"): every,
+        ("tagmesh-automation", "TableWithColumns", "all"): {"SELECT"},
+    }
+
+
+def test_the_automations_administrator_reads_nothing(mesh, quiet):
+    """It could be let assume the role, it holds SELECT to assign tags, and still it gets no rows."""
+    iam = mesh.client(CENTRAL, "iam")
+    trust = iam.get_role(RoleName="tagmesh-automation")["Role"]["AssumeRolePolicyDocument"]
+    person = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"}, "Action": "sts:AssumeRole"}
+    opened = {**trust, "Statement": [*trust["Statement"], person]}
+    iam.update_assume_role_policy(RoleName="tagmesh-automation", PolicyDocument=json.dumps(opened))
+    automation = mesh.role(CENTRAL, "tagmesh-automation")
+    iam.update_assume_role_policy(RoleName="tagmesh-automation", PolicyDocument=json.dumps(trust))
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        automation.client("athena").start_query_execution(
+            QueryString="SELECT * FROM orders",
+            QueryExecutionContext={"Database": "sales_orders"},
+            ResultConfiguration={"OutputLocation": f"s3://tagmesh-governance-{CENTRAL}-eu-west-1/plans/"},
+        )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        automation.client("s3").get_object(
+            Bucket=SALES[1], Key="orders/orders/order_year=2025/order_month=01/orders.csv"
+        )
+    action = ["lakeformation:GetDataAccess"]
+    role = f"arn:aws:iam::{CENTRAL}:role/tagmesh-automation"
+    (answer,) = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=action)["EvaluationResults"]
+    assert answer["EvalDecision"] == "implicitDeny"
 
 
 def test_what_is_granted_to_everybody_or_by_name(mesh, quiet):
