@@ -151,12 +151,9 @@ def needs(folder: Path) -> set[Need]:
 def check(folder: Path) -> list[str]:
     """What there is to say."""
     needed, told = needs(folder), yaml.safe_load(LISTED.read_text(encoding="utf-8"))
-    unused = {
-        f"{role} {entry}": reason for role, entries in told["unused"].items() for entry, reason in entries.items()
-    }
-    denied = {
-        f"{role} {entry}": reason for role, entries in told["denied"].items() for entry, reason in entries.items()
-    }
+    everywhere = told["unused"].pop("every role")
+    unused = {f"{role} {name}": reason for role, each in told["unused"].items() for name, reason in each.items()}
+    denied = {f"{role} {name}": reason for role, each in told["denied"].items() for name, reason in each.items()}
     by_action: dict[tuple[str, str], set[str]] = defaultdict(set)
     for need in needed:
         if need.allowed:
@@ -168,6 +165,8 @@ def check(folder: Path) -> list[str]:
             for resource in by_action[permission.role, permission.action]
             if any(re.fullmatch(expression, resource) for expression in permission.resources)
         ]
+        if not met and f"{permission.sid} {permission.action}" in everywhere:
+            continue
         # A whole statement may be listed, or one action of it.
         names = (str(permission), f"{permission.role} {permission.sid}")
         reasons = [unused[name] for name in names if name in unused]

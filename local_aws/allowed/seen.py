@@ -35,10 +35,12 @@ def resource(resource_type: str, properties: dict[str, Any], allowed: Tree) -> N
 
 
 def need(principal: str, action: str, resource: str, *, allowed: bool) -> None:
-    """Note that a role or user needed an action on a resource. Of an object's key only the first folder is kept."""
+    """Note that a role or user needed an action on a resource. Of an object's key only the first folder
+    and what follows the first dot of its name are kept."""
     if FOLDER:
         if resource.startswith("arn:aws:s3:::") and resource.count("/") > 1:
-            resource = "/".join([*resource.split("/")[:2], "..."])
+            bucket, folder, *_, name = resource.split("/")
+            resource = f"{bucket}/{folder}/x{name[name.find('.') :] if '.' in name else ''}"
         _note([f"{'allowed' if allowed else 'denied'} {principal} {action} {resource}"], ".needs")
 
 
