@@ -185,3 +185,49 @@ def test_foreign_accounts_are_trusted_by_their_root_with_a_condition_on_the_role
         principals = re.findall(r"Principal: \{ AWS: (.+) \}", text)
         assert principals and all(principal.endswith(':root"') for principal in principals)
         assert len(re.findall(r"aws:PrincipalArn", text)) == len(principals)
+
+
+def test_a_consumer_may_accept_the_central_accounts_invitations_alone():
+    (accept,) = [s for _, s in statements(TEMPLATES["consumer.yaml"]) if "Accept" in str(s["Action"])]
+    assert accept["Action"] == "ram:AcceptResourceShareInvitation"
+    assert ":${CentralAccountId}:resource-share-invitation/" in accept["Resource"]["Fn::Sub"]
+
+
+#: Actions that AWS's service authorization reference lists without a resource type, and lists in which any would do.
+TAKE_NO_RESOURCE = re.compile(
+    r"lakeformation:\w+|xray:\w+|logs:\w*(LogDeliver|ResourcePolic|DescribeLogGroups)\w*|iam:ListRoles|athena:ListWorkGroups"
+    r"|ram:(Get|List)\w+|ram:CreateResourceShare|organizations:DescribeOrganization"
+    r"|glue:(Get|Create|Update|Delete)Classifiers?|glue:CreateCrawler"
+)
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_only_actions_that_take_no_resource_have_a_wildcard(name):
+    for role, statement in statements(TEMPLATES[name]):
+        if statement["Resource"] == "*":
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert [action for action in actions if not TAKE_NO_RESOURCE.fullmatch(action)] == [], (
+                role,
+                statement["Sid"],
+            )
+
+
+def test_the_doctors_read_and_change_nothing():
+    """Nor can they read data: no object of a producer, no query, no credentials."""
+    looks = re.compile(r"(lakeformation|glue|ram|iam|athena|s3):(Get|List|Search|Simulate)\w+|sts:AssumeRole")
+    for template in TEMPLATES.values():
+        actions = [s["Action"] for role, s in statements(template) if role == "DoctorRole"]
+        assert actions
+        named = [action for each in actions for action in (each if isinstance(each, list) else [each])]
+        assert [action for action in named if not looks.fullmatch(action)] == []
+        assert not {"s3:GetObject", "lakeformation:GetDataAccess", "athena:GetQueryResults"} & set(named)
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 20
+    for file, test in named:
+        assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (file, test)
+    boundaries = [line for line in text.split("## Boundaries")[1].split("## ")[0].splitlines() if line.startswith("| ")]
+    assert all("::test_" in line for line in boundaries[1:]), "a boundary without a test"
