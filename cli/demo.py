@@ -253,7 +253,18 @@ def _show(demo: Demo, json_file: Path | None) -> None:
 
 def _show_how_to_go_on(demo: Demo, place: Place) -> None:
     """After --keep: how to use what runs, and how to stop it."""
-    lines = [
+    lines = []
+    if refused := demo.report.refused[:1]:
+        (first,) = refused
+        column = f"{first.database}.{first.table}.{first.columns[0]}"
+        lines = [
+            "Ask it who can read what, why, and why not:",
+            f"  tagmesh can {first.consumer}/{first.principal} read {column} --port {demo.port}",
+            f"  tagmesh access {first.consumer}/{first.principal} --port {demo.port}",
+            f"  tagmesh who {column} --port {demo.port}",
+            f"  tagmesh doctor --port {demo.port}",
+        ]
+    lines += [
         f"The local AWS goes on at {place.endpoint}. Stop it with:",
         f"  tagmesh local down --port {demo.port}",
         "To be the administrator of an account (here the central one) with the AWS CLI or boto3:",

@@ -272,6 +272,13 @@ def test_what_is_printed_fits_a_dumb_terminal(sample):
     assert f"tagmesh local down --port {sample.port}" in sample.printed
 
 
+def test_what_is_printed_to_go_on_with_works(sample):
+    commands = [line.split()[1:] for line in sample.printed.splitlines() if line.startswith("  tagmesh ")]
+    asked = {command[0]: tagmesh(*command) for command in commands if command[0] != "local"}
+    # A refusal of the demo, so `can` says no; `doctor` has only notices.
+    assert {name: told.returncode for name, told in asked.items()} == {"can": 1, "access": 0, "who": 0, "doctor": 0}
+
+
 def test_a_second_demo_beside_the_kept_one_is_told_to_stop_it(sample):
     again = tagmesh("demo", "--port", sample.port)
 
