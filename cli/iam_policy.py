@@ -119,12 +119,13 @@ def check(mesh: Mesh, written: str) -> Checked:
         NotChecked: the account's read-only role cannot be assumed, or the simulator refuses.
     """
     asked = principal.parse(written, mesh.governance)
+    wanted = needs(mesh, asked)
     try:
         clients = mesh.readers_in(asked.account)
         arn = principal.find(asked, clients)
         if arn is None:
             return Checked(None, ())
-        said = principals.allowed(clients("iam"), arn, needs(mesh, asked))
+        said = principals.allowed(clients("iam"), arn, wanted)
     except (ClientError, BotoCoreError) as error:
         raise NotChecked(
             f"the policies of {written} cannot be looked at: {error}; deploy accounts/consumer.yaml in {asked.account} "

@@ -82,7 +82,6 @@ OK, MISSING, UNKNOWN, BYPASSED = "ok", "missing", "unknown", "bypassed"
 IAM_ALLOWED = "IAM_ALLOWED_PRINCIPALS"
 OF_FILES = ("consumer", "subscription", "approval", "tags")
 """Links of the chain that the governance files decide: without them one may still read, by what others have granted."""
-IAM_MEND = 'its IAM policies must allow what a reader needs (docs/access.md, "IAM")'
 ATHENA = ("athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults")
 
 
@@ -549,7 +548,7 @@ def _iam_link(o: Observed, who: Who, tagged: Tagged, name: str) -> ChainLink:
     needs, workgroups = _needs(o, who, tagged, name)
     if allowed is None:
         seen = f"what IAM allows {who.written} could not be looked at, and is taken to be enough"
-        return ChainLink("iam", UNKNOWN, who.account, seen, IAM_MEND)
+        return ChainLink("iam", UNKNOWN, who.account, seen, f"`tagmesh iam-policy {who.written} --check` looks again")
     lacking = [need for need in needs if not allowed.get(need, False)]
     athena = [[need for need in group if not allowed.get(need, False)] for group in workgroups]
     lacking += min(athena, key=len, default=[])
@@ -561,7 +560,8 @@ def _iam_link(o: Observed, who: Who, tagged: Tagged, name: str) -> ChainLink:
         )
     actions = dict.fromkeys(action for action, _ in lacking)
     seen = f"IAM does not allow {who.written} {_and(actions)} (on {lacking[0][1]})"
-    return ChainLink("iam", MISSING, who.account, seen, IAM_MEND)
+    mend = f"attach the IAM policy that `tagmesh iam-policy {who.written}` prints, and see that nothing denies it"
+    return ChainLink("iam", MISSING, who.account, seen, mend)
 
 
 def _location_link(o: Observed, who: Who, tagged: Tagged) -> ChainLink:

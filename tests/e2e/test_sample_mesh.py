@@ -212,6 +212,59 @@ def test_can_explains_what_is_missing_in_the_consumers_account(sample):
     assert missing() is None
 
 
+def test_the_printed_iam_policy_is_enough_to_query_and_nothing_of_it_can_be_left_out(sample):
+    place, account = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1"), "333333333333"
+    iam = place.administrator(account).client("iam")
+    held = {"RoleName": "Analyst", "PolicyName": "query-the-mesh"}
+    before = json.dumps(iam.get_role_policy(**held)["PolicyDocument"])
+
+    def checked(statements):
+        iam.put_role_policy(**held, PolicyDocument=json.dumps(policy | {"Statement": statements}))
+        code, said = asked(sample, "iam-policy", "analytics/Analyst", "--check", "--json")
+        told = json.loads(said)
+        assert (code == 0) == told["allowed"] == (not told["missing"])
+        return {each["action"] for each in told["missing"]}
+
+    def query_works():
+        athena = role(place, account, "Analyst").client("athena")
+        return query(athena, "SELECT order_id FROM orders LIMIT 1", "sales_orders")
+
+    code, printed = asked(sample, "iam-policy", "analytics/Analyst", "--exact")
+    policy = json.loads(printed)
+    named = {arn.split(":database/")[1] for s in policy["Statement"] for arn in s["Resource"] if ":database/" in arn}
+    assert (code, named) == (0, {"default", "sales_orders", "sales_customers"}), "as its subscription says, no others"
+    try:
+        assert checked(policy["Statement"]) == set()
+        assert query_works()
+        for left_out in policy["Statement"]:
+            others = [each for each in policy["Statement"] if each is not left_out]
+            assert checked(others) == {*left_out["Action"]} - {a for each in others for a in each["Action"]}
+            with pytest.raises(Exception, match="(?i)denied|not authorized|permission|output bucket"):
+                query_works()
+        iam.put_role_policy(**held, PolicyDocument=json.dumps(policy | {"Statement": others}))
+        code, said = asked(sample, "iam-policy", "analytics/Analyst", "--check")
+        assert code == 1
+        for part in ("s3:PutObject on arn:aws:s3:::tagmesh-athena-results-333333333333", "mend: attach"):
+            assert part in " ".join(said.split())
+    finally:
+        iam.put_role_policy(**held, PolicyDocument=before)
+    assert asked(sample, "iam-policy", "analytics/Analyst", "--check")[0] == 0, "the demo's people have what is printed"
+
+
+@pytest.mark.parametrize(
+    ("principal", "code", "part"),
+    [
+        ("analytics/Nobody", 1, "there is no analytics/Nobody"),
+        ("arn:aws:iam::999999999999:role/Stranger", 2, "deploy accounts/consumer.yaml in 999999999999"),
+        ("Analyst", 2, "write CONSUMER/NAME"),
+    ],
+)
+def test_a_policy_that_cannot_be_checked_is_said(sample, principal, code, part):
+    found, said = asked(sample, "iam-policy", principal, "--check")
+
+    assert (found, part in " ".join(said.split())) == (code, True), said
+
+
 def test_the_rows_of_every_file_are_counted(sample):
     data = ROOT / "sample_data"
 
