@@ -27,7 +27,7 @@ from tagmesh.aws import (
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import Finding
 from tagmesh.governance import Consumer, Governance
-from tagmesh.grants import Grant, Revoke
+from tagmesh.grants import Grant, Resource, Revoke
 
 logger = Logger()
 metrics = Metrics()
@@ -101,8 +101,11 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     held = ram.prepare(lf, client("glue"), os.environ["AWS_REGION"], central) if whole and others else []
     findings += held
     whole = whole and not held
+    refused: list[Resource] = []
     if whole:
-        findings += grants.carry_out(dynamodb, lf, lease, governance, others, central)
+        not_granted = grants.carry_out(dynamodb, lf, lease, governance, others, central)
+        findings += not_granted
+        refused = grants.not_made(dynamodb, lease.unit, others, central) if not_granted else []
     metrics.add_metric("Grants", MetricUnit.Count, len(actions))
     logger.info(
         "access granted" if whole else "access revoked; grants wait",
@@ -134,6 +137,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         losing=losing if not findings else (),
         findings=findings,
         observed=remembered,
+        refused=refused,
     )
 
 
@@ -196,6 +200,7 @@ def hand_over(
     losing: Iterable[str] = (),
     findings: Iterable[Finding] = (),
     observed: Mapping[str, list[Grant]] | None = None,
+    refused: Iterable[Resource] = (),
 ) -> dict[str, Any]:
     """Writes the plan for link_consumer, and answers with its key.
 
@@ -203,6 +208,7 @@ def hand_over(
         prints: data product unit -> fingerprint of what the consumer can read.
         accounts: those to look into; without any, everything there is as it is to be.
         observed: account -> the grants there, where the ledger can be believed.
+        refused: what the account could not be granted, so that it cannot be passed on.
     """
     written = {
         "version": governance.digest,
@@ -214,6 +220,7 @@ def hand_over(
         "databases": databases,
         "published": dict(prints),
         "findings": [asdict(finding) for finding in findings],
+        "refused": [[each.kind, each.body] for each in refused],
         "observed": {account: grants.to_json(of) for account, of in observed.items()} if observed is not None else None,
     }
     return {"link": True, "plan": plans.write(client("s3"), plans.key(lease.unit, lease.token), written)}

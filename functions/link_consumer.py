@@ -12,6 +12,7 @@ from tagmesh import sharing
 from tagmesh.aws import consumers, events, governance_store, grants, plans, runs, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import Finding
+from tagmesh.grants import Resource
 
 logger = Logger()
 metrics = Metrics()
@@ -51,6 +52,7 @@ def link(
     changes, findings, reached = 0, [Finding(**finding) for finding in planned["findings"]], True
     drifted: list[dict[str, Any]] = []
     remembered = planned["observed"]
+    not_ours_to_pass_on = {Resource(kind, body) for kind, body in planned["refused"]}
     for account in sorted({*planned["accounts"]} - {own_account()}):
         there = grants.from_json(remembered[account]) if remembered is not None else None
         try:
@@ -63,6 +65,7 @@ def link(
                 revoke_only=not planned["whole"],
                 observed=there,
                 void=unit.void,
+                refused=not_ours_to_pass_on,
             )
         except ConsumerNotReachable as error:
             reached = False

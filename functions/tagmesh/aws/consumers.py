@@ -15,7 +15,7 @@ from tagmesh.aws import events, glue, grants, lakeformation, ledger, principals,
 from tagmesh.aws.session import client, client_of, consumer_session, own_account
 from tagmesh.catalog import Finding
 from tagmesh.governance import Consumer, Governance
-from tagmesh.grants import Grant, Revoke
+from tagmesh.grants import Grant, Resource, Revoke
 
 logger = Logger(child=True)
 
@@ -123,6 +123,7 @@ def carry_out(
     revoke_only: bool,
     observed: Iterable[Grant] | None = None,
     void: Collection[str] = (),
+    refused: Collection[Resource] = (),
 ) -> tuple[int, list[Finding]]:
     """Observes the account, plans for all its consumers, and does it; how many changes, and what people must mend.
 
@@ -131,6 +132,7 @@ def carry_out(
         revoke_only: what is to be granted waits for a later run.
         observed: the grants that are known to be there; None to ask Lake Formation.
         void: LF-Tags that somebody deleted; policies that use them are none.
+        refused: what the account could not be granted, so that it cannot be passed on.
 
     Raises:
         ConsumerNotReachable: the account's role cannot be assumed.
@@ -144,6 +146,7 @@ def carry_out(
     wanted = look(dynamodb, clients, lease.unit, governance, account, databases, observed, void)
     findings = list(wanted.findings)
     to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
+    to_do = [action for action in to_do if not (isinstance(action, Grant) and action.resource in refused)]
     for of_grants, some in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):
         if not of_grants:
             make_links(dynamodb, clients("glue"), lease.unit, account, governance.digest, some)

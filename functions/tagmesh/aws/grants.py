@@ -112,16 +112,16 @@ def carry_out(
     actions: Iterable[Grant | Revoke],
     account: str,
 ) -> list[Finding]:
-    """Revokes and grants in the order given, as an account's administrator; what could not be revoked.
+    """Revokes and grants in the order given, as an account's administrator; what could not be revoked or granted.
 
     A grant stands in the ledger before it is made, each value of an LF-Tag by itself, and a revoked one until it is
     seen to be gone. The lease and the governance version are checked before each call that grants. A revocation that is
-    refused does not stop the others.
+    refused does not stop the others, nor does a grant that is refused for good: that leaves the ledger as it was.
 
     Raises:
         LeaseLost: another run holds the unit.
         GovernanceChanged: another version is in force.
-        LakeFormationRefused: with the first grant that was refused.
+        LakeFormationRefused: with the first grant that was refused and may be made later.
     """
     known = {_key(account, entry): entry for entry in made(dynamodb, lease.unit, account)}
     findings: list[Finding] = []
@@ -131,8 +131,10 @@ def carry_out(
             continue
         for start in range(0, len(entries), lakeformation.BATCH):
             some = entries[start : start + lakeformation.BATCH]
+            earlier: dict[str, Grant | None] = {}
             for entry in (replace(each, resource=one) for each in some for one in single_values(each.resource)):
                 key = _key(account, entry)
+                earlier.setdefault(key, known.get(key))
                 before = known.get(key, replace(entry, permissions=frozenset(), grantable=frozenset()))
                 known[key] = replace(
                     entry,
@@ -143,7 +145,51 @@ def carry_out(
             # Nothing comes between the two checks and the call.
             units.holds(dynamodb, lease)
             governance_store.check_in_force(dynamodb, governance)
-            lakeformation.grant(lf, [to_api(entry) for entry in some], CatalogId=catalog)
+            refused = lakeformation.grant_each(lf, [to_api(entry) for entry in some], CatalogId=catalog)
+            for entry in (some[number] for number in refused):
+                for one in single_values(entry.resource):
+                    key = _key(account, replace(entry, resource=one))
+                    _take_back(dynamodb, lease.unit, key, earlier[key], known)
+            findings += _not_granted(lease.unit, account, {some[number]: why for number, why in refused.items()})
+    return list({(each.code, each.subject): each for each in findings}.values())
+
+
+def not_made(dynamodb: Any, unit: str, wanted: Iterable[Grant], account: str) -> list[Resource]:
+    """The tag policies of these grants that the ledger does not have: they were refused."""
+    there = {(entry.principal, entry.resource) for entry in made(dynamodb, unit, account)}
+    policies = (each for each in wanted if each.resource.kind == "LFTagPolicy")
+    return [each.resource for each in policies if (each.principal, each.resource) not in there]
+
+
+def _take_back(dynamodb: Any, unit: str, key: str, earlier: Grant | None, known: dict[str, Grant]) -> None:
+    """The ledger as it was before a grant that was not made."""
+    if earlier is None:
+        known.pop(key, None)
+        ledger.forget(dynamodb, unit, key)
+    else:
+        known[key] = earlier
+        ledger.record(dynamodb, unit, key, "grant", _detail(earlier), "as before a grant that was refused", "")
+
+
+def _not_granted(unit: str, account: str, refused: Mapping[Grant, str]) -> list[Finding]:
+    """What was refused for good, one finding for each principal."""
+    findings = []
+    for principal in sorted({entry.principal for entry in refused}):
+        of = {entry: why for entry, why in refused.items() if entry.principal == principal}
+        entry, reason = next(iter(of.items()))
+        if "invalid principal" in reason.lower():
+            mend = f"create {principal} again, or take it out of the governance files"
+        elif entry.resource.kind == "LFTagPolicy":
+            mend = (
+                "a principal holds at most 50 LF-Tag policies on databases and 50 on tables unless AWS has raised that "
+                "quota, those that others granted it included: give it fewer subscriptions that differ in their tags, "
+                "or ask AWS for more"
+            )
+        else:
+            mend = f"grant it as a Lake Formation administrator of {account} to see what is amiss"
+        what = "; ".join(dict.fromkeys(entry.why for entry in of))
+        message = f"{len(of)} permissions of {what} could not be granted in account {account}: {reason}"
+        findings.append(Finding("not-granted", f"{unit}/{principal}", message, f"{mend}; the sweep tries again"))
     return findings
 
 

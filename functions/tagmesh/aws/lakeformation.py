@@ -9,13 +9,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagmesh.catalog import AssignedTags, Table, tags_from_api
 from tagmesh.governance import DataProduct, Expression
 
 CONCURRENT_ATTEMPTS = 6
 BATCH = 20  # entries of BatchGrantPermissions and BatchRevokePermissions
+
+
+FOR_GOOD = ("InvalidInputException", "ResourceNumberLimitExceededException")
+"""Codes of what is refused however often one asks: the principal is not there, say, or has too many policies."""
+
+
+class Refused(NamedTuple):
+    """One entry of a batch that was refused. ``reason`` is for people; it has who, what and the ``code`` in it."""
+
+    code: str
+    reason: str
 
 
 class LakeFormationRefused(Exception):
@@ -151,7 +162,20 @@ def grant(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> None
     """
     refused = _batch(lf, lf.batch_grant_permissions, list(entries), catalog)
     if refused:
-        raise LakeFormationRefused(next(iter(refused.values())))
+        raise LakeFormationRefused(next(iter(refused.values())).reason)
+
+
+def grant_each(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dict[int, str]:
+    """Grants entries, 20 a call; position -> reason of those that were refused for good: the others are granted.
+
+    Raises:
+        LakeFormationRefused: with the first entry that was refused and may be granted later.
+    """
+    refused = _batch(lf, lf.batch_grant_permissions, list(entries), catalog)
+    for each in refused.values():
+        if each.code not in FOR_GOOD:
+            raise LakeFormationRefused(each.reason)
+    return {number: each.reason for number, each in refused.items()}
 
 
 def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dict[int, str]:
@@ -160,7 +184,8 @@ def revoke(lf: Any, entries: Iterable[Mapping[str, Any]], **catalog: str) -> dic
     A refusal may mean that it is gone already: Lake Formation says of the unauthorised what it says of the absent.
     [Lake Formation developer guide, error message updates]
     """
-    return _batch(lf, lf.batch_revoke_permissions, list(entries), catalog)
+    refused = _batch(lf, lf.batch_revoke_permissions, list(entries), catalog)
+    return {number: each.reason for number, each in refused.items()}
 
 
 def revoke_all(lf: Any, principal: str, resource: Mapping[str, Any]) -> None:
@@ -188,9 +213,9 @@ def _held(lf: Any, principal: str, resource: Mapping[str, Any]) -> Iterator[dict
 
 def _batch(
     lf: Any, operation: Callable[..., Any], entries: list[Mapping[str, Any]], catalog: Mapping[str, str]
-) -> dict[int, str]:
-    """All entries, 20 a call, those that met another writer again; position -> reason of the refused ones."""
-    refused: dict[int, str] = {}
+) -> dict[int, Refused]:
+    """All entries, 20 a call, those that met another writer again; by position, the refused ones."""
+    refused: dict[int, Refused] = {}
     numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
     for start in range(0, len(numbered), BATCH):
         waiting = numbered[start : start + BATCH]
@@ -202,9 +227,10 @@ def _batch(
                 if error.get("ErrorCode") == "ConcurrentModificationException" and attempt < CONCURRENT_ATTEMPTS:
                     again.add(entry["Id"])
                     continue
-                refused[int(entry["Id"])] = (
+                refused[int(entry["Id"])] = Refused(
+                    error.get("ErrorCode", ""),
                     f"{entry['Principal']['DataLakePrincipalIdentifier']}: {', '.join(entry['Permissions'])} on "
-                    f"{entry['Resource']}: {error.get('ErrorCode')} {error.get('ErrorMessage')}"
+                    f"{entry['Resource']}: {error.get('ErrorCode')} {error.get('ErrorMessage')}",
                 )
             if not again:
                 break
