@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from content import national_ids
@@ -153,11 +153,21 @@ _TRIED_FIRST = 40  # since testing a number against all countries is most of the
 
 def _national_ids(texts: Collection[str], countries: Collection[str]) -> int:
     """Texts that are national ids of one country; of any of the countries, where some are named. 0 if of some that are
-    tried first hardly any is."""
+    tried first hardly any is, or if they count up: some countries' ids have no check digit, and people's are no
+    series."""
     first = list(islice(texts, 0, None, max(1, len(texts) // _TRIED_FIRST)))
     if _most(first, countries) < len(first) * SHARES["national_id"] / 2:
         return 0
-    return _most(texts, countries)
+    return 0 if _count_up(texts) else _most(texts, countries)
+
+
+def _count_up(texts: Collection[str]) -> bool:
+    """Whether texts are numbers of which most follow upon another at one distance."""
+    if not all(text.isascii() and text.isdigit() for text in texts):
+        return False
+    rising = sorted(map(int, texts))
+    distances = Counter(later - earlier for earlier, later in pairwise(rising))
+    return max(distances.values(), default=0) > len(texts) / 2
 
 
 def _most(texts: Iterable[str], countries: Collection[str]) -> int:

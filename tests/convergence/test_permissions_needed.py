@@ -47,6 +47,9 @@ def read_after_publishing(monkeypatch, without=(), resource=None) -> set:
         return mesh.queryable()
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize("resource", [None, "DataLocation"])
 def test_with_all_of_it_the_data_product_is_read(monkeypatch, resource):
     assert read_after_publishing(monkeypatch, resource=resource)

@@ -325,6 +325,7 @@ def test_what_is_printed_fits_a_dumb_terminal(sample):
     assert f"tagmesh local down --port {sample.port}" in sample.printed
 
 
+@pytest.mark.slow
 def test_what_is_printed_to_go_on_with_works(sample):
     commands = [line.split()[1:] for line in sample.printed.splitlines() if line.startswith("  tagmesh ")]
     asked = {command[0]: tagmesh(*command) for command in commands if command[0] != "local"}
