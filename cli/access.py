@@ -205,7 +205,7 @@ def everybody(seen: Observed, column: tuple[str, str, str], clients_in: Callable
 
 def _find(clients_in: Callable[[str], Any], account: str, named: Principal) -> str | None:
     try:
-        return principals.find(clients_in(account)("iam"), [named])[named]
+        return principals.find(clients_in(account)("iam"), [named], account)[named]
     except observation.NotReachable:
         return None
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from botocore.config import Config
-from tagmesh.governance import Consumer, Governance, Principal
+from tagmesh.governance import EVERYBODY, Consumer, Governance, Principal
 
 from cli import iam_policy, local
 from local_aws.sessions import LocalSession
@@ -119,7 +119,8 @@ def create_people(place: Place, governance: Governance, central: str) -> list[Pe
     for consumer in governance.consumers:
         admin = place.administrator(consumer.account)
         iam = admin.client("iam")
-        for principal in consumer.principals:
+        # Of an account that is named whole, those that are named by themselves too.
+        for principal in (each for each in consumer.principals if each != EVERYBODY):
             at = (consumer.account, principal)
             if at not in arns:
                 arns[at] = _create_principal(iam, place.region, consumer.account, principal, central)

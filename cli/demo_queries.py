@@ -210,7 +210,7 @@ def _readings(person: Person) -> list[Subscription]:
     return [
         subscription
         for subscription in person.consumer.subscriptions
-        if person.principal in subscription.principals and "SELECT" in subscription.permissions
+        if any(each.includes(person.arn) for each in subscription.principals) and "SELECT" in subscription.permissions
     ]
 
 

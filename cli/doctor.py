@@ -87,7 +87,7 @@ class Doctor:
         if account not in self._readers:
             named = {principal for consumer in self.consumers.get(account, ()) for principal in consumer.principals}
             people = {principal for principal in named if principal.kind in ("role", "user", "permission_set")}
-            found = principals.find(self.mesh.readers_in(account)("iam"), sorted(people)) if people else {}
+            found = principals.find(self.mesh.readers_in(account)("iam"), sorted(people), account) if people else {}
             self._readers[account] = {arn: principal for principal, arn in found.items() if arn}
         return self._readers[account].keys()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from tagmesh import access
 from tagmesh.aws import principals
-from tagmesh.governance import Governance, Principal
+from tagmesh.governance import EVERYBODY, Governance, Principal
 
 from cli import principal
 from cli.local import LocalAwsError
@@ -95,7 +95,7 @@ def databases_of(governance: Governance, asked: principal.Asked) -> list[str]:
     """The databases in which the governance files may give somebody something."""
 
     def is_asked(each: Principal) -> bool:
-        return each in asked.candidates or (asked.arn is not None and each.is_named_by(asked.arn))
+        return each in asked.candidates or each.includes(asked.arn or "")
 
     subscriptions = [
         subscription
@@ -119,6 +119,8 @@ def check(mesh: Mesh, written: str) -> Checked:
         NotChecked: the account's read-only role cannot be assumed, or the simulator refuses.
     """
     asked = principal.parse(written, mesh.governance)
+    if EVERYBODY in asked.candidates:
+        raise NotChecked(f"{written} is every principal of {asked.account}: ask about one of them, by its name or ARN")
     wanted = needs(mesh, asked)
     try:
         clients = mesh.readers_in(asked.account)

@@ -100,7 +100,7 @@ def find(asked: Asked, clients: Callable[[str], Any]) -> str | None:
     iam = clients("iam")
     if asked.arn is not None:
         return asked.arn if exists(iam, asked.arn) else None
-    found = principals.find(iam, asked.candidates)
+    found = principals.find(iam, asked.candidates, asked.account)
     arns = sorted({arn for arn in found.values() if arn})
     if len(arns) > 1:
         raise BadPrincipal(f"{asked.written} may be {' or '.join(arns)}: write the ARN")

@@ -147,23 +147,40 @@ class Producer:
     dropped: tuple[DataProduct, ...] = ()
 
 
+WHOLE_ACCOUNT = "whole_account"
+"""The kind of principal that stands for every role and user of an account, as far as IAM lets them: what Lake Formation
+calls ``<account>:IAMPrincipals``. [Lake Formation developer guide, Lake Formation permissions reference]"""
+
+
 @dataclass(frozen=True, order=True)
 class Principal:
-    """Somebody in a consumer's account: ``kind`` is role, user or permission_set; ``name`` may have a path
-    (``team/Analyst``) for a role or user."""
+    """Somebody in a consumer's account: ``kind`` is role, user, permission_set, or whole_account for all of them;
+    ``name`` may have a path (``team/Analyst``) for a role or user, and is ``IAMPrincipals`` for the whole account."""
 
     kind: str
     name: str
 
     def __str__(self) -> str:
+        if self.kind == WHOLE_ACCOUNT:
+            return "every principal of the account"
         return f"{self.kind.replace('_', ' ')} {self.name}"
 
     def is_named_by(self, arn: str) -> bool:
-        """Whether an IAM ARN is this one's, whatever the suffix of a permission set's role."""
+        """Whether an IAM ARN is this one's, whatever the suffix of a permission set's role; of the whole account it is
+        what Lake Formation calls it."""
         last = arn.rpartition("/")[2]
+        if self.kind == WHOLE_ACCOUNT:
+            return arn.endswith(f":{self.name}")
         if self.kind == "permission_set":
             return last.rpartition("_")[0] == f"AWSReservedSSO_{self.name}"
         return last == self.name.rpartition("/")[2] and f":{self.kind}/" in arn
+
+    def includes(self, arn: str) -> bool:
+        """Whether whoever has an IAM ARN, of the same account, has what this one is given."""
+        return self.kind == WHOLE_ACCOUNT or self.is_named_by(arn)
+
+
+EVERYBODY = Principal(WHOLE_ACCOUNT, "IAMPrincipals")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tagmesh.governance import (
+    EVERYBODY,
     Consumer,
     ContentSample,
     Csv,
@@ -586,12 +587,16 @@ class _Loader:
             tags=tuple((key, values) for key, values in expression if key in named),
             # Any other permission implies DESCRIBE (developer guide, Lake Formation permissions reference).
             permissions=tuple(sorted(permissions | {"DESCRIBE"})),
-            principals=tuple(sorted(Principal(key.split(":")[0], str(name)) for key, name in principals.items())),
+            principals=tuple(sorted(_principal(key.partition(":")[0], str(name)) for key, name in principals.items())),
             table_expression=expression,
             database_expression=tuple(pair for pair in expression if pair[0] in assigned),
             expires=_optional(fields.get("expires")),
             place=str(fields["name"].at),
         )
+
+
+def _principal(kind: str, written: str) -> Principal:
+    return EVERYBODY if kind == EVERYBODY.kind else Principal(kind, written)
 
 
 def complete(keys: Mapping[str, LFTagKey], named: Mapping[str, set[str]]) -> Expression:

@@ -277,8 +277,11 @@ CONSUMER = Record(
                                         "role": Field(IAM_NAME, "an IAM role"),
                                         "user": Field(IAM_NAME, "an IAM user"),
                                         "permission_set": Field(IAM_NAME, "an IAM Identity Center permission set"),
+                                        "whole_account": Field(
+                                            Constant({"true": True}), "true: every principal of the account"
+                                        ),
                                     },
-                                    one_of=("role", "user", "permission_set"),
+                                    one_of=("role", "user", "permission_set", "whole_account"),
                                 )
                             ),
                             "who reads, in the consumer's account",

@@ -92,7 +92,7 @@ class Who:
         """Whether some principals of governance files, of the same account, include this one."""
         if self.arn is None:
             return any(principal in self.candidates for principal in principals)
-        return any(principal.is_named_by(self.arn) for principal in principals)
+        return any(principal.includes(self.arn) for principal in principals)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tagmesh import plan
 from tagmesh.access import Readable, database_tags, readable
 from tagmesh.catalog import AssignedTags, Finding, Table
-from tagmesh.governance import Consumer, Governance, Principal, Subscription
+from tagmesh.governance import EVERYBODY, Consumer, Governance, Principal, Subscription
 from tagmesh.grants import Grant, Revoke, diff
 from tagmesh.plan import AssignTags
 from tagmesh.rules import TableDecision, decide
@@ -213,9 +213,7 @@ def _granted(
             governance,
             account,
             central,
-            principals={
-                p: f"arn:aws:iam::{account}:{p.kind.replace('permission_set', 'role')}/{p.name}" for p in named
-            },
+            principals={p: _called(account, p) for p in named},
             databases=databases,
             catalog=[plan.Link("default")],
             observed=[],
@@ -230,6 +228,12 @@ def _granted(
         links = [f"{account}/{action.name}" for action in in_account.actions if isinstance(action, plan.CreateLink)]
         found.append((grants, links))
     return found
+
+
+def _called(account: str, principal: Principal) -> str:
+    if principal == EVERYBODY:
+        return f"{account}:{principal.name}"
+    return f"arn:aws:iam::{account}:{principal.kind.replace('permission_set', 'role')}/{principal.name}"
 
 
 def _own(tags: AssignedTags) -> dict[str, dict[str, str]]:

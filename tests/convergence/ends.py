@@ -18,6 +18,7 @@ WRITES = ("Add", "Remove", "Batch", "Create", "Delete", "Update", "Put", "Regist
 def allowed(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, str]]:
     """(principal ARN, database.table, column) of what a governance lets be read of the tables as they are."""
     found = set()
+    people = mesh.analysts()
     for product in governance.data_products:
         if product.database not in {each.name for each in mesh._databases()}:
             continue
@@ -33,9 +34,11 @@ def allowed(mesh: MeshInProcess, governance: Governance) -> set[tuple[str, str, 
             for subscription in consumer.subscriptions:
                 for database, columns in readable(tagged, [subscription]).items():
                     for table, names in columns.items():
-                        for principal in subscription.principals:
-                            arn = f"arn:aws:iam::{consumer.account}:role/{principal.name}"
-                            found |= {(arn, f"{database}.{table}", name) for name in names}
+                        for arn in people:
+                            if arn.split(":")[4] == consumer.account and any(
+                                principal.includes(arn) for principal in subscription.principals
+                            ):
+                                found |= {(arn, f"{database}.{table}", name) for name in names}
     return found
 
 

@@ -195,7 +195,7 @@ def test_a_permission_set_is_followed_when_its_suffix_changes(mesh, region):
     a_sweep_later(mesh)
 
     assert readers(mesh) == {second, READERS[1]}
-    assert found(mesh) == []
+    holds(mesh, governance)
     assert not [
         grant
         for grant in mesh.lake.ListPermissions(mesh.automation, MaxResults=1000)["PrincipalResourcePermissions"]
@@ -240,3 +240,34 @@ def test_a_real_database_of_a_links_name_is_never_touched_and_the_rest_is_linked
     a_sweep_later(mesh)
     assert found(mesh) == []
     holds(mesh, governance)
+
+
+# -- a whole account -----------------------------------------------------------------------------------------------
+
+
+def test_a_whole_account_is_every_principal_of_it_and_ends_with_its_subscription(mesh):
+    files = SUBSCRIBED.files()
+    at = "consumers/analytics.yaml"
+    everybody = {**files, at: files[at].replace("role: analytics-open", "whole_account: true")}
+    begin(mesh, files)
+    named = mesh.queryable()
+    nobody = mesh.role(ACCOUNT, "InNoFile")
+    elsewhere = mesh.role("444444444444", "InNoFile")
+
+    mesh.apply(everybody)
+    mesh.settle()
+
+    def columns(principal):
+        return {(table, column) for who, table, column in mesh.queryable() if who == principal}
+
+    opened = {(table, column) for who, table, column in named if who == READERS[0]}
+    assert found(mesh) == []
+    assert opened and columns(nobody) == columns(READERS[0]) == opened
+    assert columns(READERS[1]) == opened | {(t, c) for who, t, c in named if who == READERS[1]}
+    assert columns(elsewhere) == set()
+    holds(mesh, load(everybody))
+
+    mesh.apply(files)
+    mesh.settle()
+    assert mesh.queryable() == named
+    holds(mesh, load(files))

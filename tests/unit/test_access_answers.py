@@ -217,6 +217,20 @@ def _enough(seen: Observed, arn: str) -> dict[tuple[str, str], bool]:
     return dict.fromkeys([*needs, *(each for group in groups for each in group)], True)
 
 
+def test_who_is_of_an_account_that_is_subscribed_whole_reads_by_that_subscription():
+    files = FILES | {"consumers/c.yaml": FILES["consumers/c.yaml"].replace("role: Ann", "whole_account: true")}
+    group = f"{ACCOUNT}:IAMPrincipals"
+    to_all = (granted(group, tables(OPEN), "SELECT", "DESCRIBE"), granted(group, databases(SALES), "DESCRIBE"))
+    seen = right(governance=load(files), regrants=to_all, own=(granted(group, LINK, "DESCRIBE"),))
+
+    answer = asked(seen)
+
+    assert answer.readable
+    assert next(link for link in answer.chain if link.name == "subscription").state == "ok"
+    assert "c/some" in next(link.seen for link in answer.chain if link.name == "subscription")
+    assert not asked(seen, "email").readable
+
+
 OTHER = (("domain", ("sales",)), ("level", ("secret",)))
 GROUP = f"{ACCOUNT}:IAMPrincipals"
 DIRECT = dict.fromkeys([(ANN, "table"), (ANN, "database")], "ASSOCIATED")

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from tagmesh import governance_shapes
-from tagmesh.governance import DataProduct, GovernanceError, LFTagKey, Principal, digest_of, load, read_folder
+from tagmesh.governance import (
+    EVERYBODY,
+    DataProduct,
+    GovernanceError,
+    LFTagKey,
+    Principal,
+    digest_of,
+    load,
+    read_folder,
+)
 from tagmesh.governance_files import expression_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -360,7 +369,19 @@ MISTAKES = {
         "consumers/analytics.yaml",
         "role: Analyst",
         "role: Analyst\n        user: ann",
-        "of role, user, permission_set role and user is given; mend: write exactly one",
+        "of role, user, permission_set, whole_account role and user is given; mend: write exactly one",
+    ),
+    "whole account twice": (
+        "consumers/analytics.yaml",
+        "role: Analyst",
+        "whole_account: true\n      - whole_account: true",
+        "the whole_account `true` is already there",
+    ),
+    "a part of a whole account": (
+        "consumers/analytics.yaml",
+        "role: Analyst",
+        "whole_account: false",
+        "`false` is not allowed here; mend: write true, without quotes",
     ),
     "no principal": (
         "consumers/analytics.yaml",
@@ -743,6 +764,8 @@ def test_the_reference_names_every_field():
     [
         (Principal("role", "Analyst"), "arn:aws:iam::333333333333:role/Analyst", True),
         (Principal("role", "team/Analyst"), "arn:aws:iam::333333333333:role/team/Analyst", True),
+        (EVERYBODY, "333333333333:IAMPrincipals", True),
+        (EVERYBODY, "arn:aws:iam::333333333333:role/Analyst", False),
         (Principal("role", "Analyst"), "arn:aws:iam::333333333333:role/Analyst2", False),
         (Principal("role", "Analyst"), "arn:aws:iam::333333333333:user/Analyst", False),
         (Principal("user", "ann"), "arn:aws:iam::333333333333:user/ann", True),
@@ -760,3 +783,10 @@ def test_the_reference_names_every_field():
 )
 def test_a_principal_is_known_by_its_arn(principal, arn, named):
     assert principal.is_named_by(arn) is named
+
+
+def test_a_whole_account_includes_whoever_is_in_it():
+    arn = "arn:aws:iam::333333333333:role/Analyst"
+
+    assert EVERYBODY.includes(arn) and Principal("role", "Analyst").includes(arn)
+    assert not Principal("role", "Analyst2").includes(arn)

@@ -92,7 +92,7 @@ def look(
     central = own_account()
     lf = clients("lakeformation")
     named = {p for consumer in governance.consumers if consumer.account == account for p in consumer.principals}
-    found = principals.find(clients("iam"), sorted(named)) if named else {}
+    found = principals.find(clients("iam"), sorted(named), account) if named else {}
     known = {principal: arn for principal, arn in found.items() if arn}
     entries = ledger.made_by(dynamodb, unit)
     made = grants.made_in(entries, account)

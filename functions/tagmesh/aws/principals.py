@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from tagmesh.governance import Principal
+from tagmesh.governance import EVERYBODY, Principal
 
 RESOURCES_A_CALL = 100  # of a simulation
 PERMISSION_SETS = "/aws-reserved/sso.amazonaws.com/"
 
 
-def find(iam: Any, principals: Iterable[Principal]) -> dict[Principal, str | None]:
-    """The ARN of each principal, or None where the account has none by that name.
+def find(iam: Any, principals: Iterable[Principal], account: str) -> dict[Principal, str | None]:
+    """The ARN of each principal of an account, or None where it has none by that name; of the whole account what Lake
+    Formation calls it.
 
     A permission set is a role under IAM Identity Center's reserved path, with or without the home Region in it, whose
     name ends in a suffix that changes when all its assignments are removed and made again: found by name each time.
@@ -32,7 +33,9 @@ def find(iam: Any, principals: Iterable[Principal]) -> dict[Principal, str | Non
     for principal in principals:
         name = principal.name.rpartition("/")[2]
         try:
-            if principal.kind == "permission_set":
+            if principal == EVERYBODY:
+                found[principal] = f"{account}:{principal.name}"
+            elif principal.kind == "permission_set":
                 found[principal] = reserved.get(principal.name)
             elif principal.kind == "user":
                 found[principal] = iam.get_user(UserName=name)["User"]["Arn"]
