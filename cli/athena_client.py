@@ -36,13 +36,13 @@ class Answer:
     rows: tuple[tuple[str | None, ...], ...]
 
 
-def query(athena: Any, sql: str, database: str) -> Answer:
-    """Run one statement in the workgroup `tagmesh` with a boto3 Athena client and wait for its answer.
+def query(athena: Any, sql: str, database: str, workgroup: str = WORKGROUP) -> Answer:
+    """Run one statement in a workgroup with a boto3 Athena client and wait for its answer.
 
     Raises QueryRefused where the principal lacks a permission on what it names, QueryFailed otherwise.
     """
     started = athena.start_query_execution(
-        QueryString=sql, WorkGroup=WORKGROUP, QueryExecutionContext={"Database": database}
+        QueryString=sql, WorkGroup=workgroup, QueryExecutionContext={"Database": database}
     )
     execution_id = started["QueryExecutionId"]
     status = _wait(athena, execution_id, sql)

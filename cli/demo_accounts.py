@@ -5,11 +5,13 @@ In real accounts these people are there before the mesh; here the demo makes the
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from botocore.config import Config
+from tagmesh import workgroups
 from tagmesh.governance import EVERYBODY, Consumer, Governance, Principal
 
 from cli import iam_policy, local
@@ -123,15 +125,16 @@ def create_people(place: Place, governance: Governance, central: str) -> list[Pe
         for principal in (each for each in consumer.principals if each != EVERYBODY):
             at = (consumer.account, principal)
             if at not in arns:
-                arns[at] = _create_principal(iam, place.region, consumer.account, principal, central)
+                workgroup = workgroups.of_principal(governance, *at)
+                policy = iam_policy.reader_policy(place.region, consumer.account, central, workgroup=workgroup)
+                arns[at] = _create_principal(iam, place.region, consumer.account, principal, policy)
             people.append(Person(consumer, principal, arns[at], _sign_in(admin, principal, arns[at])))
     return people
 
 
-def _create_principal(iam: Any, region: str, account: str, principal: Principal, central: str) -> str:
+def _create_principal(iam: Any, region: str, account: str, principal: Principal, of_reader: Mapping[str, Any]) -> str:
     path, _, name = f"/{principal.name}".rpartition("/")
-    document = json.dumps(iam_policy.reader_policy(region, account, central))
-    policy = {"PolicyName": "query-the-mesh", "PolicyDocument": document}
+    policy = {"PolicyName": "query-the-mesh", "PolicyDocument": json.dumps(of_reader)}
     if principal.kind == "user":
         arn = iam.create_user(Path=f"{path}/", UserName=name)["User"]["Arn"]
         iam.put_user_policy(UserName=name, **policy)

@@ -1,15 +1,17 @@
 """What each principal can query: asked of Athena as that principal, and compared with what the tags say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
+from tagmesh import workgroups
 from tagmesh.catalog import AssignedTags, Table, from_glue, tags_from_api
 from tagmesh.governance import Governance, Subscription
 
-from cli.athena_client import QueryFailed, QueryRefused, query, quoted
+from cli.athena_client import Answer, QueryFailed, QueryRefused, query, quoted
 from cli.demo_accounts import Identity, Person
 from cli.demo_report import Access, CatalogColumn, CatalogTable, Failure, Refusal
 
@@ -81,14 +83,15 @@ def as_in_force(people: Iterable[Person], governance: Governance) -> list[Person
 
 def _ask(person: Person, tables: list[CatalogTable], governance: Governance, central: str) -> Answers:
     names = _visible_databases(person, central)
-    athena = person.identity.client("athena")
+    workgroup = workgroups.of_principal(governance, person.consumer.account, person.principal)
+    ask = partial(query, person.identity.client("athena"), workgroup=workgroup)
     access: list[Access] = []
     refused: list[Refusal] = []
     failures: list[Failure] = []
     for table in tables:
         database = names.get(table.database, table.database)
         try:
-            columns, rows, refusals = _ask_table(athena, database, table)
+            columns, rows, refusals = _ask_table(ask, database, table)
         except (QueryFailed, QueryRefused, ClientError) as error:
             failures.append(Failure("query", _subject(person, table), str(error)))
             continue
@@ -113,23 +116,25 @@ def _visible_databases(person: Person, central: str) -> dict[str, str]:
     return names
 
 
-def _ask_table(athena: Any, database: str, table: CatalogTable) -> tuple[tuple[str, ...], int, dict[str, QueryRefused]]:
+def _ask_table(
+    ask: Callable[[str, str], Answer], database: str, table: CatalogTable
+) -> tuple[tuple[str, ...], int, dict[str, QueryRefused]]:
     """The readable columns, the number of rows, and why each other column was refused.
 
     Raises QueryFailed for any other failure, also for a column that answers though SELECT * does not show it.
     """
     source = f"{quoted(database)}.{quoted(table.table)}"
     try:
-        columns = query(athena, f"SELECT * FROM {source} LIMIT 0", database).columns
+        columns = ask(f"SELECT * FROM {source} LIMIT 0", database).columns
     except QueryRefused as refusal:
         return (), 0, {column.name: refusal for column in table.all_columns}
-    rows = int(query(athena, f"SELECT COUNT(*) FROM {source}", database).rows[0][0])
+    rows = int(ask(f"SELECT COUNT(*) FROM {source}", database).rows[0][0])
     refusals = {}
     for column in table.all_columns:
         if column.name in columns:
             continue
         try:
-            query(athena, f"SELECT {quoted(column.name)} FROM {source} LIMIT 1", database)
+            ask(f"SELECT {quoted(column.name)} FROM {source} LIMIT 1", database)
         except QueryRefused as refusal:
             refusals[column.name] = refusal
         else:

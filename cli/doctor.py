@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import doors
+from tagmesh import doors, workgroups
 from tagmesh.aws import glue, grants, lakeformation, ledger, observation, principals
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.doors import DOOR, NOTICE, Door
@@ -134,7 +134,9 @@ class Doctor:
         athena = clients("athena")
         names = [each["Name"] for each in observation.pages(athena.list_work_groups, "WorkGroups")]
         groups = [athena.get_work_group(WorkGroup=name)["WorkGroup"] for name in names if name.startswith("tagmesh")]
-        yield from doors.of_workgroups(account, groups, self.readers(account))
+        # Those that have a workgroup each share none.
+        sharing = () if workgroups.are_apart(self.mesh.governance, account) else self.readers(account)
+        yield from doors.of_workgroups(account, groups, sharing)
 
     def of_producer(self, product: DataProduct) -> Iterator[Door]:
         """Who reads the objects of a data product themselves."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import access
+from tagmesh import access, workgroups
 from tagmesh.aws import principals
 from tagmesh.governance import EVERYBODY, Governance, Principal
 
@@ -17,7 +17,6 @@ from cli.local import LocalAwsError
 if TYPE_CHECKING:
     from cli.mesh import Mesh
 
-WORKGROUP = "tagmesh"
 QUERY = (
     "athena:StartQueryExecution",
     "athena:StopQueryExecution",
@@ -44,24 +43,32 @@ class Checked:
     missing: tuple[tuple[str, str], ...]
 
 
-def reader_policy(region: str, account: str, central: str, databases: Iterable[str] | None = None) -> Mapping[str, Any]:
+def reader_policy(
+    region: str,
+    account: str,
+    central: str,
+    databases: Iterable[str] | None = None,
+    workgroup: str = workgroups.SHARED,
+) -> Mapping[str, Any]:
     """The IAM policy of a reader of an account.
 
     Args:
         databases: those that it names, in either catalogue; None for all, so that one that is published tomorrow needs
             no other policy: which of them, and which of their columns, is for Lake Formation to say.
+        workgroup: that it queries with; in one of its own it reads the results of no other.
 
     Source: Lake Formation developer guide, "Cross-account data sharing" and "How resource links work";
     Athena user guide, "Manage Lake Formation and Athena user permissions".
     """
-    results = f"arn:aws:s3:::tagmesh-athena-results-{account}-{region}"
+    results = f"arn:aws:s3:::{workgroups.bucket_of(account, region)}"
+    prefix = "" if workgroup == workgroups.SHARED else workgroups.prefix_of(workgroup)
     catalogs = [f"arn:aws:glue:{region}:{owner}" for owner in sorted({account, central})]
     names = ["*"] if databases is None else sorted({*databases, "default"})  # Athena asks for `default` too
     above = [arn for catalog in catalogs for arn in (f"{catalog}:catalog", *_each(catalog, "database/{}", names))]
     return {
         "Version": "2012-10-17",
         "Statement": [
-            _allow("Query", QUERY, f"arn:aws:athena:{region}:{account}:workgroup/{WORKGROUP}"),
+            _allow("Query", QUERY, f"arn:aws:athena:{region}:{account}:workgroup/{workgroup}"),
             # The link in this catalogue, the table in the central one.
             _allow("ReadDatabasesOfBothCatalogues", ON_DATABASES, above),
             _allow(
@@ -71,7 +78,7 @@ def reader_policy(region: str, account: str, central: str, databases: Iterable[s
             ),
             _allow("DataThroughLakeFormation", ("lakeformation:GetDataAccess",), "*"),  # no narrower resource works
             _allow("Results", ON_RESULTS, results),
-            _allow("ResultObjects", ON_RESULT, f"{results}/*"),
+            _allow("ResultObjects", ON_RESULT, f"{results}/{prefix}*"),
         ],
     }
 
@@ -88,20 +95,27 @@ def policy_of(mesh: Mesh, written: str, *, exact: bool) -> Mapping[str, Any]:
     """The policy of somebody who is written as on the command line. Raises BadPrincipal."""
     asked = principal.parse(written, mesh.governance)
     named = databases_of(mesh.governance, asked) if exact else None
-    return reader_policy(mesh.region, asked.account, mesh.account, named)
+    return reader_policy(mesh.region, asked.account, mesh.account, named, workgroup_of(mesh.governance, asked))
+
+
+def workgroup_of(governance: Governance, asked: principal.Asked) -> str:
+    """The workgroup that somebody is to query with: one of its own where the governance files name it, and say so."""
+    named = {each for consumer in asked.consumers for each in consumer.principals if _is_asked(asked, each)}
+    found = {workgroups.of_principal(governance, asked.account, each) for each in named}
+    return found.pop() if len(found) == 1 else workgroups.SHARED
+
+
+def _is_asked(asked: principal.Asked, each: Principal) -> bool:
+    return each in asked.candidates or each.includes(asked.arn or "")
 
 
 def databases_of(governance: Governance, asked: principal.Asked) -> list[str]:
     """The databases in which the governance files may give somebody something."""
-
-    def is_asked(each: Principal) -> bool:
-        return each in asked.candidates or each.includes(asked.arn or "")
-
     subscriptions = [
         subscription
         for consumer in asked.consumers
         for subscription in consumer.subscriptions
-        if any(map(is_asked, subscription.principals))
+        if any(_is_asked(asked, each) for each in subscription.principals)
     ]
     return sorted(
         product.database
@@ -145,7 +159,8 @@ def needs(mesh: Mesh, asked: principal.Asked) -> list[tuple[str, str]]:
         if product.database in named
     }
     found = []
-    for statement in reader_policy(mesh.region, asked.account, mesh.account, tables)["Statement"]:
+    workgroup = workgroup_of(mesh.governance, asked)
+    for statement in reader_policy(mesh.region, asked.account, mesh.account, tables, workgroup)["Statement"]:
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:
             found += [(action, each) for action in statement["Action"] for each in _examples(resource, tables)]

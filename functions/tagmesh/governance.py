@@ -220,6 +220,8 @@ class Consumer:
     owner: str | None
     external: bool
     subscriptions: tuple[Subscription, ...]
+    apart: bool = False
+    """Whether each of its principals has a workgroup of its own."""
 
     @property
     def unit(self) -> str:

@@ -549,9 +549,26 @@ class _Loader:
                     owner=_optional(document.get("owner")),
                     external=document.get("organization") == "external",
                     subscriptions=tuple(sorted(subscriptions, key=lambda subscription: subscription.name)),
+                    apart=document.get("results") == "apart",
                 )
             )
+            self._check_results(document, consumers)
         return tuple(sorted(consumers, key=lambda consumer: consumer.name))
+
+    def _check_results(self, document: Fields, consumers: list[Consumer]) -> None:
+        """The last consumer has results as all of its account do; whoever has them apart is named."""
+        consumer, at = consumers[-1], document.get("results", document["account"]).at
+        other = next((each for each in consumers if each.account == consumer.account), consumer)
+        if other.apart != consumer.apart:
+            self.report(
+                at,
+                f"the consumer `{other.name}` of the same account has results {'apart' if other.apart else 'shared'}: "
+                "who reads the shared ones would read the others too",
+                "write the same `results` in all consumers of an account",
+            )
+        if consumer.apart and EVERYBODY in consumer.principals:
+            message = "`results: apart` needs principals with names, and `whole_account` has none"
+            self.report(at, message, "name the principals, or leave out `results`")
 
     def _subscription(self, fields: Fields, assigned: set[str]) -> Subscription:
         named: dict[str, set[str]] = {}

@@ -257,6 +257,9 @@ CONSUMER = Record(
         "owner": OWNER,
         "organization": ORGANIZATION,
         "region": OWN_REGION,
+        "results": Field(
+            Choice(("shared", "apart")), "apart: a workgroup for each principal, whose results nobody else reads"
+        ),
         "subscriptions": Field(
             ListOf(
                 Record(

@@ -23,6 +23,7 @@ from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Prin
 from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.rectangles import rectangles
 from tagmesh.rules import Decision, TableDecision
+from tagmesh.workgroups import Action as WorkgroupAction
 
 __all__ = [
     "AssignTags",
@@ -310,7 +311,7 @@ class Link:
 class PrincipalPlan:
     """What to do in a consumer's account, in order, and what a person must mend."""
 
-    actions: tuple[Grant | Revoke | CreateLink | DeleteLink, ...]
+    actions: tuple[Grant | Revoke | CreateLink | DeleteLink | WorkgroupAction, ...]
     findings: tuple[Finding, ...]
 
 

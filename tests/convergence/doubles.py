@@ -16,7 +16,9 @@ from moto.iam.models import iam_backends
 
 from local_aws.access import lookup
 from local_aws.access.identity import Caller
+from local_aws.athena.athena_workgroups import WorkGroups
 from local_aws.wire import AwsError
+from local_aws.world import World
 
 CENTRAL = "555555555555"
 REGION = "eu-west-1"
@@ -91,6 +93,26 @@ class Identities:
         if lookup.iam_entity(arn) is None:
             raise AwsError("NoSuchEntity", f"The {kind} with name {name} cannot be found.", 404)
         return arn
+
+
+class Workgroups:
+    """Athena, as far as workgroups go: those of the local AWS, none of which has queries but the `used`."""
+
+    def __init__(self, world: World) -> None:
+        self.used: set[str] = set()
+        self._groups = WorkGroups(world, lambda group: group.name not in self.used)
+
+    def GetWorkGroup(self, caller: Caller, **params: Any) -> dict:
+        return self._groups.get(caller, params)
+
+    def CreateWorkGroup(self, caller: Caller, **params: Any) -> dict:
+        return self._groups.create(caller, params)
+
+    def UpdateWorkGroup(self, caller: Caller, **params: Any) -> dict:
+        return self._groups.update(caller, params)
+
+    def DeleteWorkGroup(self, caller: Caller, **params: Any) -> dict:
+        return self._groups.delete(caller, params)
 
 
 class Buses:

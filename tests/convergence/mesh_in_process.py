@@ -44,6 +44,7 @@ from convergence.doubles import (
     Identities,
     Objects,
     Topics,
+    Workgroups,
 )
 from convergence.fast_tables import FastTables
 from moto.core.base_backend import BackendDict
@@ -217,7 +218,7 @@ class MeshInProcess:
         self.objects.buckets[GOVERNANCE_BUCKET] = {}
         handlers = {name: inspect.unwrap(importlib.import_module(name).handler) for name in HANDLERS}
         self._record_uploads = inspect.unwrap(importlib.import_module("record_uploads").handler)
-        self.topics = Topics()
+        self.topics, self.workgroups = Topics(), Workgroups(self.world)
         self.waiting: list[Execution] = []
         """Executions that wait for a task token."""
         self._doubles = {
@@ -225,6 +226,7 @@ class MeshInProcess:
             "sns": self.topics,
             "dynamodb": self.tables,
             "iam": Identities(),
+            "athena": self.workgroups,
             "events": self.buses,
             "stepfunctions": Executions(self._start, self._answered),
             "lambda": Functions({name: partial(self._invoke, name, handler) for name, handler in handlers.items()}),

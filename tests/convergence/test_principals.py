@@ -13,6 +13,7 @@ from tagmesh.catalog import Finding
 from tagmesh.governance import load
 
 from local_aws.access.identity import Caller
+from local_aws.wire import AwsError
 
 ACCOUNT = ACCOUNTS["analytics"]
 SUBSCRIBED = Wanted("usual", ("orders",), {"analytics": ("open", "contacts")})
@@ -271,3 +272,104 @@ def test_a_whole_account_is_every_principal_of_it_and_ends_with_its_subscription
     mesh.settle()
     assert mesh.queryable() == named
     holds(mesh, load(files))
+
+
+# -- results that are not shared -----------------------------------------------------------------------------------
+
+OWN = [f"tagmesh-role-analytics-{name}" for name in ("open", "contacts")]
+
+
+def workgroup(mesh: MeshInProcess, name: str) -> tuple[str, bool, str] | None:
+    """State, whether settings are enforced, and where results go."""
+    try:
+        group = mesh.workgroups.GetWorkGroup(Caller(ACCOUNT, REGION, ADMINISTRATOR, ADMINISTRATOR), WorkGroup=name)
+    except AwsError:
+        return None
+    configuration = group["WorkGroup"]["Configuration"]
+    location = configuration["ResultConfiguration"]["OutputLocation"]
+    return group["WorkGroup"]["State"], configuration["EnforceWorkGroupConfiguration"], location
+
+
+def right(name: str) -> tuple[str, bool, str]:
+    return "ENABLED", True, f"s3://tagmesh-athena-results-{ACCOUNT}-{REGION}/apart/{name}/"
+
+
+def apart(files: dict[str, str]) -> dict[str, str]:
+    at = "consumers/analytics.yaml"
+    return {**files, at: files[at].replace("owner:", "results: apart\nowner:")}
+
+
+def test_each_principal_has_a_workgroup_of_its_own_where_results_are_apart(mesh):
+    begin(mesh, apart(SUBSCRIBED.files()))
+    assert found(mesh) == []
+    assert [workgroup(mesh, name) for name in OWN] == [right(name) for name in OWN]
+    holds(mesh, load(apart(SUBSCRIBED.files())))
+
+    # Somebody lets results go elsewhere, and deletes another: within a sweep both are as they should be.
+    somebody = Caller(ACCOUNT, REGION, ADMINISTRATOR, ADMINISTRATOR)
+    mesh.workgroups.UpdateWorkGroup(
+        somebody, WorkGroup=OWN[0], ConfigurationUpdates={"EnforceWorkGroupConfiguration": False}
+    )
+    mesh.workgroups.DeleteWorkGroup(somebody, WorkGroup=OWN[1])
+    a_sweep_later(mesh)
+    assert [workgroup(mesh, name) for name in OWN] == [right(name) for name in OWN]
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["without queries", "with queries"])
+@pytest.mark.parametrize("how", ["a subscription ends", "results are shared again", "the consumer leaves"])
+def test_a_workgroup_that_nobody_is_to_have_is_removed_or_closed_and_comes_back(mesh, used, how):
+    begin(mesh, apart(SUBSCRIBED.files()))
+    mesh.workgroups.used |= {OWN[1]} if used else set()
+    without = {
+        "a subscription ends": apart(Wanted("usual", ("orders",), {"analytics": ("open",)}).files()),
+        "results are shared again": SUBSCRIBED.files(),
+        "the consumer leaves": Wanted("usual", ("orders",), {}).files(),
+    }[how]
+
+    mesh.apply(without)
+    mesh.settle()
+
+    left = ("DISABLED", *right(OWN[1])[1:]) if used else None
+    assert workgroup(mesh, OWN[1]) == left
+    assert workgroup(mesh, OWN[0]) == (right(OWN[0]) if how == "a subscription ends" else None)
+    holds(mesh, load(without))
+
+    mesh.apply(apart(SUBSCRIBED.files()))
+    mesh.settle()
+    assert [workgroup(mesh, name) for name in OWN] == [right(name) for name in OWN]
+
+
+def test_a_workgroup_of_somebody_else_is_never_touched_and_the_rest_goes_on(mesh):
+    mesh.apply(apart(SUBSCRIBED.files()))
+    somebody = Caller(ACCOUNT, REGION, ADMINISTRATOR, ADMINISTRATOR)
+    theirs = {"ResultConfiguration": {"OutputLocation": "s3://theirs/"}}
+    mesh.workgroups.CreateWorkGroup(somebody, Name=OWN[0], Configuration=theirs)
+    begin(mesh, apart(SUBSCRIBED.files()))
+
+    (finding,) = found(mesh)
+    assert (finding.code, finding.subject) == ("workgroup-name-taken", f"{ACCOUNT}/{OWN[0]}")
+    assert workgroup(mesh, OWN[0]) == ("ENABLED", True, "s3://theirs/")
+    assert workgroup(mesh, OWN[1]) == right(OWN[1])
+    assert readers(mesh) == {*READERS}
+    mesh.apply(SUBSCRIBED.files())
+    mesh.settle()
+    assert workgroup(mesh, OWN[0]) == ("ENABLED", True, "s3://theirs/")
+    assert found(mesh) == []
+
+
+def test_a_stack_that_may_not_make_workgroups_yet_is_a_finding_and_access_is_granted(mesh):
+    def older(service, operation, params, caller):
+        if service == "athena":
+            raise AwsError("AccessDeniedException", f"not authorized to perform: athena:{operation}", 400)
+
+    mesh.on_call.append(older)
+    begin(mesh, apart(SUBSCRIBED.files()))
+    (finding,) = found(mesh)
+    assert (finding.code, finding.subject) == ("workgroups-not-made", ACCOUNT)
+    assert f"deploy accounts/consumer.yaml in {ACCOUNT}" in finding.mend
+    assert readers(mesh) == {*READERS} and not mesh.failed
+
+    mesh.on_call.clear()
+    a_sweep_later(mesh)
+    assert found(mesh) == []
+    assert [workgroup(mesh, name) for name in OWN] == [right(name) for name in OWN]

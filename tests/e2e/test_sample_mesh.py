@@ -575,6 +575,54 @@ def test_a_subscription_that_is_removed_takes_its_access_along_and_nobody_elses(
     assert mesh.query(data_analyst, offices, "hr_people").rows == (("4",),)
 
 
+@pytest.mark.slow
+def test_results_that_are_apart_are_read_by_who_queried_and_nobody_else(sample, mesh):
+    files, account = read_folder(ROOT / "mesh"), "333333333333"
+    iam, athena = (mesh.client(account, service) for service in ("iam", "athena"))
+    listed = iam.list_roles(PathPrefix="/aws-reserved/")["Roles"]
+    (permission_set,) = [each["RoleName"] for each in listed if "DataAnalyst" in each["RoleName"]]
+    people = {"Analyst": "Analyst", "DataAnalyst": permission_set}
+    groups = {"Analyst": "tagmesh-role-Analyst", "DataAnalyst": "tagmesh-permission-set-DataAnalyst"}
+    analytics = files["consumers/analytics.yaml"].replace("\nsubscriptions:", "\nresults: apart\nsubscriptions:")
+    before = {}
+    assert "shared-results" in asked(sample, "doctor", "analytics")[1]
+
+    mesh.apply({**files, "consumers/analytics.yaml": analytics})
+    clients = {}
+    for name, rolename in people.items():
+        held = {"RoleName": rolename, "PolicyName": "query-the-mesh"}
+        before[name] = held, json.dumps(iam.get_role_policy(**held)["PolicyDocument"])
+        iam.put_role_policy(**held, PolicyDocument=asked(sample, "iam-policy", f"analytics/{name}")[1])
+        assert asked(sample, "iam-policy", f"analytics/{name}", "--check")[0] == 0
+        path = f"aws-reserved/sso.amazonaws.com/eu-west-1/{rolename}" if name == "DataAnalyst" else rolename
+        clients[name] = role(mesh.place, account, path)
+
+    def asks(name, group):
+        return query(clients[name].client("athena"), "SELECT COUNT(*) FROM products", "sales_orders", group).rows
+
+    assert [asks(name, groups[name]) for name in people] == [(("32",),)] * 2
+    for name, group in (("DataAnalyst", groups["Analyst"]), ("Analyst", groups["DataAnalyst"]), ("Analyst", "tagmesh")):
+        with pytest.raises(Exception, match="(?i)denied|not authorized"):
+            asks(name, group)
+    (first, *_) = athena.list_query_executions(WorkGroup=groups["Analyst"])["QueryExecutionIds"]
+    place = athena.get_query_execution(QueryExecutionId=first)["QueryExecution"]["ResultConfiguration"][
+        "OutputLocation"
+    ]
+    bucket, _, key = place.removeprefix("s3://").partition("/")
+    assert key.startswith("apart/tagmesh-role-Analyst/")
+    assert clients["Analyst"].client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with pytest.raises(Exception, match="AccessDenied"):
+        clients["DataAnalyst"].client("s3").get_object(Bucket=bucket, Key=key)
+    assert "shared-results" not in asked(sample, "doctor", "analytics")[1]
+
+    mesh.apply(files)
+    for held, policy in before.values():
+        iam.put_role_policy(**held, PolicyDocument=policy)
+    left = {each["Name"]: each["State"] for each in athena.list_work_groups()["WorkGroups"]}
+    assert {name: left.get(name) for name in groups.values()} == dict.fromkeys(groups.values(), "DISABLED")
+    assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
+
+
 def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_gets_them_back(mesh):
     files = read_folder(ROOT / "mesh")
 

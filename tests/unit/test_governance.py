@@ -371,6 +371,12 @@ MISTAKES = {
         "role: Analyst\n        user: ann",
         "of role, user, permission_set, whole_account role and user is given; mend: write exactly one",
     ),
+    "a whole account with results apart": (
+        "consumers/analytics.yaml",
+        "subscriptions:",
+        "results: apart\nsubscriptions:\n  - {name: all, tags: {domain: [sales]}, principals: [{whole_account: true}]}",
+        "`results: apart` needs principals with names, and `whole_account` has none; mend: name the principals",
+    ),
     "whole account twice": (
         "consumers/analytics.yaml",
         "role: Analyst",
@@ -515,6 +521,11 @@ def test_a_file_that_nothing_reads_and_a_missing_mesh_are_refused():
         ("producers/b.yaml", SALES, "the producer `sales` is already there: producers/b.yaml:1"),
         ("consumers/b.yaml", ANALYTICS, "the consumer `analytics` is already there"),
         ("rules/b.yaml", CONTACT, "the rule `contact.email` is already there: rules/b.yaml:2"),
+        (
+            "consumers/b.yaml",
+            ANALYTICS.replace("analytics", "b").replace("subscriptions:", "results: apart\nsubscriptions:"),
+            "consumers/b.yaml:3:10: the consumer `analytics` of the same account has results shared",
+        ),
         (
             "producers/b.yaml",
             SALES.replace("producer: sales", "producer: b").replace('111111111111"', '222222222222"'),

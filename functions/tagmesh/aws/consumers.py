@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import plan
-from tagmesh.aws import events, glue, grants, lakeformation, ledger, principals, ram, units
+from tagmesh import plan, workgroups
+from tagmesh.aws import athena, events, glue, grants, lakeformation, ledger, principals, ram, units
 from tagmesh.aws.session import client, client_of, consumer_session, own_account
 from tagmesh.catalog import Finding
-from tagmesh.governance import Consumer, Governance
+from tagmesh.governance import Consumer, Governance, Principal
 from tagmesh.grants import Grant, Resource, Revoke
 
 logger = Logger(child=True)
@@ -101,7 +101,8 @@ def look(
         catalogs = sorted({account, central})
         observed = [grant for catalog in catalogs for grant in grants.observed(lf, catalog, concerned, void=void)]
     link = link_key(account, "")
-    return plan.plan_principal_grants(
+    actions, findings = look_at_workgroups(clients, governance, account, known, entries)
+    wanted = plan.plan_principal_grants(
         governance,
         account,
         central,
@@ -112,6 +113,31 @@ def look(
         made=made,
         made_links=[key.removeprefix(link) for key in entries if key.startswith(link)],
     )
+    return replace(wanted, actions=(*wanted.actions, *actions), findings=(*wanted.findings, *findings))
+
+
+def look_at_workgroups(
+    clients: Callable[[str], Any],
+    governance: Governance,
+    account: str,
+    principals: Collection[Principal],
+    entries: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[workgroups.Action], list[Finding]]:
+    """What to do about the workgroups of single principals; where there are none to be, Athena is not asked."""
+    start = workgroup_key(account, "")
+    made = {key.removeprefix(start) for key in entries if key.startswith(start)}
+    wanted = workgroups.wanted(governance, account, os.environ["AWS_REGION"], principals)
+    if not wanted and not made:
+        return [], []
+    if account == own_account():
+        return [], [workgroups.not_at_home(account)]
+    try:
+        there = athena.workgroups(clients("athena"), sorted({*made, *(each.name for each in wanted)}))
+    except clients("athena").exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        return [], [workgroups.not_allowed(account, str(error))]
+    return workgroups.plan_workgroups(account, wanted, made, there)
 
 
 def carry_out(
@@ -145,11 +171,15 @@ def carry_out(
         logger.info("invitations accepted", extra={"unit": lease.unit, "invitations": accepted})
     wanted = look(dynamodb, clients, lease.unit, governance, account, databases, observed, void)
     findings = list(wanted.findings)
-    to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, Revoke | plan.DeleteLink)]
+    takes = Revoke | plan.DeleteLink | workgroups.CloseWorkgroup | workgroups.ForgetWorkgroup
+    to_do = [action for action in wanted.actions if not revoke_only or isinstance(action, takes)]
     to_do = [action for action in to_do if not (isinstance(action, Grant) and action.resource in refused)]
-    for of_grants, some in groupby(to_do, key=lambda action: isinstance(action, Grant | Revoke)):
-        if not of_grants:
+    for kind, some in groupby(to_do, key=_kind):
+        if kind == "link":
             make_links(dynamodb, clients("glue"), lease.unit, account, governance.digest, some)
+            continue
+        if kind == "workgroup":
+            make_workgroups(dynamodb, clients("athena"), lease.unit, account, governance.digest, some)
             continue
         try:
             findings += grants.carry_out(dynamodb, clients("lakeformation"), lease, governance, some, account)
@@ -158,6 +188,12 @@ def carry_out(
                 raise
             raise ShareNotVisible(str(error)) from error
     return len(to_do), findings
+
+
+def _kind(action: Any) -> str:
+    if isinstance(action, Grant | Revoke):
+        return "grant"
+    return "link" if isinstance(action, plan.CreateLink | plan.DeleteLink) else "workgroup"
 
 
 def revoke_policies(dynamodb: Any, lease: units.Lease, governance: Governance, account: str) -> list[Finding]:
@@ -195,6 +231,24 @@ def make_links(
         else:
             glue.delete_link(catalogue, action.name)
             ledger.forget(dynamodb, unit, key)
+
+
+def workgroup_key(account: str, name: str) -> str:
+    """The ledger's key of a principal's workgroup in an account."""
+    return f"workgroup/{account}/{name}"
+
+
+def make_workgroups(
+    dynamodb: Any, client_there: Any, unit: str, account: str, version: str, actions: Iterable[workgroups.Action]
+) -> None:
+    """Makes and closes workgroups; the ledger has each before it is there and until it is gone."""
+    for action in actions:
+        if isinstance(action, workgroups.MakeWorkgroup):
+            key = workgroup_key(account, action.workgroup.name)
+            ledger.record(dynamodb, unit, key, "workgroup", asdict(action.workgroup), "results: apart", version)
+            athena.make(client_there, action.workgroup, there=action.there)
+        elif isinstance(action, workgroups.ForgetWorkgroup) or athena.close(client_there, action.name):
+            ledger.forget(dynamodb, unit, workgroup_key(account, action.name))
 
 
 def as_link(database: Mapping[str, Any]) -> plan.Link:

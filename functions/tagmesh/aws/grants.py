@@ -66,8 +66,8 @@ def cut_off(entries: Mapping[str, Mapping[str, Any]], central: str, lost: Mappin
 
 
 def accounts_of(entries: Iterable[str]) -> set[str]:
-    """The accounts in which we made grants or links, of the keys of a unit's entries in the ledger."""
-    return {key.split("/")[1] for key in entries if key.startswith(("grant/", "link/"))}
+    """The accounts in which we made grants, links or workgroups, of the keys of a unit's entries in the ledger."""
+    return {key.split("/")[1] for key in entries if key.startswith(("grant/", "link/", "workgroup/"))}
 
 
 def to_json(grants: Iterable[Grant]) -> list[dict[str, Any]]:
