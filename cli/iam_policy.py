@@ -99,10 +99,15 @@ def policy_of(mesh: Mesh, written: str, *, exact: bool) -> Mapping[str, Any]:
 
 
 def workgroup_of(governance: Governance, asked: principal.Asked) -> str:
-    """The workgroup that somebody is to query with: one of its own where the governance files name it, and say so."""
+    """The workgroup that somebody is to query with: one of its own where the governance files name it, and say so.
+
+    Raises BadPrincipal where it may be several with one each."""
     named = {each for consumer in asked.consumers for each in consumer.principals if _is_asked(asked, each)}
     found = {workgroups.of_principal(governance, asked.account, each) for each in named}
-    return found.pop() if len(found) == 1 else workgroups.SHARED
+    if len(found) > 1:
+        several = " or ".join(map(str, sorted(named)))
+        raise principal.BadPrincipal(f"{asked.written} may be {several}: write the ARN")
+    return found.pop() if found else workgroups.SHARED
 
 
 def _is_asked(asked: principal.Asked, each: Principal) -> bool:

@@ -12,7 +12,10 @@ from cli import iam_policy, principal
 
 ACCOUNT, CENTRAL, REGION = "333333333333", "555555555555", "eu-west-1"
 FILES = {
-    "mesh.yaml": "version: 1\nlf_tags:\n  domain: {values: [sales, none], default: none}\n",
+    "mesh.yaml": (
+        "version: 1\nlf_tags:\n  domain: {values: [sales, none], default: none}\n"
+        "  level: {values: [open, unknown], default: unknown}\n"
+    ),
     "producers/p.yaml": (
         'producer: p\naccount: "111111111111"\ndata_products:\n'
         "  - {name: orders, location: s3://raw/orders/, tags: {domain: sales}}\n"
@@ -59,6 +62,11 @@ def test_the_policy_of_who_has_results_apart_opens_its_own_workgroup_and_prefix(
     assert resources["Query"] == f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/tagmesh-role-Bob"
     (made,) = workgroups.wanted(APART, ACCOUNT, REGION, [Principal("role", "Bob")])
     assert resources["ResultObjects"] == made.location.replace("s3://", "arn:aws:s3:::") + "*"
+
+
+def test_a_name_that_means_two_with_a_workgroup_each_is_to_be_written_as_an_arn():
+    with pytest.raises(principal.BadPrincipal, match="may be role Ann or user Ann: write the ARN"):
+        iam_policy.workgroup_of(APART, principal.parse("c/Ann", APART))
 
 
 def test_who_shares_results_or_is_in_no_file_has_the_workgroup_of_the_stack():
