@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access, evidence, plan, rules
+from tagmesh import access, doors, evidence, plan, rules
 from tagmesh.aws import (
     decisions,
     drifts,
@@ -306,7 +306,9 @@ def crawl_failed(
         f"see /aws-glue/crawlers, stream {product.crawler}; it is tried again {again // 60:.0f} minutes after it "
         "began, or at once for a new folder",
     )
-    freed = units.finish(dynamodb, lease, covered=False, findings=[asdict(finding), *unit.doors], failures=failures)
+    # It closed or opened nothing: doors stand as they were last published, so that the sweep sees what is due.
+    told = [asdict(finding), *doors.told(unit.findings)]
+    freed = units.finish(dynamodb, lease, covered=False, findings=told, failures=failures)
     metrics.add_metric("DataProductsFailed", MetricUnit.Count, 1)
     events.data_product_failed(client("events"), product.unit, [asdict(finding)], freed.correlation_id)
     logger.error("crawl failed", extra={"unit": product.unit, "reason": finding.message})

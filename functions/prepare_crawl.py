@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import plan
+from tagmesh import doors, plan
 from tagmesh.aws import events, glue, governance_store, lakeformation, lf_tags, removal, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import Finding
@@ -90,7 +90,7 @@ def prepare(dynamodb: Any, lease: units.Lease, noted: units.Unit) -> dict[str, A
         # Another crawl, with the older targets, is in the way: any completion, or the sweep, goes round.
         units.advance(dynamodb, lease, "waiting", units.CRAWL_SECONDS)
         return {"crawl": False, "reason": f"{product.crawler} is running: waits for its end"}
-    told = [asdict(finding) for finding in findings] + list(noted.doors)
+    told = [asdict(finding) for finding in findings] + doors.told(noted.findings)
     units.crawling(dynamodb, lease, listed.folders, listed.objects, told, ready_at)
     logger.info("crawl prepared", extra={"unit": product.unit, "folders": list(listed.folders), "covers": noted.noted})
     return {"crawl": True, "crawler": product.crawler}
@@ -109,7 +109,7 @@ def give_up(
     Args:
         empty: there is no folder; what was listed (`s3.Listed.objects`).
     """
-    told = [asdict(finding) for finding in findings] + list(noted.doors)
+    told = [asdict(finding) for finding in findings] + doors.told(noted.findings)
     if empty is not None:  # without data no table is missed
         units.finish(dynamodb, lease, covered=True, findings=told, tables=(), objects=empty)
     else:

@@ -129,7 +129,8 @@ CLOSING = ("open-to-iam", "named-grant")
 
 
 def told(findings: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    """Those of a data product's findings that are about what it is closed for."""
+    """Those of a data product's findings that are about what it is closed for. A run that publishes nothing leaves them
+    as they are: they say with which doors the data product was published last."""
     return [finding for finding in findings if finding["code"] in CLOSING]
 
 

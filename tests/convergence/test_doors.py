@@ -146,3 +146,30 @@ def test_what_reads_nothing_closes_nothing(mesh, permissions):
 
     assert read_from(mesh, "sales_orders") == before
     assert units.read(mesh.client("dynamodb"), ORDERS).findings == ()
+
+
+def test_a_door_that_is_found_or_mended_while_a_run_holds_the_unit_counts_also_where_the_crawl_after_it_fails(mesh):
+    mesh.role(CENTRAL, "Somebody")
+    product, dynamodb = load(FILES).data_product(ORDERS), mesh.client("dynamodb")
+    mesh.crawls_failing.add(product.crawler)
+    before = read_from(mesh, "sales_orders")
+
+    def sweep_while_a_run_holds_it_and_then_crawl_in_vain(folder: str) -> None:
+        lease = units.acquire(dynamodb, ORDERS, "publishing")
+        mesh.sweep()
+        units.release(dynamodb, lease)
+        mesh.upload(product, folder, tuple(TYPES.items()))
+        mesh.settle()
+        mesh.wait(3600)
+        mesh.settle()
+        assert "crawl-failed" in [finding["code"] for finding in units.read(dynamodb, ORDERS).findings]
+
+    grant(mesh, SOMEBODY, table(), "SELECT")
+    sweep_while_a_run_holds_it_and_then_crawl_in_vain("second")
+    mesh.sweep()
+    assert read_from(mesh, "sales_orders") == set()
+
+    grant(mesh, SOMEBODY, table(), "SELECT", revoke=True)
+    sweep_while_a_run_holds_it_and_then_crawl_in_vain("third")
+    mesh.sweep()
+    assert read_from(mesh, "sales_orders") == before
