@@ -78,7 +78,8 @@ LOCATION = Scalar(
 )
 CHARACTER = Scalar("one character", r"(?s).")
 IAM_NAME = Scalar(
-    "a name as IAM has it (no ARN; a path may stand before it: team/Analyst)",
+    "a name as IAM has it (no ARN: it is looked up in the consumer's own account; a path may stand before it: "
+    "team/Analyst)",
     r"(?:[A-Za-z0-9_+=,.@-]+/){0,20}[A-Za-z0-9_+=,.@-]{1,64}",
 )
 GLUE_NAME = Scalar("a name as the Glue catalogue has it", r"(?s)\S|\S.{0,253}\S")

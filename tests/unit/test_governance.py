@@ -401,6 +401,12 @@ MISTAKES = {
         "role: 'arn:aws:iam::333333333333:role/Analyst'",
         "is not a name as IAM has it (no ARN",
     ),
+    "an ARN of another account": (
+        "consumers/analytics.yaml",
+        "role: Analyst",
+        "role: 'arn:aws:iam::999999999999:role/Analyst'",
+        "(no ARN: it is looked up in the consumer's own account",
+    ),
     "principal twice": (
         "consumers/analytics.yaml",
         "role: Analyst",
