@@ -91,6 +91,7 @@ lint: $(STAMP) .venv-lint/.ready ## ruff, cfn-lint with serverless rules, polici
 	@$(LINT)/checkov --config-file .checkov.yaml -f template.yaml accounts/*.yaml
 	@sam validate --lint --region eu-west-1 --template template.yaml
 	@python scripts/conformance_table.py --check
+	@python scripts/roles_table.py --check
 
 sam-local: $(STAMP) ## run every function with `sam local invoke` in a container (needs Docker, or root to install it)
 	@scripts/sam-local.sh

@@ -231,3 +231,14 @@ def test_every_test_that_the_threat_model_names_is_there():
         assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (file, test)
     boundaries = [line for line in text.split("## Boundaries")[1].split("## ")[0].splitlines() if line.startswith("| ")]
     assert all("::test_" in line for line in boundaries[1:]), "a boundary without a test"
+
+
+def test_roles_of_services_that_say_for_whom_they_act_are_for_this_account():
+    for template in TEMPLATES.values():
+        for name, properties in of_type(template, "AWS::IAM::Role").items():
+            for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
+                services = statement["Principal"].get("Service", [])
+                says = {"states.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"}
+                if says & {*(services if isinstance(services, list) else [services])}:
+                    condition = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+                    assert statement.get("Condition") == condition, name
