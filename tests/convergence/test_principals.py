@@ -373,3 +373,15 @@ def test_a_stack_that_may_not_make_workgroups_yet_is_a_finding_and_access_is_gra
     a_sweep_later(mesh)
     assert found(mesh) == []
     assert [workgroup(mesh, name) for name in OWN] == [right(name) for name in OWN]
+
+
+def test_in_the_central_account_results_are_not_apart_and_that_is_said(mesh):
+    at = "consumers/analytics.yaml"
+    files = apart(SUBSCRIBED.files())
+    files[at] = files[at].replace(ACCOUNT, CENTRAL)
+    begin(mesh, files)
+
+    (finding,) = found(mesh)
+    assert (finding.code, finding.subject) == ("workgroups-not-made", CENTRAL)
+    assert readers(mesh) == {each.replace(ACCOUNT, CENTRAL) for each in READERS}
+    assert mesh.counts["athena:CreateWorkGroup"] == 0
