@@ -1,7 +1,7 @@
 """`tagmesh doctor`: what gives access to governed data past the LF-Tags, in all accounts of a mesh."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -109,7 +109,9 @@ class Doctor:
         crawling = [self.role(name) for name in ("tagmesh-automation", "tagmesh-crawler")]
         administrators = {each["DataLakePrincipalIdentifier"] for each in settings.get("DataLakeAdmins", ())}
         yield from doors.of_grants(governance, central, rows, crawling, administrators)
-        yield from doors.of_tag_policies(governance, central, rows, self.made_in(central), self.tables)
+        named = any("ExpressionName" in row.resource.content for row in rows)
+        saved = observation.expressions(lf, central) if named else {}
+        yield from doors.of_tag_policies(governance, central, rows, self.made_in(central), self.tables, saved)
         locations = list(observation.pages(lf.list_resources, "ResourceInfoList"))
         hybrid = any(each.get("HybridAccessEnabled") for each in locations)
         opted_in = observation.pages(lf.list_lake_formation_opt_ins, "LakeFormationOptInsInfoList") if hybrid else ()
@@ -138,14 +140,26 @@ class Doctor:
         sharing = () if workgroups.are_apart(self.mesh.governance, account) else self.readers(account)
         yield from doors.of_workgroups(account, groups, sharing)
 
-    def of_producer(self, product: DataProduct) -> Iterator[Door]:
-        """Who reads the objects of a data product themselves."""
-        policy = _bucket_policy(self.mesh.readers_of(product)("s3"), product.bucket)
-        yield from doors.of_bucket_policy(product, policy, self.central)
-        if product.account in self.consumers:
-            iam, need = self.mesh.readers_in(product.account)("iam"), _objects_of(product)
-            allowed = {arn: principals.allowed(iam, arn, [need])[need] for arn in self.readers(product.account)}
-            yield from doors.of_readers(product, allowed)
+    def of_producer(self, products: Sequence[DataProduct]) -> Iterator[Door]:
+        """Who reads the objects of data products themselves, which lie in one bucket."""
+        account, bucket = products[0].account, products[0].bucket
+        policy = _bucket_policy(self.mesh.readers_of(products[0])("s3"), bucket)
+        readers: Collection[str] = ()
+        try:
+            readers = self.readers(account) if account in self.consumers else ()
+        except UNREACHABLE as error:
+            mend = f"deploy accounts/consumer.yaml in {account} with CentralAccountId={self.central}"
+            yield doors.not_seen(account, f"readers of s3://{bucket}", str(error), mend)
+        found = [
+            door for product in products for door in doors.of_bucket_policy(product, policy, self.central, readers)
+        ]
+        yield from {door.message: door for door in reversed(found)}.values()  # a statement is told of once
+        if not readers:
+            return
+        iam, needs = self.mesh.readers_in(account)("iam"), {product.unit: _objects_of(product) for product in products}
+        allowed = {arn: principals.allowed(iam, arn, needs.values()) for arn in readers}
+        for product in products:
+            yield from doors.of_readers(product, {arn: said[needs[product.unit]] for arn, said in allowed.items()})
 
 
 def examine(mesh: Mesh, asked: Collection[str] = ()) -> list[Door]:
@@ -163,15 +177,16 @@ def examine(mesh: Mesh, asked: Collection[str] = ()) -> list[Door]:
             names = ", ".join(consumer.name for consumer in doctor.consumers[account])
             mend = f"deploy accounts/consumer.yaml in {account} with CentralAccountId={mesh.account}"
             found += _tried(lambda a=account: doctor.of_consumer(a), account, f"consumer {names}", mend)
-    buckets: set[str] = set()
+    buckets: dict[str, list[DataProduct]] = {}
     for product in doctor.products:
-        if product.account in wanted and product.bucket not in buckets:
-            buckets.add(product.bucket)
-            mend = (
-                f"deploy accounts/producer.yaml in {product.account} with BucketName={product.bucket} and "
-                f"CentralAccountId={mesh.account}"
-            )
-            found += _tried(lambda p=product: doctor.of_producer(p), product.account, f"s3://{product.bucket}", mend)
+        if product.account in wanted:
+            buckets.setdefault(product.bucket, []).append(product)
+    for bucket, products in buckets.items():
+        account = products[0].account
+        mend = (
+            f"deploy accounts/producer.yaml in {account} with BucketName={bucket} and CentralAccountId={mesh.account}"
+        )
+        found += _tried(lambda some=products: doctor.of_producer(some), account, f"s3://{bucket}", mend)
     order = (DOOR, doors.UNSEEN, NOTICE)
     return sorted(found, key=lambda door: (order.index(door.severity), door.account, door.code, door.subject))
 
@@ -192,10 +207,14 @@ def _wanted(mesh: Mesh, asked: Collection[str]) -> set[str]:
 
 
 def _tried(look: Callable[[], Iterator[Door]], account: str, subject: str, mend: str) -> list[Door]:
+    """What was found, also before something could not be looked at."""
+    found: list[Door] = []
     try:
-        return list(look())
+        for door in look():
+            found.append(door)
     except UNREACHABLE as error:
-        return [doors.not_seen(account, subject, str(error), mend)]
+        found.append(doors.not_seen(account, subject, str(error), mend))
+    return found
 
 
 def _catalogue_policy(client: Any) -> Mapping[str, Any] | None:

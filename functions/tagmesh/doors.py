@@ -11,13 +11,16 @@ resources shared with your account"; and of the Athena user guide, "Consideratio
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 from tagmesh.access import matches
 from tagmesh.catalog import AssignedTags, Finding, Table
-from tagmesh.governance import DataProduct, Governance
+from tagmesh.governance import DataProduct, Expression, Governance
 from tagmesh.grants import Grant, Resource, single_values
 
 DOOR, NOTICE, UNSEEN = "door", "notice", "unseen"
@@ -80,7 +83,9 @@ def of_grants(
     """
     held: dict[tuple[str, str, str], list[Grant]] = {}
     for grant in grants:
-        if grant.resource.kind in ("Database", "Table", "TableWithColumns") and grant.principal not in ours:
+        if grant.resource.kind == "DataCellsFilter":
+            yield from _of_cells(governance, central, grant)
+        elif grant.resource.kind in ("Database", "Table", "TableWithColumns") and grant.principal not in ours:
             # Table and TableWithColumns tell of one grant.
             held.setdefault((grant.principal, *_named(grant.resource)), []).append(grant)
     for (principal, subject, columns), rows in held.items():
@@ -124,6 +129,25 @@ def of_grants(
             )
 
 
+def _of_cells(governance: Governance, central: str, grant: Grant) -> Iterator[Door]:
+    """A grant on a data cells filter gives SELECT on its rows and columns, whatever the LF-Tags are. [Lake Formation
+    developer guide, Data filtering and cell-level security]"""
+    content = grant.resource.content
+    database, table = content["DatabaseName"].lower(), content["TableName"].lower()
+    product = governance.data_product_of_database(database)
+    if product is not None and grant.permissions & READING:
+        yield Door(
+            DOOR,
+            "cells-grant",
+            central,
+            f"{database}.{table}",
+            f"{grant.principal} was granted {_list(grant.permissions)} on its data cells filter {content['Name']}: it "
+            "reads what that lets through, whatever the LF-Tags are",
+            "revoke that in Lake Formation, and give it a subscription instead",
+            product.unit,
+        )
+
+
 CLOSING = ("open-to-iam", "named-grant")
 """Codes of the doors for which a data product is closed."""
 
@@ -160,13 +184,17 @@ def of_tag_policies(
     grants: Iterable[Grant],
     made: Iterable[Grant],
     tables: Iterable[tuple[Table, AssignedTags]],
+    expressions: Mapping[str, Expression] = MappingProxyType({}),
 ) -> Iterator[Door]:
     """Tag policies that nobody of ours made and that reach columns of governed tables.
 
     Args:
         made: what the ledger says we made in the central account.
+        expressions: the saved LF-Tag expressions, by name, that policies may refer to.
     """
-    ours = {(grant.principal, one) for grant in made for one in single_values(grant.resource)}
+    ours = {
+        (grant.principal, one) for grant in made if grant.permissions & READING for one in single_values(grant.resource)
+    }
     columns = [
         (f"{table.database}.{table.name}", tags.effective(column.name))
         for table, tags in tables
@@ -179,7 +207,12 @@ def of_tag_policies(
         content = grant.resource.content
         if content["ResourceType"] != "TABLE" or (grant.principal, grant.resource) in ours:
             continue
-        expression = tuple((pair["TagKey"], tuple(pair["TagValues"])) for pair in content.get("Expression", ()))
+        name = content.get("ExpressionName", "")
+        if name:
+            expression = tuple(expressions.get(name, ()))
+        else:
+            expression = tuple((pair["TagKey"], tuple(pair["TagValues"])) for pair in content.get("Expression", ()))
+        told = f"{name}, that is, {_expression(expression)}" if name else _expression(expression)
         reached = sorted({name for name, tags in columns if _reaches(expression, tags)})
         if reached:
             yield Door(
@@ -187,7 +220,7 @@ def of_tag_policies(
                 "foreign-tag-policy",
                 central,
                 grant.principal,
-                f"it was granted {_list(grant.permissions)} by tags ({_expression(expression)}), and not by this mesh: "
+                f"it was granted {_list(grant.permissions)} by tags ({told}), and not by this mesh: "
                 f"that opens columns of {_some(reached)}",
                 "revoke that in Lake Formation, and give it a subscription instead",
             )
@@ -415,19 +448,25 @@ def of_catalogue_policy(policy: Mapping[str, Any] | None, central: str) -> Itera
 # ── Buckets ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def of_bucket_policy(product: DataProduct, policy: Mapping[str, Any] | None, central: str) -> Iterator[Door]:
+def of_bucket_policy(
+    product: DataProduct, policy: Mapping[str, Any] | None, central: str, readers: Collection[str] = ()
+) -> Iterator[Door]:
     """Whom the policy of a data product's bucket lets read its objects, besides the central account's roles and the
-    account that owns it."""
+    account that owns it.
+
+    Args:
+        readers: ARNs of principals of the bucket's account that the files name: in its own account a bucket policy
+            lets in whom it names, whatever his IAM policies say. [S3 user guide, How Amazon S3 authorizes a request]
+    """
     allowed = {f"arn:aws:iam::{central}:role/{name}" for name in OUR_READERS}
     for statement in _statements(policy):
-        if statement.get("Effect") != "Allow" or not _covers(statement, "s3:GetObject"):
+        if statement.get("Effect") != "Allow" or not _reads_below(statement, f"{product.bucket}/{product.prefix}"):
             continue
-        named = _only_principals(statement)
-        who = {each for each in _principals(statement) if _account_of(each) != product.account}
-        if named is not None and named <= allowed:
-            continue
-        if named is not None:
-            who = named - allowed
+        named, narrowed = _principals(statement), _only_principals(statement)
+        let_in = named if narrowed is None else narrowed
+        who = {each for each in let_in - allowed if _account_of(each) != product.account}
+        everybody_there = "*" in named and product.account in let_in
+        who |= {each for each in readers if everybody_there or any(fnmatchcase(each, like) for like in let_in)}
         if who:
             yield Door(
                 DOOR,
@@ -565,12 +604,44 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _covers(statement: Mapping[str, Any], action: str) -> bool:
-    """Whether a statement may be about an action; one that says what it is not about may be."""
-    from fnmatch import fnmatchcase
+def _reads_below(statement: Mapping[str, Any], place: str) -> bool:
+    """Whether a statement may be about reading objects below ``bucket/prefix``. Who may read versions reads objects of
+    any bucket: those without versions have the version "null"."""
 
-    patterns = _as_list(statement.get("Action", []))
-    return "NotAction" in statement or any(fnmatchcase(action.lower(), str(each).lower()) for each in patterns)
+    def among(name: str, action: str) -> bool:
+        return any(fnmatchcase(action, str(each).lower()) for each in _as_list(statement.get(name, [])))
+
+    reading = ("s3:getobject", "s3:getobjectversion")
+    if "NotAction" in statement:
+        reads = not all(among("NotAction", action) for action in reading)
+    else:
+        reads = any(among("Action", action) for action in reading)
+    return reads and any(_meets(str(each), place) for each in _as_list(statement.get("Resource", "*")))
+
+
+def _meets(pattern: str, place: str) -> bool:
+    """Whether an ARN with wildcards may be one of an object below ``bucket/prefix``."""
+    of_s3 = re.fullmatch(r"arn:[\w-]+:s3:::(.*)", re.sub(r"\$\{[^}]*\}", "*", pattern))
+    if of_s3 is None:
+        return True  # wildcards, as far as the service
+    told = of_s3.group(1)
+    # The places in the pattern at which one may be, after each character of the prefix.
+    reached = _past_stars(told, {0})
+    for character in place:
+        stay = {at for at in reached if told[at : at + 1] == "*"}
+        step = {at + 1 for at in reached if told[at : at + 1] in ("?", character)}
+        reached = _past_stars(told, stay | step)
+    return bool(reached)
+
+
+def _past_stars(pattern: str, places: set[int]) -> set[int]:
+    """These places of a pattern, and those behind the stars that stand there."""
+    found = set(places)
+    for at in places:
+        while pattern[at : at + 1] == "*":
+            at += 1
+            found.add(at)
+    return found
 
 
 def _principals(statement: Mapping[str, Any]) -> set[str]:
@@ -584,13 +655,19 @@ def _principals(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _only_principals(statement: Mapping[str, Any]) -> set[str] | None:
-    """The ARNs that a condition on aws:PrincipalArn narrows a statement to; None where there is none."""
+    """The ARNs, or else the accounts, that a condition narrows a statement to; None where there is none."""
+    found: dict[str, set[str]] = {}
     for operator, keys in statement.get("Condition", {}).items():
-        if operator in ("ArnEquals", "StringEquals"):
-            for key, values in keys.items():
-                if key.lower() == "aws:principalarn":
-                    return {str(value) for value in _as_list(values)}
-    return None
+        for key, values in keys.items():
+            if (key.lower(), operator) in _NARROWING:
+                found.setdefault(key.lower(), {str(value) for value in _as_list(values)})
+    return found.get("aws:principalarn", found.get("aws:principalaccount"))
+
+
+_NARROWING = {
+    *(("aws:principalarn", operator) for operator in ("ArnEquals", "ArnLike", "StringEquals", "StringLike")),
+    ("aws:principalaccount", "StringEquals"),
+}
 
 
 def _account_of(principal: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError
 from demo_run import run_demo, tagmesh
-from deployed import CENTRAL, SALES, Mesh
+from deployed import CENTRAL, HR, SALES, Mesh
 from tagmesh.doors import DOOR, NOTICE, UNSEEN
 
 from cli import doctor
@@ -84,8 +84,8 @@ def settings_of(mesh, account, change):
 
 
 @contextmanager
-def bucket_policy_with(mesh, statement):
-    account, bucket = SALES
+def bucket_policy_with(mesh, statement, owned=SALES):
+    account, bucket = owned
     s3 = mesh.client(account, "s3")
     before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
     policy = json.loads(before)
@@ -215,6 +215,12 @@ def test_what_is_granted_by_tags_and_not_by_us(mesh, quiet):
     policy = {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": expression}}
     with granted(mesh, CENTRAL, somebody, policy, ["SELECT"]):
         found_only(mesh, quiet, (DOOR, "foreign-tag-policy", CENTRAL, somebody))
+    lf = by_an_administrator(mesh, CENTRAL).client("lakeformation")
+    lf.create_lf_tag_expression(Name="contacts", Expression=expression)
+    saved = {"LFTagPolicy": {"ResourceType": "TABLE", "ExpressionName": "contacts"}}
+    with granted(mesh, CENTRAL, somebody, saved, ["SELECT"]):
+        found_only(mesh, quiet, (DOOR, "foreign-tag-policy", CENTRAL, somebody))
+    lf.delete_lf_tag_expression(Name="contacts")
     nothing = {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": [{"TagKey": "pii", "TagValues": ["multiple"]}]}}
     with granted(mesh, CENTRAL, somebody, nothing, ["SELECT"]):
         found_only(mesh, quiet)
@@ -257,6 +263,8 @@ def test_a_reader_in_the_account_that_owns_the_bucket(mesh, quiet):
     found_only(mesh, quiet, (DOOR, "reader-reads-bucket", HR_ACCOUNT, arn))
     iam.delete_role_policy(RoleName="PeopleAnalyst", PolicyName="all-of-s3")
     found_only(mesh, quiet)
+    with bucket_policy_with(mesh, {"Principal": {"AWS": arn}, "Action": "s3:GetObject"}, HR):
+        found_only(mesh, quiet, (DOOR, "bucket-readable", HR_ACCOUNT, f"s3://{HR[1]}"))
 
 
 def test_locations(mesh, quiet):

@@ -139,3 +139,80 @@ def test_a_glue_policy_that_lets_ram_share_is_none_and_one_that_lets_accounts_in
     assert codes(of({"AWS": f"arn:aws:iam::{CENTRAL}:root"})) == []
     assert codes(of({"AWS": "444444444444"})) == [("notice", "catalogue-policy")]
     assert codes(of("*")) == [("notice", "catalogue-policy")]
+
+
+def test_who_is_named_alone_or_by_a_pattern_that_means_one_is_let_in_as_by_a_condition():
+    account = f"arn:aws:iam::{CENTRAL}:root"
+    fine = [
+        {"Principal": {"AWS": ROLE}},
+        {"Principal": {"AWS": account}, "Condition": {"ArnLike": {"aws:PrincipalArn": ROLE}}},
+        {"Principal": {"AWS": account}, "Condition": {"StringLike": {"aws:PrincipalArn": [ROLE]}}},
+        {"Principal": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{PRODUCT.account}:role/x"}}},
+        {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": PRODUCT.account}}},
+    ]
+    for each in fine:
+        assert codes(doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)) == [], each
+    open_ones = [
+        {"Principal": {"AWS": [ROLE, "444444444444"]}},
+        {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": [PRODUCT.account, "444444444444"]}}},
+        {"Principal": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::*:role/x"}}},
+        {"Principal": "*", "Condition": {"StringNotEquals": {"aws:PrincipalArn": ROLE}}},
+        {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}},
+    ]
+    for each in open_ones:
+        found = doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)
+        assert codes(found) == [("door", "bucket-readable")], each
+
+
+def test_only_what_a_statement_says_of_the_data_products_own_objects_counts():
+    def found(**statement):
+        return codes(doors.of_bucket_policy(PRODUCT, policy(Principal="*", **statement), CENTRAL))
+
+    bucket, door = f"arn:aws:s3:::{PRODUCT.bucket}", [("door", "bucket-readable")]
+    assert found(Action="s3:GetObject", Resource=f"{bucket}/elsewhere/*") == []
+    assert found(Action="s3:*", Resource=bucket) == []
+    assert found(Action="s3:GetObject", Resource=[bucket, f"{bucket}/{PRODUCT.prefix}orders/*"]) == door
+    assert found(Action="s3:GetObject", Resource=f"{bucket}/*.csv") == door
+    assert found(Action="s3:GetObject", Resource="*") == door
+    assert found(Action="s3:GetObjectVersion") == door  # version "null" of any object
+    assert found(NotAction=["s3:Get*"]) == []
+    assert found(NotAction=["s3:GetObject"]) == door
+
+
+def test_a_tag_policy_by_a_saved_expression_or_with_more_than_we_granted_is_found():
+    tags = AssignedTags({"domain": "sales", "pii": "contact"})
+    tables = [(Table(PRODUCT.database, "orders", (Column("email"),)), tags)]
+    saved = {"LFTagPolicy": {"ResourceType": "TABLE", "ExpressionName": "All Sales"}}
+    grant = row("arn:x", saved, "SELECT")
+    expressions = {"All Sales": (("domain", ("sales",)),)}
+    found = list(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, expressions))
+    assert codes(found) == [("door", "foreign-tag-policy")]
+    assert "All Sales" in found[0].message
+    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, {})) == []  # it is gone
+
+    policy_ = tag_policy(CENTRAL, "TABLE", [("domain", ["sales"])]).content
+    ours, theirs = (row("arn:x", {"LFTagPolicy": policy_}, *each) for each in (["DESCRIBE"], ["DESCRIBE", "SELECT"]))
+    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [theirs], [ours], tables)) == [
+        ("door", "foreign-tag-policy")
+    ]
+
+
+def test_a_grant_on_a_data_cells_filter_is_a_door():
+    content = {"TableCatalogId": CENTRAL, "DatabaseName": PRODUCT.database, "TableName": "orders", "Name": "All"}
+    (door,) = doors.of_grants(GOVERNANCE, CENTRAL, [row("arn:x", {"DataCellsFilter": content}, "SELECT")], ())
+    assert (door.code, door.subject, door.unit) == ("cells-grant", f"{PRODUCT.database}.orders", PRODUCT.unit)
+    assert "All" in door.message and doors.blocking([door]) == {}
+
+
+def test_a_reader_whom_the_bucket_policy_of_his_own_account_names_reads_without_any_iam_policy():
+    reader = f"arn:aws:iam::{PRODUCT.account}:role/analyst"
+
+    def found(readers, **statement):
+        return codes(doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **statement), CENTRAL, readers))
+
+    in_account = {"StringEquals": {"aws:PrincipalAccount": PRODUCT.account}}
+    assert found([reader], Principal={"AWS": reader}) == [("door", "bucket-readable")]
+    assert found([reader], Principal="*", Condition=in_account) == [("door", "bucket-readable")]
+    assert found([], Principal={"AWS": reader}) == found([], Principal="*", Condition=in_account) == []
+    # The account itself is let in: IAM decides who of it, which is asked of IAM.
+    assert found([reader], Principal={"AWS": f"arn:aws:iam::{PRODUCT.account}:root"}) == []

@@ -77,7 +77,7 @@ def observe(
         locations=_locations(lf),
         buckets={product.bucket: product.account for product in governance.data_products},
         opt_ins=frozenset(_opt_ins(lf)),
-        expressions=_expressions(lf, central) if named else {},
+        expressions=expressions(lf, central) if named else {},
     )
 
 
@@ -141,7 +141,8 @@ def _opt_ins(lf: Any) -> Iterator[OptIn]:
             yield OptIn(principal, named["DatabaseName"].lower(), "*" if every else named["Name"].lower())
 
 
-def _expressions(lf: Any, central: str) -> dict[str, Expression]:
+def expressions(lf: Any, central: str) -> dict[str, Expression]:
+    """The LF-Tag expressions that are saved in the central catalogue, by name."""
     found = {}
     for each in pages(lf.list_lf_tag_expressions, "LFTagExpressions", CatalogId=central):
         found[each["Name"]] = tuple(
