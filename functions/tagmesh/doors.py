@@ -159,12 +159,28 @@ def told(findings: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
 
 
 def blocking(doors: Iterable[Door]) -> dict[str, tuple[Finding, ...]]:
-    """Data product -> what keeps it closed, sorted."""
-    found: dict[str, list[Finding]] = {}
+    """Data product -> what keeps it closed, sorted; of many, `KEPT` of each kind and how many more there are, since
+    they are kept with the data product: an item of DynamoDB has 400 KB. [DynamoDB developer guide, Quotas]"""
+    found: dict[str, dict[str, list[Finding]]] = {}
     for door in doors:
         if door.code in CLOSING:
-            found.setdefault(door.unit, []).append(door.finding)
-    return {unit: tuple(sorted(each, key=lambda f: (f.code, f.subject, f.message))) for unit, each in found.items()}
+            found.setdefault(door.unit, {}).setdefault(door.code, []).append(door.finding)
+    return {
+        unit: tuple(finding for code in sorted(by_code) for finding in _first(unit, by_code[code]))
+        for unit, by_code in found.items()
+    }
+
+
+KEPT = 20
+
+
+def _first(unit: str, findings: list[Finding]) -> list[Finding]:
+    ordered = sorted(findings, key=lambda f: (f.subject, f.message))
+    kept, more = ordered[:KEPT], len(ordered) - KEPT
+    if more <= 0:
+        return kept
+    message = f"and {more} more of its tables and grants, as {kept[-1].subject}: `tagmesh doctor` lists them all"
+    return [*kept, Finding(kept[-1].code, unit, message, kept[-1].mend)]
 
 
 def _named(resource: Resource) -> tuple[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 from tagmesh import doors
 from tagmesh.catalog import AssignedTags, Column, Table
@@ -216,3 +219,21 @@ def test_a_reader_whom_the_bucket_policy_of_his_own_account_names_reads_without_
     assert found([], Principal={"AWS": reader}) == found([], Principal="*", Condition=in_account) == []
     # The account itself is let in: IAM decides who of it, which is asked of IAM.
     assert found([reader], Principal={"AWS": f"arn:aws:iam::{PRODUCT.account}:root"}) == []
+
+
+def test_what_closes_a_data_product_of_ten_thousand_open_tables_fits_with_it():
+    def found(*numbers):
+        rows = [
+            row("IAM_ALLOWED_PRINCIPALS", {"Table": {"DatabaseName": PRODUCT.database, "Name": f"t{n:05}"}}, "ALL")
+            for n in numbers
+        ]
+        named = row("arn:x", {"Table": {"DatabaseName": PRODUCT.database, "Name": "t00000"}}, "SELECT")
+        return doors.blocking(doors.of_grants(GOVERNANCE, CENTRAL, [named, *rows], ()))[PRODUCT.unit]
+
+    many = found(*range(10_000))
+    # Kept twice, as doors and as findings, in one item of 400 KB, which has other things in it.
+    assert 2 * len(json.dumps([asdict(finding) for finding in many]).encode()) < 40_000
+    assert {finding.code for finding in many} == {"open-to-iam", "named-grant"}
+    assert "9980 more" in " ".join(finding.message for finding in many)
+    assert many == found(*reversed(range(10_000)))
+    assert many != found(*range(9_999)) and len(found(*range(20))) == 21
