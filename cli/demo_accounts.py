@@ -125,7 +125,7 @@ def create_people(place: Place, governance: Governance, central: str) -> list[Pe
         for principal in (each for each in consumer.principals if each != EVERYBODY):
             at = (consumer.account, principal)
             if at not in arns:
-                workgroup = workgroups.of_principal(governance, *at)
+                workgroup = workgroups.of_principal(governance, *at, central)
                 policy = iam_policy.reader_policy(place.region, consumer.account, central, workgroup=workgroup)
                 arns[at] = _create_principal(iam, place.region, consumer.account, principal, policy)
             people.append(Person(consumer, principal, arns[at], _sign_in(admin, principal, arns[at])))

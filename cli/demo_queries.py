@@ -83,7 +83,7 @@ def as_in_force(people: Iterable[Person], governance: Governance) -> list[Person
 
 def _ask(person: Person, tables: list[CatalogTable], governance: Governance, central: str) -> Answers:
     names = _visible_databases(person, central)
-    workgroup = workgroups.of_principal(governance, person.consumer.account, person.principal)
+    workgroup = workgroups.of_principal(governance, person.consumer.account, person.principal, central)
     ask = partial(query, person.identity.client("athena"), workgroup=workgroup)
     access: list[Access] = []
     refused: list[Refusal] = []

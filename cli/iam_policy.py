@@ -95,15 +95,17 @@ def policy_of(mesh: Mesh, written: str, *, exact: bool) -> Mapping[str, Any]:
     """The policy of somebody who is written as on the command line. Raises BadPrincipal."""
     asked = principal.parse(written, mesh.governance)
     named = databases_of(mesh.governance, asked) if exact else None
-    return reader_policy(mesh.region, asked.account, mesh.account, named, workgroup_of(mesh.governance, asked))
+    return reader_policy(
+        mesh.region, asked.account, mesh.account, named, workgroup_of(mesh.governance, asked, mesh.account)
+    )
 
 
-def workgroup_of(governance: Governance, asked: principal.Asked) -> str:
+def workgroup_of(governance: Governance, asked: principal.Asked, central: str) -> str:
     """The workgroup that somebody is to query with: one of its own where the governance files name it, and say so.
 
     Raises BadPrincipal where it may be several with one each."""
     named = {each for consumer in asked.consumers for each in consumer.principals if _is_asked(asked, each)}
-    found = {workgroups.of_principal(governance, asked.account, each) for each in named}
+    found = {workgroups.of_principal(governance, asked.account, each, central) for each in named}
     if len(found) > 1:
         several = " or ".join(map(str, sorted(named)))
         raise principal.BadPrincipal(f"{asked.written} may be {several}: write the ARN")
@@ -164,7 +166,7 @@ def needs(mesh: Mesh, asked: principal.Asked) -> list[tuple[str, str]]:
         if product.database in named
     }
     found = []
-    workgroup = workgroup_of(mesh.governance, asked)
+    workgroup = workgroup_of(mesh.governance, asked, mesh.account)
     for statement in reader_policy(mesh.region, asked.account, mesh.account, tables, workgroup)["Statement"]:
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:

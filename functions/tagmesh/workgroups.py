@@ -80,9 +80,10 @@ def are_apart(governance: Governance, account: str) -> bool:
     return any(consumer.apart for consumer in governance.consumers if consumer.account == account)
 
 
-def of_principal(governance: Governance, account: str, principal: Principal) -> str:
-    """The name of the workgroup that a principal of an account is to query with."""
-    return name_of(principal) if are_apart(governance, account) and principal != EVERYBODY else SHARED
+def of_principal(governance: Governance, account: str, principal: Principal, central: str) -> str:
+    """The name of the workgroup that a principal of an account is to query with. The central one has none of ours."""
+    own = account != central and are_apart(governance, account) and principal != EVERYBODY
+    return name_of(principal) if own else SHARED
 
 
 def wanted(governance: Governance, account: str, region: str, principals: Iterable[Principal]) -> list[Workgroup]:

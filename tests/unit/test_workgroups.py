@@ -55,7 +55,7 @@ def test_no_two_principals_of_an_account_have_the_same():
 @pytest.mark.parametrize("written", ["c/Bob", f"arn:aws:iam::{ACCOUNT}:role/Bob"])
 def test_the_policy_of_who_has_results_apart_opens_its_own_workgroup_and_prefix(written):
     asked = principal.parse(written, APART)
-    group = iam_policy.workgroup_of(APART, asked)
+    group = iam_policy.workgroup_of(APART, asked, CENTRAL)
     policy = iam_policy.reader_policy(REGION, ACCOUNT, CENTRAL, workgroup=group)
 
     resources = {each["Sid"]: each["Resource"] for each in policy["Statement"]}
@@ -66,13 +66,14 @@ def test_the_policy_of_who_has_results_apart_opens_its_own_workgroup_and_prefix(
 
 def test_a_name_that_means_two_with_a_workgroup_each_is_to_be_written_as_an_arn():
     with pytest.raises(principal.BadPrincipal, match="may be role Ann or user Ann: write the ARN"):
-        iam_policy.workgroup_of(APART, principal.parse("c/Ann", APART))
+        iam_policy.workgroup_of(APART, principal.parse("c/Ann", APART), CENTRAL)
 
 
 def test_who_shares_results_or_is_in_no_file_has_the_workgroup_of_the_stack():
     shared = load({**FILES, "consumers/c.yaml": FILES["consumers/c.yaml"].replace("results: apart\n", "")})
 
-    assert iam_policy.workgroup_of(shared, principal.parse("c/Bob", shared)) == "tagmesh"
-    assert iam_policy.workgroup_of(APART, principal.parse("c/Nobody", APART)) == "tagmesh"
+    assert iam_policy.workgroup_of(shared, principal.parse("c/Bob", shared), CENTRAL) == "tagmesh"
+    assert iam_policy.workgroup_of(APART, principal.parse("c/Nobody", APART), CENTRAL) == "tagmesh"
+    assert iam_policy.workgroup_of(APART, principal.parse("c/Bob", APART), central=ACCOUNT) == "tagmesh"
     assert workgroups.wanted(shared, ACCOUNT, REGION, [Principal("role", "Bob")]) == []
     assert workgroups.wanted(APART, ACCOUNT, REGION, [EVERYBODY]) == []
