@@ -11,7 +11,7 @@ from tagmesh import doors, workgroups
 from tagmesh.aws import glue, grants, lakeformation, ledger, observation, principals
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.doors import DOOR, NOTICE, Door
-from tagmesh.governance import Consumer, DataProduct
+from tagmesh.governance import EVERYBODY, Consumer, DataProduct
 from tagmesh.grants import Grant, Revoke, from_api, to_api
 
 from cli.local import LocalAwsError
@@ -91,6 +91,11 @@ class Doctor:
             self._readers[account] = {arn: principal for principal, arn in found.items() if arn}
         return self._readers[account].keys()
 
+    def everybody(self, account: str) -> list[str]:
+        """What Lake Formation calls an account's principals together, where the files name the account as a whole."""
+        whole = any(EVERYBODY in consumer.principals for consumer in self.consumers.get(account, ()))
+        return [f"{account}:{EVERYBODY.name}"] if whole else []
+
     def role(self, name: str, account: str = "") -> str:
         return f"arn:aws:iam::{account or self.central}:role/{name}"
 
@@ -136,8 +141,9 @@ class Doctor:
         athena = clients("athena")
         names = [each["Name"] for each in observation.pages(athena.list_work_groups, "WorkGroups")]
         groups = [athena.get_work_group(WorkGroup=name)["WorkGroup"] for name in names if name.startswith("tagmesh")]
-        # Those that have a workgroup each share none.
-        sharing = () if workgroups.are_apart(self.mesh.governance, account) else self.readers(account)
+        # Those that have a workgroup each share none; the account as a whole has none of its own.
+        apart = workgroups.are_apart(self.mesh.governance, account)
+        sharing = [*([] if apart else self.readers(account)), *self.everybody(account)]
         yield from doors.of_workgroups(account, groups, sharing)
 
     def of_producer(self, products: Sequence[DataProduct]) -> Iterator[Door]:
@@ -150,9 +156,8 @@ class Doctor:
         except UNREACHABLE as error:
             mend = f"deploy accounts/consumer.yaml in {account} with CentralAccountId={self.central}"
             yield doors.not_seen(account, f"readers of s3://{bucket}", str(error), mend)
-        found = [
-            door for product in products for door in doors.of_bucket_policy(product, policy, self.central, readers)
-        ]
+        named = [*readers, *self.everybody(account)]
+        found = [door for product in products for door in doors.of_bucket_policy(product, policy, self.central, named)]
         yield from {door.message: door for door in reversed(found)}.values()  # a statement is told of once
         if not readers:
             return

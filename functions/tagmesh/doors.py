@@ -446,9 +446,9 @@ def _spelled_out(table: Table) -> set[str]:
 def of_catalogue_policy(policy: Mapping[str, Any] | None, central: str) -> Iterator[Door]:
     """Accounts that the Glue resource policy lets in, besides what RAM needs to share."""
     for statement in _statements(policy):
-        if statement.get("Effect") != "Allow" or statement.get("Principal") == {"Service": "ram.amazonaws.com"}:
-            continue
         who = sorted(_principals(statement))
+        if statement.get("Effect") != "Allow" or who == ["ram.amazonaws.com"]:
+            continue
         if any(_account_of(each) != central for each in who):
             yield Door(
                 NOTICE,
@@ -570,7 +570,8 @@ def of_workgroups(account: str, workgroups: Iterable[Mapping[str, Any]], readers
 
     Args:
         workgroups: as Athena has them; those of the mesh alone count.
-        readers: the account's principals that the files name.
+        readers: the account's principals that the files name and that query with the shared workgroup; for the whole
+            account, what Lake Formation calls it.
     """
     places: dict[str, list[str]] = {}
     for group in workgroups:
@@ -588,14 +589,16 @@ def of_workgroups(account: str, workgroups: Iterable[Mapping[str, Any]], readers
                 "its settings are not enforced: results can be sent to any bucket that its users may write to",
                 "enforce the workgroup configuration, as accounts/consumer.yaml does",
             )
-    if "tagmesh" in [name for names in places.values() for name in names] and len(readers) > 1:
+    everybody = any(each.endswith(":IAMPrincipals") for each in readers)
+    if "tagmesh" in [name for names in places.values() for name in names] and (everybody or len(readers) > 1):
+        who = "all of the account's principals" if everybody else f"{len(readers)} principals"
         yield Door(
             NOTICE,
             "shared-results",
             account,
             "tagmesh",
-            f"{len(readers)} principals send results to one place: each can read what the others queried",
-            "write `results: apart` in the consumer's file, where that must not be",
+            f"{who} send results to one place: each can read what the others queried",
+            "write `results: apart` in the consumer's file, and name each principal, where that must not be",
         )
     for place, names in sorted(places.items()):
         if len(names) > 1:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 from tagmesh import doors
-from tagmesh.governance import load, read_folder
+from tagmesh.governance import EVERYBODY, load, read_folder
 
 from cli import doctor
 
@@ -66,3 +66,14 @@ def test_what_was_found_before_something_could_not_be_looked_at_is_told():
         refused()
 
     assert [door.subject for door in doctor._tried(look, "1", "second", "mend it")] == ["a", "second"]
+
+
+def test_a_bucket_that_its_account_reads_where_the_whole_account_subscribes(examined, monkeypatch):
+    in_account = {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": PRODUCT.account}}}
+    assert examined([PRODUCT], in_account, lambda *_: ()) == []
+
+    subscription = replace(GOVERNANCE.consumers[0].subscriptions[0], principals=(EVERYBODY,))
+    whole = replace(GOVERNANCE.consumers[0], account=PRODUCT.account, subscriptions=(subscription,))
+    monkeypatch.setattr(doctor.Doctor, "consumers", {PRODUCT.account: [whole]})
+    (door,) = examined([PRODUCT], in_account, lambda *_: ())
+    assert door.code == "bucket-readable" and f"{PRODUCT.account}:IAMPrincipals" in door.message

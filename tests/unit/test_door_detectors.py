@@ -138,7 +138,7 @@ def test_a_glue_policy_that_lets_ram_share_is_none_and_one_that_lets_accounts_in
     def of(principal):
         return doors.of_catalogue_policy(policy(Principal=principal, Action="glue:*"), CENTRAL)
 
-    assert codes(of({"Service": "ram.amazonaws.com"})) == []
+    assert codes(of({"Service": "ram.amazonaws.com"})) == codes(of({"Service": ["ram.amazonaws.com"]})) == []
     assert codes(of({"AWS": f"arn:aws:iam::{CENTRAL}:root"})) == []
     assert codes(of({"AWS": "444444444444"})) == [("notice", "catalogue-policy")]
     assert codes(of("*")) == [("notice", "catalogue-policy")]
@@ -237,3 +237,15 @@ def test_what_closes_a_data_product_of_ten_thousand_open_tables_fits_with_it():
     assert "9980 more" in " ".join(finding.message for finding in many)
     assert many == found(*reversed(range(10_000)))
     assert many != found(*range(9_999)) and len(found(*range(20))) == 21
+
+
+def test_results_are_shared_by_all_of_an_account_that_subscribes_as_a_whole():
+    place = {"ResultConfiguration": {"OutputLocation": "s3://results/"}, "EnforceWorkGroupConfiguration": True}
+    groups = [{"Name": "tagmesh", "Configuration": place}]
+
+    def found(*readers):
+        return [(door.code, door.message.split(" send")[0]) for door in doors.of_workgroups("1", groups, readers)]
+
+    assert found("1:IAMPrincipals") == [("shared-results", "all of the account's principals")]
+    assert found("arn:a", "arn:b") == [("shared-results", "2 principals")]
+    assert found("arn:a") == found() == []
