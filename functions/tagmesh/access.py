@@ -168,11 +168,11 @@ def _of_files(o: Observed, who: Who, tagged: Tagged, column: str) -> list[ChainL
     consumers = [each for each in o.governance.consumers if each.account == who.account]
     named = [(c, s) for c in consumers for s in c.subscriptions if who.is_one_of(s.principals)]
     held = [w for w in o.governance.withheld if w.account == who.account and who.is_one_of(w.subscription.principals)]
-    reading = [each for each in named if "SELECT" in each[1].permissions]
+    reading = [each for each in named if _reads(each[1])]
     return [
         _consumer_link(o, who, consumers),
         _subscription_link(o, who, consumers, named, held),
-        *_approval_link(o, reading, held, tagged, column),
+        *_approval_link(o, reading, [each for each in held if _reads(each.subscription)], tagged, column),
         _tags_link(o, who, reading, tagged, column),
     ]
 
@@ -189,16 +189,21 @@ def _consumer_link(o: Observed, who: Who, consumers: list[Consumer]) -> ChainLin
 def _subscription_link(
     o: Observed, who: Who, consumers: list[Consumer], named: list[tuple[Consumer, Subscription]], held: list[Withheld]
 ) -> ChainLink:
-    names = [f"{c.name}/{s.name}" for c, s in named if "SELECT" in s.permissions]
-    names += [f"{each.consumer}/{each.subscription.name}" for each in held]
+    all_named = [(c.name, s) for c, s in named] + [(each.consumer, each.subscription) for each in held]
+    names = [f"{consumer}/{subscription.name}" for consumer, subscription in all_named if _reads(subscription)]
     if names:
         return ChainLink("subscription", OK, o.central, f"{who.written} is named by {_and(names)}")
-    if named:
-        seen = f"{_and(f'{c.name}/{s.name}' for c, s in named)} names {who.written} without SELECT"
+    if all_named:
+        without = _and(f"{consumer}/{subscription.name}" for consumer, subscription in all_named)
+        seen = f"{without} names {who.written} without SELECT"
         return ChainLink("subscription", MISSING, o.central, seen, "add SELECT to its permissions")
     where = f"consumers/{consumers[0].name}.yaml" if consumers else "a consumer's file"
     mend = f"name it in a subscription of {where}"
     return ChainLink("subscription", MISSING, o.central, f"no subscription names {who.written}", mend)
+
+
+def _reads(subscription: Subscription) -> bool:
+    return "SELECT" in subscription.permissions
 
 
 def _approval_link(

@@ -434,6 +434,19 @@ def test_a_subscription_that_waits_for_approval_or_has_expired_is_said_so():
     assert "has expired on 2020-01-01" in answer.reason
 
 
+def test_an_approval_is_not_asked_for_where_it_would_let_nobody_read():
+    waiting = dict(FILES)
+    waiting["mesh.yaml"] = waiting["mesh.yaml"].replace("secret", "{value: secret, approval: required}")
+    seen = "  - name: all\n    permissions: [DESCRIBE]\n    tags: {domain: [sales]}\n    principals: [{role: Ann}]\n"
+    waiting["consumers/c.yaml"] += seen
+    answer = asked(right(governance=_in_force(waiting)), "email")
+    assert first(answer) == "tags" and "approve" not in answer.reason
+
+    alone = {**waiting, "consumers/c.yaml": f'consumer: c\naccount: "{ACCOUNT}"\nsubscriptions:\n' + seen}
+    answer = asked(right(governance=_in_force(alone), regrants=()), "email")
+    assert first(answer) == "subscription" and "c/all names c/Ann without SELECT" in answer.reason
+
+
 def _in_force(files: dict[str, str]) -> Governance:
     from tagmesh import approvals
 
