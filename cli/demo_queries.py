@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from tagmesh import workgroups
 from tagmesh.catalog import AssignedTags, Table, from_glue, tags_from_api
-from tagmesh.governance import Governance, Subscription
+from tagmesh.governance import EVERYBODY, Governance, Subscription
 
 from cli.athena_client import Answer, QueryFailed, QueryRefused, query, quoted
 from cli.demo_accounts import Identity, Person
@@ -215,7 +215,7 @@ def _readings(person: Person) -> list[Subscription]:
     return [
         subscription
         for subscription in person.consumer.subscriptions
-        if any(each.includes(person.arn) for each in subscription.principals) and "SELECT" in subscription.permissions
+        if {person.principal, EVERYBODY} & {*subscription.principals} and "SELECT" in subscription.permissions
     ]
 
 

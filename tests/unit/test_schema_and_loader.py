@@ -413,7 +413,7 @@ def test_of_some_fields_an_editor_and_the_loader_want_exactly_one():
     documents = copy.deepcopy(WHOLE)
     documents["consumers/c.yaml"]["subscriptions"][0]["principals"][0]["user"] = "u2"
 
-    assert problems(documents) == ["of role, user, permission_set role and user is given"]
+    assert problems(documents) == ["of role, user, permission_set, whole_account role and user is given"]
     assert not SCHEMA.is_valid(documents["consumers/c.yaml"])
 
 
