@@ -343,12 +343,13 @@ WHOLE = {
         "owner": "ann",
         "organization": "external",
         "region": "eu-west-1",
+        "results": "shared",
         "subscriptions": [
             {
                 "name": "all",
                 "tags": {"domain": ["sales"]},
                 "permissions": ["SELECT"],
-                "principals": [{"role": "r"}, {"user": "u"}, {"permission_set": "p"}],
+                "principals": [{"role": "r"}, {"user": "u"}, {"permission_set": "p"}, {"whole_account": True}],
             }
         ],
     },
