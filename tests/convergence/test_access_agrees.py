@@ -19,7 +19,7 @@ from cli.access import everybody
 from local_aws.access import identity
 from local_aws.athena.engine import Athena
 
-MESHES = 30
+MESHES = 16
 MANY = int(os.environ.get("TAGMESH_RANDOM_MESHES", "1000"))
 
 

@@ -20,7 +20,8 @@ def test_what_waits_for_approval_is_not_missed():
     governance = load(files)
     consumer = governance.consumer("consumer/finance")
     (principal,) = consumer.principals
-    person = Person(consumer, principal, "arn", Identity(Place("http://nowhere", "eu-west-1"), "", ""))
+    arn = f"arn:aws:iam::{consumer.account}:role/{principal.name}"
+    person = Person(consumer, principal, arn, Identity(Place("http://nowhere", "eu-west-1"), "", ""))
     tags = (("domain", "hr"), ("sensitivity", "confidential"), ("pii", "financial"))
     salary = CatalogColumn("salary", "double", tags)
     table = CatalogTable("hr_people", "employees", "s3://hr/people/employees", (), (salary,))
