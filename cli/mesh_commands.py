@@ -63,12 +63,13 @@ def doctor(asked: list[str], port: int | None, role: str | None, *, fix: bool, j
         return _usage(error)
     done = [door for door, why_not in mended if not why_not]
     left = [door for door in found if door not in done]
+    for door, why_not in mended:
+        outcome = f"could not be mended: {why_not}" if why_not else "mended"
+        said = sys.stderr if json else sys.stdout
+        print(f"{outcome}: {door.code} {door.subject} (account {door.account})", file=said)
     if json:
         print(json_module.dumps(doctors.to_json(left), indent=2, ensure_ascii=False))
     else:
-        for door, why_not in mended:
-            outcome = f"could not be mended: {why_not}" if why_not else "mended"
-            print(f"{outcome}: {door.code} {door.subject} (account {door.account})")
         print("\n".join(doctors.lines(left)))
         if done:
             print("\nwhat was closed for this opens with the next sweep: tagmesh sweep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 from tagmesh import doors
 from tagmesh.governance import EVERYBODY, load, read_folder
 
-from cli import doctor
+from cli import doctor, mesh_commands
 
 GOVERNANCE = load(read_folder("mesh"))
 PRODUCT = GOVERNANCE.data_product("data_product/sales/orders")
@@ -77,3 +78,18 @@ def test_a_bucket_that_its_account_reads_where_the_whole_account_subscribes(exam
     monkeypatch.setattr(doctor.Doctor, "consumers", {PRODUCT.account: [whole]})
     (door,) = examined([PRODUCT], in_account, lambda *_: ())
     assert door.code == "bucket-readable" and f"{PRODUCT.account}:IAMPrincipals" in door.message
+
+
+def test_why_something_could_not_be_mended_is_said_also_beside_json(monkeypatch, capsys):
+    left, mended = (
+        doors.Door(doors.DOOR, "open-to-iam", CENTRAL, name, "m", "n", fix=doors.Fix("revoke")) for name in "ab"
+    )
+    monkeypatch.setattr(mesh_commands, "find", lambda _: None)
+    monkeypatch.setattr(doctor, "examine", lambda *_: [left, mended])
+    monkeypatch.setattr(doctor, "mend", lambda *_: [(left, "you are no administrator"), (mended, "")])
+
+    assert mesh_commands.doctor([], None, None, fix=True, json=True) == 1
+    printed = capsys.readouterr()
+    assert [each["subject"] for each in json.loads(printed.out)] == ["a"]
+    assert "could not be mended: you are no administrator: open-to-iam a" in printed.err
+    assert "\nmended: open-to-iam b" in printed.err
