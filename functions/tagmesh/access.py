@@ -120,8 +120,8 @@ def can(observed: Observed, who: Who, database: str, table: str, column: str) ->
     """Whether somebody can read a column with Athena: in the own account by its name, elsewhere through a resource link
     to its database. KeyError if there is no such table; the column must be one of it.
 
-    What is read past Lake Formation, with rights on the bucket in another account, is not counted, nor what a grant on a
-    data cells filter gives: `tagmesh doctor` looks for both. Nor is a registered role that cannot read the bucket.
+    What is read past Lake Formation, with rights on the bucket in another account, is not counted, nor what a grant on
+    a data cells filter gives: `tagmesh doctor` looks for both. Nor is a registered role that cannot read the bucket.
     """
     tagged = observed.tables[database, table]
     files = _of_files(observed, who, tagged, column)
