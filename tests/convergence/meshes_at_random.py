@@ -115,7 +115,7 @@ class RandomMesh:
         self._mesh._doubles["iam"] = Iam(self.world)
         self.athena = Athena(self.world)
         self.athena._tables.clients = Results(self.world)
-        self.world.add_engine(self.athena)
+        self._mesh.with_engine(self.athena)
         self._make()
         return self
 

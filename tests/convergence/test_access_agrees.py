@@ -108,7 +108,7 @@ def agrees_all_along(seed: int) -> int:
     chance, readable = random.Random(seed), 0
     with MeshInProcess() as mesh:
         mesh._doubles["iam"] = Iam(mesh.world)
-        mesh.world.add_engine(Athena(mesh.world))
+        mesh.with_engine(Athena(mesh.world))
         history = History(mesh, chance)
         for _ in range(chance.randint(4, 8)):
             history.step()

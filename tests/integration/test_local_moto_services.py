@@ -149,6 +149,8 @@ def use_iam(aws: LocalAws) -> None:
     iam.put_role_policy(**role, PolicyName="in", PolicyDocument=POLICY)
     assert iam.list_role_policies(**role)["PolicyNames"] == ["in"]
     assert iam.get_role_policy(**role, PolicyName="in")["PolicyDocument"] == json.loads(POLICY)
+    said = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["s3:GetObject"])["EvaluationResults"]
+    assert [each["EvalDecision"] for each in said] == ["implicitDeny"]
     iam.delete_role_policy(**role, PolicyName="in")
 
     policy = {"PolicyArn": iam.create_policy(PolicyName="p", PolicyDocument=POLICY)["Policy"]["Arn"]}
