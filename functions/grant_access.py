@@ -27,7 +27,7 @@ from tagmesh.aws import (
 from tagmesh.aws.session import client, own_account
 from tagmesh.catalog import Finding
 from tagmesh.governance import Consumer, Governance
-from tagmesh.grants import Grant, Resource, Revoke
+from tagmesh.grants import Grant, Resource, Revoke, is_recipient
 
 logger = Logger()
 metrics = Metrics()
@@ -67,13 +67,18 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     central, lf = own_account(), client("lakeformation")
     entries = ledger.made_by(dynamodb, lease.unit)
     made = grants.made_in(entries, central)
-    # Accounts are granted to by their id, principals of this account by their ARN.
-    accounts = {grant.principal if grant.principal.isdigit() else central for grant in made}
+    # Accounts are granted to by their id, or as the organizational unit that they are in; principals of this account by
+    # their ARN.
+    recipients = {grant.principal for grant in made if is_recipient(grant.principal)}
+    recipients |= {consumer.recipient} if consumer else set()
+    accounts = {recipient for recipient in recipients if recipient.isdigit()}
+    accounts |= grants.accounts_of(entries) - {central} if accounts != recipients else set()
+    accounts |= {central} if any(not is_recipient(grant.principal) for grant in made) else set()
     accounts |= {consumer.account} if consumer else set()
     known = units.read_all(dynamodb)
     databases, prints = what_is_read(governance, consumer, accounts)
-    remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts)
-    actions = wanted(governance, unit, entries, accounts, remembered)
+    remembered = consumers.remembered(dynamodb, governance, unit, entries, accounts, recipients)
+    actions = wanted(governance, unit, entries, recipients, remembered)
     # In these accounts principals hold what their subscriptions no longer give: link_consumer takes it from them first.
     losing = {
         account
@@ -162,21 +167,22 @@ def wanted(
     governance: Governance,
     unit: units.Unit,
     entries: Mapping[str, Mapping[str, Any]],
-    accounts: set[str],
+    recipients: set[str],
     remembered: Mapping[str, list[Grant]] | None,
 ) -> list[Grant | Revoke]:
     """What is to be revoked and granted in the central catalogue.
 
     Args:
         entries: of the consumer in the ledger.
+        recipients: the accounts and organizational units that are, or were, granted to for it.
         remembered: account -> grants, where the ledger can be believed (`consumers.remembered`).
     """
     central, lf = own_account(), client("lakeformation")
     made = grants.made_in(entries, central)
     if remembered is not None:
-        return plan.plan_account_grants(governance, accounts, central, remembered[central], made)
-    observed = grants.observed(lf, central, accounts, grants.BY_TAG, unit.void)
-    lost = ram.lost(client("ram"), accounts - {central}, time.time())
+        return plan.plan_account_grants(governance, recipients, central, remembered[central], made)
+    observed = grants.observed(lf, central, recipients, grants.BY_TAG, unit.void)
+    lost = ram.lost(client("ram"), recipients - {central}, time.time())
     cut_off = grants.cut_off(entries, central, lost)
     # Only another grant makes another share.
     again = [
@@ -186,7 +192,7 @@ def wanted(
     ]
     observed = [grant for grant in observed if grant.principal not in cut_off]
     kept = [grant for grant in made if grant.principal not in cut_off]
-    return [*again, *plan.plan_account_grants(governance, accounts, central, observed, kept)]
+    return [*again, *plan.plan_account_grants(governance, recipients, central, observed, kept)]
 
 
 def hand_over(

@@ -1,7 +1,8 @@
 """The administration of a local AWS itself: JSON over HTTP below `/_local/`. No AWS has this.
 
 GET  /_local/health                       {"status", "region", "engines"}
-PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true}
+PUT  /_local/organization                 {"id": "o-...", "members": [...], "ram_sharing": true,
+                                           "management": "<account>", "units": {"<ARN of a unit>": [accounts]}}
 GET  /_local/calls?after=N                {"counts": {"s3:PutObject": n}, "log": [...], "failures": [...]}
 POST /_local/idle {"timeout": seconds}    wait until nothing is under way: {"idle": bool, "busy": "..."}
 GET  /_local/clock                        {"now", "ahead_seconds", "next"}: the time, how far ahead, what is due next
@@ -23,6 +24,7 @@ from werkzeug.wrappers import Response
 
 from local_aws.clock import NO_MOMENT
 from local_aws.faults import Fault
+from local_aws.lakeformation.lf_model import is_organization
 from local_aws.world import World
 
 
@@ -47,10 +49,23 @@ def health(world: World, _query: Any, _body: dict) -> dict:
 
 
 def set_organization(world: World, _query: Any, body: dict) -> dict:
-    if unknown := set(body) - {"id", "members", "ram_sharing"}:
-        raise ValueError(f"unknown keys {sorted(unknown)}: an organization has id, members, ram_sharing")
+    """Makes accounts one organization. Whatever is not said is not so. A unit has all its accounts, also those of the units below it."""
+    if unknown := set(body) - {"id", "members", "ram_sharing", "management", "units"}:
+        known = "id, members, ram_sharing, management, units"
+        raise ValueError(f"unknown keys {sorted(unknown)}: an organization has {known}")
+    members, units = set(body["members"]), body.get("units", {})
+    for arn, accounts in units.items():
+        if not is_organization(arn) or not arn.rpartition(":")[2].startswith(f"ou/{body['id']}/"):
+            raise ValueError(f"{arn} is no ARN of an organizational unit of {body['id']}")
+        if strangers := set(accounts) - members:
+            raise ValueError(f"{arn} has accounts that are no members: {sorted(strangers)}")
+    told = {"management": body.get("management"), "units": {arn: sorted(units[arn]) for arn in units}}
+    world.organization.clear()
     world.organization.update(
-        id=body["id"], members=set(body["members"]), ram_sharing=bool(body.get("ram_sharing", False))
+        id=body["id"],
+        members=members,
+        ram_sharing=bool(body.get("ram_sharing", False)),
+        **{name: value for name, value in told.items() if value},
     )
     return {**world.organization, "members": sorted(world.organization["members"])}
 

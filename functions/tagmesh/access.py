@@ -355,7 +355,8 @@ def _granted_by_account(o: Observed, who: Who, tagged: Tagged, column: str) -> I
 
 def _recipients(o: Observed, account: str) -> list[str]:
     """Whom the central account grants something that an account as a whole has."""
-    return [account]
+    units = {each.organizational_unit for each in o.governance.consumers if each.account == account}
+    return [account, *sorted(unit for unit in units if unit)]
 
 
 def _granted_directly(o: Observed, who: Who, name: str, tagged: Tagged, column: str) -> Iterator[ChainLink]:

@@ -222,6 +222,14 @@ class Consumer:
     subscriptions: tuple[Subscription, ...]
     apart: bool = False
     """Whether each of its principals has a workgroup of its own."""
+    organizational_unit: str | None = None
+    """The ARN of the organizational unit, or organization, that is granted to in the place of the account."""
+
+    @property
+    def recipient(self) -> str:
+        """Whom the central account grants what this consumer reads: a DataLakePrincipalIdentifier, that of the account
+        or of the unit whose accounts all may pass it on."""
+        return self.organizational_unit or self.account
 
     @property
     def unit(self) -> str:
@@ -360,7 +368,7 @@ class Governance:
     def version_of(self, unit: str) -> str:
         """The name of what this version says of one data product or consumer (sha256, hex): where it is the same in two
         versions, there is nothing to do for that unit. A data product depends on the LF-Tags, the rules and its own
-        file and overrides; a consumer on the LF-Tags, on all consumers of its account, and on which data products there
+        file and overrides; a consumer on the LF-Tags, on all consumers of its account or organizational unit, and on which data products there
         are with which tags of their own. All that have left the files are alike, and all that are dropped."""
         if unit not in self._versions:
             self._versions[unit] = _name_of(self._said_of(unit))
@@ -386,7 +394,7 @@ class Governance:
             overrides = [each for each in self.overrides if (each.producer, each.data_product) == named]
             return (self._rules_version, product, overrides)
         if consumer is not None:
-            neighbours = [each for each in self.consumers if each.account == consumer.account]
+            neighbours = [each for each in self.consumers if _are_neighbours(each, consumer)]
             return (self.lf_tags, neighbours, [(each.unit, each.tags) for each in self.data_products])
         return "dropped" if unit in self.dropped else "left"
 
@@ -406,6 +414,10 @@ class Governance:
         """The keys decided for each column: those that the data product does not assign to its database."""
         assigned = {key for key, _ in data_product.tags}
         return tuple(key for key in self.lf_tags if key.name not in assigned)
+
+
+def _are_neighbours(one: Consumer, other: Consumer) -> bool:
+    return one.account == other.account or one.recipient == other.recipient
 
 
 def _name_of(said: Any) -> str:

@@ -550,9 +550,11 @@ class _Loader:
                     external=document.get("organization") == "external",
                     subscriptions=tuple(sorted(subscriptions, key=lambda subscription: subscription.name)),
                     apart=document.get("results") == "apart",
+                    organizational_unit=_optional(document.get("organizational_unit")),
                 )
             )
             self._check_results(document, consumers)
+            self._check_organizational_unit(document, consumers)
         return tuple(sorted(consumers, key=lambda consumer: consumer.name))
 
     def _check_results(self, document: Fields, consumers: list[Consumer]) -> None:
@@ -569,6 +571,21 @@ class _Loader:
         if consumer.apart and EVERYBODY in consumer.principals:
             message = "`results: apart` needs principals with names, and `whole_account` has none"
             self.report(at, message, "name the principals, or leave out `results`")
+
+    def _check_organizational_unit(self, document: Fields, consumers: list[Consumer]) -> None:
+        """The last consumer is granted to as all of its account are, and is of an organization if it is of a unit."""
+        consumer, at = consumers[-1], document.get("organizational_unit", document["account"]).at
+        other = next((each for each in consumers if each.account == consumer.account), consumer)
+        if other.organizational_unit != consumer.organizational_unit:
+            self.report(
+                at,
+                f"the consumer `{other.name}` of the same account has {_unit_text(other)}: what is granted to an account "
+                "and to its unit would be granted twice",
+                "write the same `organizational_unit` in all consumers of an account, or in none",
+            )
+        if consumer.external and consumer.organizational_unit:
+            message = "an account with `organization: external` is in no organizational unit that is shared with"
+            self.report(at, message, "leave out one of the two")
 
     def _subscription(self, fields: Fields, assigned: set[str]) -> Subscription:
         named: dict[str, set[str]] = {}
@@ -635,6 +652,11 @@ def expression_bytes(expression: Expression) -> int:
 def _assigned(products: Iterable[DataProduct]) -> set[str]:
     """The LF-Tags that some of these data products assign to their databases."""
     return {key for product in products for key, _ in product.tags}
+
+
+def _unit_text(consumer: Consumer) -> str:
+    unit = consumer.organizational_unit
+    return f"the organizational unit {unit}" if unit else "no organizational unit"
 
 
 def _optional(text: Text | None) -> str | None:

@@ -69,6 +69,12 @@ NAME = Scalar(
     r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,61}[A-Za-z0-9_.-])?",
 )
 ACCOUNT = Scalar("an account id: 12 digits in quotes", r"[0-9]{12}", must_quote=True)
+ORGANIZATIONAL_UNIT = Scalar(
+    "the ARN of an organizational unit (arn:aws:organizations::123456789012:ou/o-.../ou-...) or of an organization "
+    "(arn:aws:organizations::123456789012:organization/o-...), whose account is the management account",
+    r"arn:aws(?:-[a-z]+)*:organizations::[0-9]{12}:(?:organization/o-[a-z0-9]{10,32}"
+    r"|ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})",
+)
 REGION = Scalar("a Region such as eu-west-1", r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
 SENTENCE = Scalar("a text")
 DURATION = Scalar("a duration such as 90s, 15m, 6h or 1d", r"[1-9][0-9]{0,5}[smhd]")
@@ -257,6 +263,9 @@ CONSUMER = Record(
         "account": Field(ACCOUNT, "its account", required=True),
         "owner": OWNER,
         "organization": ORGANIZATION,
+        "organizational_unit": Field(
+            ORGANIZATIONAL_UNIT, "what is granted to in the place of the account: all of its accounts may pass it on"
+        ),
         "region": OWN_REGION,
         "results": Field(
             Choice(("shared", "apart")), "apart: a workgroup for each principal, whose results nobody else reads"

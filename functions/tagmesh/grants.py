@@ -49,6 +49,12 @@ class Revoke:
     grantable: frozenset[str] = frozenset()
 
 
+def is_recipient(principal: str) -> bool:
+    """Whether a principal stands for whole accounts, which pass on what they are granted: it is an account id, or the
+    ARN of an organization or organizational unit."""
+    return principal.isdigit() or ":organizations:" in principal
+
+
 def tag_policy(catalog: str, resource_type: str, expression: Iterable[tuple[str, Iterable[str]]]) -> Resource:
     """Everything of a type (DATABASE or TABLE) in a catalogue that matches a tag expression."""
     pairs = [{"TagKey": key, "TagValues": list(values)} for key, values in expression]

@@ -317,27 +317,28 @@ class PrincipalPlan:
 
 def plan_account_grants(
     governance: Governance,
-    accounts: Collection[str],
+    recipients: Collection[str],
     central_account: str,
     observed: Iterable[Grant],
     made: Iterable[Grant],
 ) -> list[Grant | Revoke]:
-    """In central: what consuming accounts are granted, with grant option.
+    """In central: what consuming accounts, or organizational units of them, are granted, with grant option.
 
-    ``accounts``: the consumer's account, and any other that the ledger says we granted to for it: one that it has
-    left, say. ``observed``: grants of the central catalogue (others' may be among them); ``made``: the ledger's.
-    What another consumer of such an account wants is not taken away. The central account is granted nothing here."""
+    ``recipients``: the consumer's account or unit, and any other that the ledger says we granted to for it: one that it
+    has left, say. ``observed``: grants of the central catalogue (others' may be among them); ``made``: the ledger's.
+    What another consumer of such a recipient wants is not taken away, also if that is in another account of the unit.
+    The central account is granted nothing here."""
     wanted = [
         grant
         for consumer in governance.consumers
-        if consumer.account in accounts and consumer.account != central_account
+        if consumer.recipient in recipients and consumer.account != central_account
         for subscription in consumer.subscriptions
         for grant in _account_grants(subscription, consumer, central_account)
     ]
     return diff(
         wanted,
-        (grant for grant in observed if grant.principal in accounts),
-        (grant for grant in made if grant.principal in accounts),
+        (grant for grant in observed if grant.principal in recipients),
+        (grant for grant in made if grant.principal in recipients),
     )
 
 
@@ -347,8 +348,8 @@ def _account_grants(subscription: Subscription, consumer: Consumer, central: str
     why = f"subscription {consumer.name}/{subscription.name}"
     describe, permissions = frozenset({"DESCRIBE"}), frozenset(subscription.permissions)
     for key, values in subscription.table_expression:
-        yield Grant(consumer.account, lf_tag(central, key, values), describe, describe, why)
-    for grant in _policies(subscription, consumer.account, central, why):
+        yield Grant(consumer.recipient, lf_tag(central, key, values), describe, describe, why)
+    for grant in _policies(subscription, consumer.recipient, central, why):
         yield replace(grant, grantable=permissions if grant.permissions == permissions else describe)
 
 

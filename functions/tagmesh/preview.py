@@ -220,13 +220,12 @@ def _granted(
             made=[],
             made_links=[],
         )
-        grants = [
-            action
-            for action in (*plan.plan_account_grants(governance, [account], central, [], []), *in_account.actions)
-            if isinstance(action, Grant)
-        ]
+        grants = [action for action in in_account.actions if isinstance(action, Grant)]
         links = [f"{account}/{action.name}" for action in in_account.actions if isinstance(action, plan.CreateLink)]
         found.append((grants, links))
+    for recipient in sorted({consumer.recipient for consumer in governance.consumers}) if governance else ():
+        granted = plan.plan_account_grants(governance, [recipient], central, [], [])
+        found.append(([action for action in granted if isinstance(action, Grant)], []))
     return found
 
 

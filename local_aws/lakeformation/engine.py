@@ -31,6 +31,7 @@ from local_aws.lakeformation.lf_model import (
     TableResource,
     catalog_of,
     denied,
+    is_organization,
     principal_from_api,
     refused,
     s3_path,
@@ -60,7 +61,13 @@ class LakeFormation:
         self._opt_ins = OptIns(world, self.locations, self.settings, self._find)
         self._sharing = Sharing(world, self.settings, self._grants, self._find, self._opt_ins)
         self.access = Access(
-            self.settings, self._tags, self._grants, self._sharing.shared, self._expressions, self._opt_ins
+            self.settings,
+            self._tags,
+            self._grants,
+            self._sharing.shared,
+            self._sharing.reaching,
+            self._expressions,
+            self._opt_ins,
         )
         self._authority = Authority(
             world, self.access, self._tags, self._grants, self._sharing, self._find, self._expressions
@@ -259,7 +266,10 @@ class LakeFormation:
         return self._opt_ins.list(caller, sees_all, principal, resource, token, wanted)
 
     def _opted(self, caller: Any, params: dict) -> tuple[str, Resource]:
-        return principal_from_api(params["Principal"]), resources_from_api(params["Resource"], caller.account)[0]
+        principal = principal_from_api(params["Principal"])
+        if is_organization(principal):
+            raise refused("opting in organizations and organizational units is not built here")
+        return principal, resources_from_api(params["Resource"], caller.account)[0]
 
     # -- LF-Tags ------------------------------------------------------------------------------------------------------
 

@@ -124,7 +124,8 @@ def held_by(grants: Iterable[Grant], every: frozenset[str]) -> Held:
 
 class Access:
     """Computes effective permissions. `settings` gives an account's settings; `shared` says whether a RAM share of an
-    owner's `database`s or `table`s reaches an account or one of its principals."""
+    owner's `database`s or `table`s reaches an account's principals; `reaching` as whom one reaches an account: by
+    its id, or by an organization or organizational unit that it is in."""
 
     def __init__(
         self,
@@ -132,6 +133,7 @@ class Access:
         tags: TagStore,
         grants: GrantStore,
         shared: Callable[[str, str, str], bool],
+        reaching: Callable[[str, str, str], list[str]],
         expressions: ExpressionStore,
         opt_ins: OptIns,
     ) -> None:
@@ -139,6 +141,7 @@ class Access:
         self._tags = tags
         self._grants = grants
         self._shared = shared
+        self._reaching = reaching
         self._expressions = expressions
         self._opt_ins = opt_ins
 
@@ -205,9 +208,10 @@ class Access:
             elif self.sees_all(principal):
                 held |= Held(DESCRIBE)
             return held
-        if not any(self._shared(catalog, kind, account) for kind in ("database", "table")):
+        reached = {name for kind in ("database", "table") for name in self._reaching(catalog, kind, account)}
+        if not reached:
             return Held()
-        limit = on_value((account,), catalog)
+        limit = on_value(sorted(reached), catalog)
         if principal == account:
             return limit
         held = on_value((principal, group_of(account)), account).within(limit)
@@ -246,9 +250,8 @@ class Access:
 
     def account_database(self, account: str, database: Database) -> Held:
         """What the owner granted to another account as a whole, once its share is accepted."""
-        if not self._shared(database.catalog, "database", account):
-            return Held()
-        return self._database_grants((account,), database, database.catalog)
+        reached = self._reaching(database.catalog, "database", account)
+        return self._database_grants(reached, database, database.catalog) if reached else Held()
 
     def _shared_database(self, principal: str, database: Database) -> Held:
         account = account_of(principal)
@@ -288,9 +291,8 @@ class Access:
 
     def account_table(self, account: str, table: Table) -> TableAccess:
         """What the owner granted to another account as a whole, once its share is accepted."""
-        if not self._shared(table.catalog, "table", account):
-            return TableAccess()
-        return self._table_grants((account,), table, table.catalog)
+        reached = self._reaching(table.catalog, "table", account)
+        return self._table_grants(reached, table, table.catalog) if reached else TableAccess()
 
     def blocked(self, principal: str, resource: Database | Table) -> bool:
         """Whether IAM_ALLOWED_PRINCIPALS has access to a database, or to a table or its database: then no other

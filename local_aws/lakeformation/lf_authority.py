@@ -305,8 +305,8 @@ class Authority:
                 access = self._access.account_table(account, self._find(catalog, database).tables[name])
                 return Held(frozenset({"DESCRIBE"}) if access.visible else frozenset()) | access.whole
             case TableResource(catalog) | ColumnsResource(catalog):
-                if self._sharing.shared(catalog, "table", account):
-                    return held_by(self._exact((account,), resource, catalog), TABLE_PERMISSIONS)
+                reached = tuple(self._sharing.reaching(catalog, "table", account))
+                return held_by(self._exact(reached, resource, catalog), TABLE_PERMISSIONS)
             case TagResource(catalog, key, value):
                 return self._access.tag(account, catalog, key, value)
             case LocationResource(catalog):
@@ -321,12 +321,12 @@ class Authority:
         account has DESCRIBE on all its pairs. What a regrant under rule 2 comes to stays within the owner's grants.
         """
         catalog, kind = resource.catalog, resource.kind
-        if not self._sharing.shared(catalog, kind.lower(), account):
+        reached = tuple(self._sharing.reaching(catalog, kind.lower(), account))
+        if not reached:
             raise not_found(NO_RESOURCE)
-        identical = self._grants.find(account, resource, catalog)
-        if identical and not identical.void:
+        if identical := self._exact(reached, resource, catalog):
             every = DATABASE_PERMISSIONS if kind == "DATABASE" else TABLE_PERMISSIONS
-            self._require_grantable(held_by((identical,), every), resource, permissions)
+            self._require_grantable(held_by(identical, every), resource, permissions)
             return
         for key, values in resource.expression:
             for value in sorted(values):

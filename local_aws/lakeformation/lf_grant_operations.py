@@ -224,7 +224,10 @@ class GrantOperations:
         own = {caller.principal, group_of(account)}
         if account != catalog:
             regranted = [g for g in grants if g.grantor == account and (admin or g.principal in own)]
-            reached = {name for name in (account, group_of(account), caller.principal) if self._reached(catalog, name)}
+            reached = {name for name in (group_of(account), caller.principal) if self._reached(catalog, name)}
+            reached |= {
+                name for kind in ("database", "table") for name in self._sharing.reaching(catalog, kind, account)
+            }
             to_us = reached if admin else reached & own
             return regranted + [g for g in grants if g.grantor == catalog and g.principal in to_us]
         local = [grant for grant in grants if grant.grantor == catalog]

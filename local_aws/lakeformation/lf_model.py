@@ -65,7 +65,10 @@ def catalog_of(caller: Any, catalog_id: str | None) -> str:
 
 
 def account_of(principal: str) -> str:
-    """The account of a principal: of an IAM ARN, of `<account>:IAMPrincipals`, or of an account id itself."""
+    """The account of a principal: of an IAM ARN, of `<account>:IAMPrincipals`, or of an account id itself. Of an
+    organization or organizational unit none (""): the account in its ARN only manages it."""
+    if is_organization(principal):
+        return ""
     if principal.startswith("arn:"):
         return principal.split(":")[4]
     return principal.split(":")[0]
@@ -73,6 +76,13 @@ def account_of(principal: str) -> str:
 
 def is_account(principal: str) -> bool:
     return re.fullmatch(r"\d{12}", principal) is not None
+
+
+def is_organization(principal: str) -> bool:
+    """Whether it is the ARN of an organization or of an organizational unit, as Organizations and Lake Formation write
+    their ids."""
+    organization = r"arn:aws:organizations::\d{12}:(?:organization/o-[a-z0-9]{10,32}|ou/o-[a-z0-9]{10,32}/%s)"
+    return re.fullmatch(organization % "ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}", principal) is not None
 
 
 def group_of(account: str) -> str:
@@ -83,19 +93,21 @@ def group_of(account: str) -> str:
 def principal_from_api(shape: dict[str, str]) -> str:
     """The principal that an API shape names. Existence is checked elsewhere.
 
-    IAM users and roles, account ids, IAM_ALLOWED_PRINCIPALS and `<account>:IAMPrincipals` are built; other documented
-    principals are refused, and forms that AWS does not list are InvalidInputException.
+    IAM users and roles, account ids, organizations and their units, IAM_ALLOWED_PRINCIPALS and
+    `<account>:IAMPrincipals` are built; other documented principals are refused, and forms that AWS does not list are
+    InvalidInputException.
     """
     principal = (shape or {}).get("DataLakePrincipalIdentifier", "")
     if principal.upper() == IAM_ALLOWED:
         return IAM_ALLOWED
-    if is_account(principal) or re.fullmatch(r"\d{12}:IAMPrincipals", principal):
+    if is_account(principal) or is_organization(principal) or re.fullmatch(r"\d{12}:IAMPrincipals", principal):
         return principal
     if re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:(role|user)/[^*?]+", principal):
         return principal
-    unbuilt = r"arn:aws[\w-]*:(organizations|quicksight|identitystore):.*|arn:aws[\w-]*:iam::\d{12}:saml-provider/.*"
+    unbuilt = r"arn:aws[\w-]*:(quicksight|identitystore):.*|arn:aws[\w-]*:iam::\d{12}:saml-provider/.*"
     if re.fullmatch(unbuilt, principal):
-        raise refused(f"principal {principal}: only IAM users and roles, accounts and their IAM groups are built here")
+        built = "IAM users and roles, accounts, their IAM groups, organizations and organizational units"
+        raise refused(f"principal {principal}: only {built} are built here")
     raise invalid(f"Invalid principal: {principal or '(empty)'}")
 
 

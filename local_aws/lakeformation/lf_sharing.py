@@ -16,6 +16,7 @@ from typing import Any
 
 from local_aws.access import authorization
 from local_aws.access.need import Need
+from local_aws.lakeformation.lf_accounts import may_share_with
 from local_aws.lakeformation.lf_grants import GrantStore
 from local_aws.lakeformation.lf_hybrid import OptIns
 from local_aws.lakeformation.lf_model import (
@@ -23,6 +24,7 @@ from local_aws.lakeformation.lf_model import (
     CatalogResource,
     ColumnsResource,
     DatabaseResource,
+    LocationResource,
     PolicyResource,
     Resource,
     TableResource,
@@ -32,6 +34,7 @@ from local_aws.lakeformation.lf_model import (
     group_of,
     invalid,
     is_account,
+    is_organization,
     refused,
 )
 from local_aws.lakeformation.lf_settings import Settings
@@ -72,7 +75,9 @@ class Sharing:
         version = self._settings(owner).version
         if isinstance(resource, CatalogResource):
             raise invalid("permissions on a catalogue cannot be granted to another account")
-        if not is_account(principal):
+        if is_organization(principal):
+            self._check_organization(owner, principal, resource, version)
+        elif not is_account(principal):
             self._check_direct(resource, grantable, version)
         on_database = isinstance(resource, DatabaseResource) or getattr(resource, "kind", None) == "DATABASE"
         if on_database and permissions & {"DROP", "ALL"}:
@@ -85,6 +90,22 @@ class Sharing:
             raise denied(f"{ILLEGAL_COMBINATION}: revoke all permissions of {IAM_ALLOWED} on the resource first")
         if _named(resource):
             self._check_may_share(caller, owner, principal)
+
+    def _check_organization(self, owner: str, principal: str, resource: Resource, version: int) -> None:
+        """A grant to an organization or organizational unit: not by LF-Tags before version 3, and only where RAM
+        shares with the unit. Data locations, and older versions' named resources, are not built."""
+        if isinstance(resource, TagResource | PolicyResource) and version < 3:
+            raise invalid(
+                "Invalid cross account grant request: granting by LF-Tags to organizations and organizational units "
+                "needs CROSS_ACCOUNT_VERSION 3 or higher"
+            )
+        if version < 3 or isinstance(resource, LocationResource):
+            raise refused("this grant to an organization or organizational unit is not built here")
+        if not may_share_with(self._world, owner, principal):
+            raise invalid(
+                f"Invalid principal: {principal} is not of the organization of account {owner}, or sharing with "
+                "AWS Organizations is not enabled in AWS RAM"
+            )
 
     def check_unshare(self, caller: Any, owner: str, principal: str) -> None:
         """Check that IAM lets the owner's caller take from a share. AccessDeniedException."""
@@ -144,6 +165,12 @@ class Sharing:
         """Whether a share of `owner`'s `database`s or `table`s has reached an account, or principals granted to
         directly."""
         return self._world.engines["ram"].reaches(owner, kind, recipient_of(recipient))
+
+    def reaching(self, owner: str, kind: str, account: str) -> list[str]:
+        """The account, and the organizations and units that it is in, as far as a share of `owner`'s `database`s or
+        `table`s with each is there and accepted."""
+        ram = self._world.engines["ram"]
+        return [each for each in ram.recipients(owner, account) if ram.reaches(owner, kind, each)]
 
     def shares(self, owner: str, recipient: str) -> list[str]:
         """The ARNs of the live shares that carry an owner's grants to a recipient."""

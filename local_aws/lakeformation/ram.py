@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from local_aws.lakeformation.lf_accounts import covers
 from local_aws.lakeformation.lf_locking import serialized
-from local_aws.lakeformation.lf_model import account_of, is_account, refused
+from local_aws.lakeformation.lf_model import account_of, is_account, is_organization, refused
 from local_aws.lakeformation.lf_paging import page, with_token
 from local_aws.wire import AwsError
 
@@ -102,6 +103,11 @@ class Ram:
             self._carries(share, owner, principal, kind) and share.status == "ASSOCIATED" for share in self._shares
         )
 
+    def recipients(self, owner: str, account: str) -> list[str]:
+        """Whom an owner shares with, of the account itself and the organizations and units that it is in."""
+        shared = {share.principal for share in self._shares if share.owner == owner and not share.deleted}
+        return [account, *sorted(each for each in shared - {account} if covers(self.world, each, account))]
+
     def live(self, owner: str, principal: str) -> list[Share]:
         """The live shares from an owner to a principal, those of databases first."""
         return [s for kind in RESOURCE_TYPES for s in self._shares if self._carries(s, owner, principal, kind)]
@@ -117,7 +123,7 @@ class Ram:
 
     def _create(self, owner: str, principal: str, kind: str, version: int, allowed: bool) -> Share:
         now, identity, recipient = self.world.now(), str(uuid.uuid4()), account_of(principal)
-        inside = self._same_organization(owner, recipient)
+        inside = is_organization(principal) or self._same_organization(owner, recipient)
         share = Share(
             arn=f"arn:aws:ram:{self.world.region}:{owner}:resource-share/{identity}",
             name=f"LakeFormation-V{version}-{identity[:8].upper()}",
@@ -333,7 +339,8 @@ class Ram:
         return [
             share
             for share in self._shares
-            if share.status == "ASSOCIATED" and share.principal in (caller.account, caller.principal)
+            if share.status == "ASSOCIATED"
+            and (share.principal == caller.principal or covers(self.world, share.principal, caller.account))
         ]
 
 

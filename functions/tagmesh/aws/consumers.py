@@ -45,6 +45,7 @@ def remembered(
     unit: units.Unit,
     entries: Mapping[str, Mapping[str, Any]],
     accounts: Collection[str],
+    recipients: Collection[str],
 ) -> dict[str, list[Grant]] | None:
     """account -> the grants there, and in the central account, of the consumer and its neighbours, as the ledger has
     them; None where it cannot be believed: a run that changes something has not come to its end, somebody found
@@ -53,9 +54,11 @@ def remembered(
     Args:
         unit: of the consumer.
         entries: of the consumer in the ledger.
-        accounts: those that the consumer is granted to, or was.
+        accounts: those that the consumer is in, or was.
+        recipients: the accounts and organizational units that are, or were, granted to for it.
     """
-    others = [other.unit for other in governance.consumers if other.account in accounts and other.unit != unit.name]
+    neighbours = (each for each in governance.consumers if each.account in accounts or each.recipient in recipients)
+    others = [each.unit for each in neighbours if each.unit != unit.name]
     states = [unit, *(units.read(dynamodb, other) for other in others)]
     if any(state.doubted or state.findings for state in states):
         return None

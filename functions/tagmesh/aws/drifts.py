@@ -118,20 +118,20 @@ def _differ(
 
 
 def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consumer]) -> Iterator[Consumer]:
-    """The consumers whose grants in the central catalogue are not what they should be, or whose account no share of
-    them reaches any more. Listed once, grants 1,000 a call."""
+    """The consumers whose grants in the central catalogue are not what they should be, or whose account or unit no
+    share of them reaches any more. Listed once, grants 1,000 a call."""
     settled = list(settled)
     if not settled:
         return
     central = own_account()
-    accounts = {consumer.account for consumer in settled}
-    rows = grants.observed(client("lakeformation"), central, accounts, grants.BY_TAG)
-    lost = ram.lost(client("ram"), accounts - {central}, time.time())
+    recipients = {consumer.recipient for consumer in settled}
+    rows = grants.observed(client("lakeformation"), central, recipients, grants.BY_TAG)
+    lost = ram.lost(client("ram"), recipients - {central}, time.time())
     for consumer in settled:
         entries = ledger.made_by(dynamodb, consumer.unit)
         made = grants.made_in(entries, central)
         if grants.cut_off(entries, central, lost) or plan.plan_account_grants(
-            governance, {consumer.account}, central, rows, made
+            governance, {consumer.recipient}, central, rows, made
         ):
             yield consumer
 

@@ -50,19 +50,19 @@ def made_in(entries: Mapping[str, Mapping[str, Any]], account: str) -> list[Gran
 
 
 def cut_off(entries: Mapping[str, Mapping[str, Any]], central: str, lost: Mapping[str, float]) -> set[str]:
-    """The accounts whose share was lost after the last grant that we made them: to be revoked and granted again, for
+    """The accounts and organizational units whose share was lost after the last grant that we made them: to be revoked and granted again, for
     which Lake Formation makes another share. Once for each time that one is lost.
 
     Args:
         entries: of a unit in the ledger.
-        lost: account -> when, in seconds since 1970.
+        lost: account or unit -> when, in seconds since 1970.
     """
     granted: dict[str, float] = {}
     for key, entry in entries.items():
         if key.startswith(f"grant/{central}/"):
-            account = entry["detail"]["principal"]
-            granted[account] = max(entry["at"], granted.get(account, 0.0))
-    return {account for account, at in granted.items() if account in lost and at <= lost[account]}
+            recipient = entry["detail"]["principal"]
+            granted[recipient] = max(entry["at"], granted.get(recipient, 0.0))
+    return {recipient for recipient, at in granted.items() if recipient in lost and at <= lost[recipient]}
 
 
 def accounts_of(entries: Iterable[str]) -> set[str]:

@@ -16,27 +16,27 @@ NEEDED = {"glue:Database", "glue:Table"}
 """The types of resources that reach an account to which a tag expression was granted."""
 
 
-def lost(ram: Any, accounts: Collection[str], now: float) -> dict[str, float]:
-    """account -> when it last lost what Lake Formation shared with it, in seconds since 1970: it left the share or
-    rejected it, let the invitation expire, or somebody took it from the share. Asked of the owner; not of an account
+def lost(ram: Any, recipients: Collection[str], now: float) -> dict[str, float]:
+    """recipient -> when it last lost what Lake Formation shared with it, in seconds since 1970: it left the share or
+    rejected it, let the invitation expire, or somebody took it from the share. Asked of the owner; not of one
     that other shares reach with all it needs.
 
     Args:
-        accounts: those that were granted something.
+        recipients: the accounts and organizational units that were granted something.
         now: seconds since 1970.
     """
     reaching: dict[str, set[str]] = defaultdict(set)
     ended: dict[str, float] = {}
     pages = ram.get_paginator("get_resource_share_associations").paginate(associationType="PRINCIPAL")
     for each in (each for page in pages for each in page["resourceShareAssociations"]):
-        account, expires = each["associatedEntity"], each["creationTime"].timestamp() + INVITATION_SECONDS
-        if account not in accounts or not each["resourceShareName"].startswith("LakeFormation"):
+        recipient, expires = each["associatedEntity"], each["creationTime"].timestamp() + INVITATION_SECONDS
+        if recipient not in recipients or not each["resourceShareName"].startswith("LakeFormation"):
             continue
         if each["status"] == "ASSOCIATED" or (each["status"] == "ASSOCIATING" and now < expires):
-            reaching[account].add(each["resourceShareArn"])
+            reaching[recipient].add(each["resourceShareArn"])
         else:
             at = expires if each["status"] == "ASSOCIATING" else each["lastUpdatedTime"].timestamp()
-            ended[account] = max(at, ended.get(account, 0.0))
+            ended[recipient] = max(at, ended.get(recipient, 0.0))
     if not ended:
         return {}
     types: dict[str, set[str]] = defaultdict(set)
@@ -44,9 +44,9 @@ def lost(ram: Any, accounts: Collection[str], now: float) -> dict[str, float]:
         for resource in page["resources"]:
             types[resource["resourceShareArn"]].add(resource["type"])
     return {
-        account: at
-        for account, at in ended.items()
-        if not set().union(*(types[share] for share in reaching[account])) >= NEEDED
+        recipient: at
+        for recipient, at in ended.items()
+        if not set().union(*(types[share] for share in reaching[recipient])) >= NEEDED
     }
 
 
