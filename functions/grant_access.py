@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access, plan
+from tagmesh import access, plan, sharing
 from tagmesh.aws import (
     consumers,
     events,
@@ -104,6 +104,7 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
     whole = not behind and not losing
     # All of them are to other accounts.
     held = ram.prepare(lf, client("glue"), os.environ["AWS_REGION"], central) if whole and others else []
+    held += still_passed_on(dynamodb, governance, consumer, known) if whole and others and consumer else []
     findings += held
     whole = whole and not held
     refused: list[Resource] = []
@@ -144,6 +145,23 @@ def share(dynamodb: Any, lease: units.Lease, unit: units.Unit, correlation_id: s
         observed=remembered,
         refused=refused,
     )
+
+
+def still_passed_on(dynamodb: Any, governance: Governance, consumer: Consumer, known: Iterable[str]) -> list[Finding]:
+    """What keeps the consumer's organizational unit from being granted more: regrants in its other accounts, also of
+    consumers that have left the files, that no subscription asks for any more. Their own runs take them away."""
+    if consumer.organizational_unit is None:
+        return []
+    central, losing = own_account(), set()
+    for unit in sorted({name for name in known if name.startswith("consumer/")} - {consumer.unit}):
+        other = governance.consumer(unit)
+        if other is not None and other.recipient != consumer.recipient:
+            continue
+        entries = ledger.made_by(dynamodb, unit)
+        for account in grants.accounts_of(entries) - {central, consumer.account}:
+            if plan.loses_regrants(governance, account, central, grants.made_in(entries, account)):
+                losing.add(account)
+    return [sharing.still_passed_on(consumer.unit, consumer.recipient, losing)] if losing else []
 
 
 def what_is_read(

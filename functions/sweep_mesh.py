@@ -74,11 +74,18 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         begun = runs.start_share(dynamodb, client("stepfunctions"), consumer.unit, str(uuid.uuid4()))
         started["shares"] += begun
         started["drifted"] += begun
+    left: list[str] = []
     for name, unit in known.items():
         if name.startswith("consumer/") and governance.consumer(name) is None:
-            started["shares"] += sweep_consumer(dynamodb, governance, unit)
+            if sweep_consumer(dynamodb, governance, unit):
+                started["shares"] += 1
+            elif looks and not unit.live:
+                left.append(name)
         if name.startswith("data_product/") and governance.data_product(name) is None:
             started["publishes"] += sweep_left_data_product(dynamodb, governance, unit)
+    for name in drifts.left_behind(dynamodb, governance, left):
+        units.doubt(dynamodb, name)
+        started["shares"] += runs.start_share(dynamodb, client("stepfunctions"), name, str(uuid.uuid4()))
     metrics.add_metric("OldestWorkSeconds", MetricUnit.Seconds, oldest_work(governance, known, time.time()))
     metrics.add_metric("Sweeps", MetricUnit.Count, 1)
     metrics.add_metric("DriftedUnits", MetricUnit.Count, started["drifted"])

@@ -49,7 +49,8 @@ def health(world: World, _query: Any, _body: dict) -> dict:
 
 
 def set_organization(world: World, _query: Any, body: dict) -> dict:
-    """Makes accounts one organization. Whatever is not said is not so. A unit has all its accounts, also those of the units below it."""
+    """Makes accounts one organization. Whatever is not said is not so. A unit has all its accounts, also those of the
+    units below it."""
     if unknown := set(body) - {"id", "members", "ram_sharing", "management", "units"}:
         known = "id, members, ram_sharing, management, units"
         raise ValueError(f"unknown keys {sorted(unknown)}: an organization has {known}")

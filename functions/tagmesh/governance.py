@@ -368,8 +368,9 @@ class Governance:
     def version_of(self, unit: str) -> str:
         """The name of what this version says of one data product or consumer (sha256, hex): where it is the same in two
         versions, there is nothing to do for that unit. A data product depends on the LF-Tags, the rules and its own
-        file and overrides; a consumer on the LF-Tags, on all consumers of its account or organizational unit, and on which data products there
-        are with which tags of their own. All that have left the files are alike, and all that are dropped."""
+        file and overrides; a consumer on the LF-Tags, on all consumers of its account or organizational unit, and on
+        which data products there are with which tags of their own. All that have left the files are alike, and all that
+        are dropped."""
         if unit not in self._versions:
             self._versions[unit] = _name_of(self._said_of(unit))
         return self._versions[unit]

@@ -579,8 +579,8 @@ class _Loader:
         if other.organizational_unit != consumer.organizational_unit:
             self.report(
                 at,
-                f"the consumer `{other.name}` of the same account has {_unit_text(other)}: what is granted to an account "
-                "and to its unit would be granted twice",
+                f"the consumer `{other.name}` of the same account has {_unit_text(other)}: the account would be "
+                "granted to twice",
                 "write the same `organizational_unit` in all consumers of an account, or in none",
             )
         if consumer.external and consumer.organizational_unit:

@@ -7,7 +7,7 @@ sharing version settings" and "Managing cross-account permissions using both AWS
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,7 +18,8 @@ LEAST_VERSION = 3
 POLICY_BYTES = 10240  # of a Data Catalog resource policy [Glue developer guide, AWS Glue resource policies]
 RAM, SHARE = "ram.amazonaws.com", "glue:ShareResource"
 OLD_VERSION, POLICY_DENIES, POLICY_NOT_WRITTEN = "cross-account-version", "catalogue-policy-denies", "catalogue-policy"
-HOLDS = (OLD_VERSION, POLICY_DENIES, POLICY_NOT_WRITTEN)
+STILL_PASSED_ON = "unit-passes-on"
+HOLDS = (OLD_VERSION, POLICY_DENIES, POLICY_NOT_WRITTEN, STILL_PASSED_ON)
 """Codes of findings that hold up every grant to another account, and nothing else."""
 
 
@@ -35,6 +36,18 @@ def of_version(settings: Mapping[str, Any], central: str) -> Finding | None:
         f"accounts reaches them from version {LEAST_VERSION} on, so nothing is granted to them",
         f"set cross-account version {LEAST_VERSION} or 4 in the Data Catalog settings of {central}, or deploy "
         "template.yaml again, which does; the sweep then grants",
+    )
+
+
+def still_passed_on(unit: str, recipient: str, accounts: Iterable[str]) -> Finding:
+    """What accounts of an organizational unit pass on, and the governance files no longer give, would be read again
+    with what the unit is granted next."""
+    return Finding(
+        STILL_PASSED_ON,
+        unit,
+        f"in {', '.join(sorted(accounts))} somebody is still passed on what no subscription gives them any more, and "
+        f"would read with it what {recipient} is granted next: nothing more is granted to it",
+        "deploy accounts/consumer.yaml there again, so that it is revoked; the sweep then grants",
     )
 
 

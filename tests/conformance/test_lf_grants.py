@@ -288,12 +288,11 @@ def test_principals_exist_and_have_a_listed_form(lab, names):
 @pytest.mark.parametrize(
     "form",
     [
-        "arn:aws:organizations::{0}:organization/o-abcdefghij",
         "arn:aws:identitystore:::group/0000",
         "arn:aws:iam::{0}:saml-provider/x:user/y",
     ],
 )
-def test_organizations_identity_center_and_saml_principals_are_refused(lab, names, form):
+def test_identity_center_and_saml_principals_are_refused(lab, names, form):
     with refused("LocalAwsNotSupported"):
         grant(lab, CENTRAL, form.format(lab.account(CENTRAL)), on_table(*names), "SELECT")
 

@@ -87,15 +87,6 @@ def test_of_a_tag_only_describe_and_associate_cross_accounts(lab, product):
         grant(lab, "central", "consumer", on_tag(product.pii, "*"), "ALTER")
 
 
-@pytest.mark.statement("sharing.organizations")
-@pytest.mark.parametrize("of", ["organization/o-abcdefghij", "ou/o-abcdefghij/ou-abcd-abcdefgh"])
-@pytest.mark.local_only("AWS grants to organizations and their units")
-def test_grants_to_organizations_and_their_units_are_refused_as_not_built(lab, product, of):
-    with refused("LocalAwsNotSupported", message="organizations"):
-        arn = f"arn:aws:organizations::{lab.account('central')}:{of}"
-        grant(lab, "central", arn, product.tables("none"), "SELECT")
-
-
 @pytest.mark.statement("sharing.identity-center")
 @pytest.mark.local_only("AWS grants to identities where IAM Identity Center is integrated")
 def test_grants_to_identities_of_identity_center_are_refused_as_not_built(lab, product):

@@ -19,7 +19,7 @@ from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lake
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
-from tagmesh.grants import from_api
+from tagmesh.grants import Revoke, from_api, is_recipient
 
 logger = Logger(child=True)
 
@@ -134,6 +134,24 @@ def grants_differ(dynamodb: Any, governance: Governance, settled: Iterable[Consu
             governance, {consumer.recipient}, central, rows, made
         ):
             yield consumer
+
+
+def left_behind(dynamodb: Any, governance: Governance, left: Iterable[str]) -> Iterator[str]:
+    """The units of consumers that have left the files, for which something is granted that no other consumer of the
+    same account or organizational unit wants any more: it stayed as long as one did."""
+    central, made = own_account(), {}
+    for unit in left:
+        granted = grants.made(dynamodb, unit, central)
+        if any(is_recipient(grant.principal) for grant in granted):
+            made[unit] = [grant for grant in granted if is_recipient(grant.principal)]
+    if not made:
+        return
+    recipients = {grant.principal for granted in made.values() for grant in granted}
+    rows = grants.observed(client("lakeformation"), central, recipients, grants.BY_TAG)
+    for unit, granted in made.items():
+        changes = plan.plan_account_grants(governance, {grant.principal for grant in granted}, central, rows, granted)
+        if any(isinstance(change, Revoke) for change in changes):
+            yield unit
 
 
 def account_differs(dynamodb: Any, governance: Governance, consumer: Consumer, known: Mapping[str, units.Unit]) -> bool:

@@ -50,8 +50,8 @@ def made_in(entries: Mapping[str, Mapping[str, Any]], account: str) -> list[Gran
 
 
 def cut_off(entries: Mapping[str, Mapping[str, Any]], central: str, lost: Mapping[str, float]) -> set[str]:
-    """The accounts and organizational units whose share was lost after the last grant that we made them: to be revoked and granted again, for
-    which Lake Formation makes another share. Once for each time that one is lost.
+    """The accounts and organizational units whose share was lost after the last grant that we made them: to be revoked
+    and granted again, for which Lake Formation makes another share. Once for each time that one is lost.
 
     Args:
         entries: of a unit in the ledger.
