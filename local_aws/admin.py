@@ -61,13 +61,9 @@ def set_organization(world: World, _query: Any, body: dict) -> dict:
         if strangers := set(accounts) - members:
             raise ValueError(f"{arn} has accounts that are no members: {sorted(strangers)}")
     told = {"management": body.get("management"), "units": {arn: sorted(units[arn]) for arn in units}}
+    sharing = {"id": body["id"], "members": members, "ram_sharing": bool(body.get("ram_sharing", False))}
     world.organization.clear()
-    world.organization.update(
-        id=body["id"],
-        members=members,
-        ram_sharing=bool(body.get("ram_sharing", False)),
-        **{name: value for name, value in told.items() if value},
-    )
+    world.organization.update(**sharing, **{name: value for name, value in told.items() if value})
     return {**world.organization, "members": sorted(world.organization["members"])}
 
 

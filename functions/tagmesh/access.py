@@ -343,7 +343,7 @@ def _granted_at_home(o: Observed, who: Who, tagged: Tagged, column: str) -> Chai
 def _granted_by_account(o: Observed, who: Who, tagged: Tagged, column: str) -> Iterator[ChainLink]:
     account, of_central = o.account(who.account), o.account(o.central).grants
     grants = [(name, _opening(o, of_central, [name], tagged, column)) for name in _recipients(o, who.account)]
-    recipient, grant = min(grants, key=lambda each: (each[1] is None, not _arrived(o, each[0], "table")))
+    recipient, grant = min(grants, key=lambda each: (each[1] is None, not _arrived(o, each[0], "table", who.account)))
     yield _granted_link(o, "account_grant", grant, o.central, f"the central account grants account {who.account}")
     yield _share_link(o, who, recipient)
     if account.problem:
@@ -380,12 +380,20 @@ def _granted_link(o: Observed, name: str, grant: Grant | None, account: str, who
     return ChainLink(name, MISSING, account, seen, "`tagmesh sweep` grants what the governance files give")
 
 
-def _arrived(o: Observed, recipient: str, kind: str) -> bool:
-    return o.shares.get((recipient, kind)) == "ASSOCIATED"
+def _arrived(o: Observed, recipient: str, kind: str, account: str) -> bool:
+    """Whether a share with a recipient is there, and an account has it: one that is not in the unit sees no grant to
+    it."""
+    return o.shares.get((recipient, kind)) == "ASSOCIATED" and not _is_elsewhere(o, recipient, account)
+
+
+def _is_elsewhere(o: Observed, recipient: str, account: str) -> bool:
+    """Whether the recipient is an organizational unit that an account is not in."""
+    of_account = o.account(account)
+    return ":organizations:" in recipient and not of_account.problem and recipient not in of_account.units
 
 
 def _share_link(o: Observed, who: Who, recipient: str) -> ChainLink:
-    if _arrived(o, recipient, "table"):
+    if _arrived(o, recipient, "table", who.account):
         return ChainLink("share", OK, who.account, f"the share of tables has reached {recipient}")
     return _no_share(o, who, recipient, "table", "share")
 
@@ -395,6 +403,10 @@ def _no_share(o: Observed, who: Who, recipient: str, kind: str, name: str) -> Ch
     if status == "ASSOCIATING":
         seen = f"account {who.account} has not accepted the invitation to the share of {kind}s"
         mend = "`tagmesh sweep` accepts it by the role of accounts/consumer.yaml, which must be deployed there"
+        return ChainLink(name, MISSING, who.account, seen, mend)
+    if status == "ASSOCIATED" and _is_elsewhere(o, recipient, who.account):
+        seen = f"account {who.account} is not in {recipient}, which the share of {kind}s is with"
+        mend = "move the account there, or mend `organizational_unit` in its consumers' files"
         return ChainLink(name, MISSING, who.account, seen, mend)
     seen = f"no share of {kind}s reaches {recipient}" + (f": it is {status}" if status else "")
     return ChainLink(name, MISSING, who.account, seen, "`tagmesh sweep` makes the grants, and so the share, again")
@@ -430,7 +442,7 @@ def _database_link(o: Observed, who: Who, database: str) -> ChainLink:
     work]"""
     name, account, of_central = "database", o.account(who.account), o.account(o.central).grants
     for grantee in _names(who):
-        if _showing(o, of_central, [grantee], database) and _arrived(o, _recipient(grantee), "database"):
+        if _showing(o, of_central, [grantee], database) and _arrived(o, _recipient(grantee), "database", who.account):
             return ChainLink(name, OK, o.central, f"{grantee} sees {database}: the central account granted it")
     for recipient in _recipients(o, who.account):
         if _showing(o, of_central, [recipient], database):
@@ -438,7 +450,7 @@ def _database_link(o: Observed, who: Who, database: str) -> ChainLink:
     else:
         seen = f"the central account shows account {who.account} no database {database} (DESCRIBE)"
         return ChainLink(name, MISSING, o.central, seen, "`tagmesh sweep` grants what the governance files give")
-    if not _arrived(o, recipient, "database"):
+    if not _arrived(o, recipient, "database", who.account):
         return _no_share(o, who, recipient, "database", name)
     if account.problem:
         return _not_looked(name, account)

@@ -72,6 +72,8 @@ class Account:
     links: tuple[Link, ...] = ()
     grants: tuple[Grant, ...] = ()
     regrants: tuple[Grant, ...] = ()
+    units: frozenset[str] = frozenset()
+    """ARNs of the organization and the organizational units as which the central account's grants reach it."""
     administrators: frozenset[str] = frozenset()
     default_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     workgroups: tuple[str, ...] = ()

@@ -36,6 +36,18 @@ def test_an_organization_is_set_and_a_mistake_sets_nothing(lab, ask):
     assert lab.aws.world.organization == {"id": "o-one", "members": set(members), "ram_sharing": True}
 
 
+@pytest.mark.statement("control.organization")
+def test_units_are_those_of_the_organization_and_have_members_alone(lab, ask):
+    members = [lab.account("central"), lab.account("consumer")]
+    unit = f"arn:aws:organizations::{members[0]}:ou/o-example1234/ou-exam-readers12"
+    whole = {"id": "o-example1234", "members": members, "management": members[0]}
+    status, answer = ask("PUT", "organization", **whole, units={unit: members[1:]})
+    assert (status, answer["units"]) == (200, {unit: members[1:]})
+    wrongs = ({unit: ["999999999999"]}, {unit.replace("o-example1234", "o-another1234"): []}, {"ou-exam-readers12": []})
+    assert [ask("PUT", "organization", **whole, units=each)[0] for each in wrongs] == [400, 400, 400]
+    assert lab.aws.world.organization["units"] == {unit: members[1:]}
+
+
 @pytest.mark.statement("control.activity")
 def test_calls_and_activity_are_listed_from_a_number_on(lab, ask):
     sts = lab.client("sts", "central")

@@ -62,13 +62,18 @@ class Results:
         return self.Nowhere(), issued.caller
 
 
+ORGANIZATION = "o-examplemesh1"
+UNIT = f"arn:aws:organizations::{CENTRAL}:ou/{ORGANIZATION}/ou-exam-readers12"
+
+
 @cache
-def governance() -> Governance:
+def governance(unit: bool = False) -> Governance:
     """Two data products and four consumers: one in the organization, one outside, the producer's account, the central
-    one."""
+    one. With `unit`, two are granted to as the organizational unit that they are in."""
 
     def consumer(name: str, account: str, *subscriptions: str) -> str:
-        return f'consumer: {name}\naccount: "{account}"\nsubscriptions:\n' + "".join(subscriptions)
+        of_unit = f"organizational_unit: {UNIT}\n" if unit and account in (INSIDE, PRODUCER) else ""
+        return f'consumer: {name}\naccount: "{account}"\n{of_unit}subscriptions:\n' + "".join(subscriptions)
 
     def subscription(name: str, tags: str, *roles: str) -> str:
         named = "".join(f"      - role: {role}\n" for role in roles)
@@ -105,7 +110,8 @@ class RandomMesh:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.governance = governance()
+        self.by_unit = seed % 4 == 3
+        self.governance = governance(self.by_unit)
         self._readers: dict[str, identity.Caller] = {}
 
     def __enter__(self) -> RandomMesh:
@@ -155,6 +161,9 @@ class RandomMesh:
     def _accounts(self) -> None:
         mesh, inside = self._mesh, self.chance.random() < 0.8
         self.world.organization["ram_sharing"] = inside
+        if self.by_unit:
+            accounts = [INSIDE, PRODUCER] if self.often() else [INSIDE]
+            self.world.organization.update(id=ORGANIZATION, units={UNIT: accounts})
         self.admins = {CENTRAL: mesh.automation}
         for account in (INSIDE, OUTSIDE, PRODUCER):
             mesh.account(account, "tagmesh-consumer", organization=account != OUTSIDE)
@@ -327,13 +336,13 @@ class RandomMesh:
                     continue
                 options = self.often()
                 if self.often():
-                    self.grant(CENTRAL, consumer.account, tables, GRANTABLE, GRANTABLE if options else ())
+                    self.grant(CENTRAL, consumer.recipient, tables, GRANTABLE, GRANTABLE if options else ())
                 if self.often():
-                    self.grant(CENTRAL, consumer.account, databases, ["DESCRIBE"], ["DESCRIBE"])
+                    self.grant(CENTRAL, consumer.recipient, databases, ["DESCRIBE"], ["DESCRIBE"])
                 for key, values in each.table_expression:
                     if self.often():
                         tag = {"LFTag": {"CatalogId": CENTRAL, "TagKey": key, "TagValues": list(values)}}
-                        self.grant(CENTRAL, consumer.account, tag, ["DESCRIBE"], ["DESCRIBE"])
+                        self.grant(CENTRAL, consumer.recipient, tag, ["DESCRIBE"], ["DESCRIBE"])
 
     def _to_people(self, consumer: Any, subscription: Any, tables: dict, databases: dict) -> None:
         for principal in subscription.principals:

@@ -45,6 +45,7 @@ data_products:
     tags: {domain: sales}                     # assigned to the database
     csv: {header: present}
 """
+UNIT = "arn:aws:organizations::555555555555:ou/o-example1234/ou-exam-readers12"
 ANALYTICS = """\
 consumer: analytics
 account: "333333333333"
@@ -371,6 +372,18 @@ MISTAKES = {
         "role: Analyst\n        user: ann",
         "of role, user, permission_set, whole_account role and user is given; mend: write exactly one",
     ),
+    "a unit and outside the organization": (
+        "consumers/analytics.yaml",
+        "subscriptions:",
+        f"organization: external\norganizational_unit: {UNIT}\nsubscriptions:",
+        "an account with `organization: external` is in no organizational unit that is shared with; mend: leave out",
+    ),
+    "no ARN of a unit": (
+        "consumers/analytics.yaml",
+        "subscriptions:",
+        "organizational_unit: ou-exam-readers12\nsubscriptions:",
+        "the ARN of an organizational unit",
+    ),
     "a whole account with results apart": (
         "consumers/analytics.yaml",
         "subscriptions:",
@@ -531,6 +544,13 @@ def test_a_file_that_nothing_reads_and_a_missing_mesh_are_refused():
             "consumers/b.yaml",
             ANALYTICS.replace("analytics", "b").replace("subscriptions:", "results: apart\nsubscriptions:"),
             "consumers/b.yaml:3:10: the consumer `analytics` of the same account has results shared",
+        ),
+        (
+            "consumers/b.yaml",
+            ANALYTICS.replace("analytics", "b").replace(
+                "subscriptions:", f"organizational_unit: {UNIT}\nsubscriptions:"
+            ),
+            "consumers/b.yaml:3:22: the consumer `analytics` of the same account has no organizational unit",
         ),
         (
             "producers/b.yaml",

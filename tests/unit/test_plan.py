@@ -297,6 +297,9 @@ PEOPLE = subscription("people", "hr", ["public"], ANALYST)
 ANALYTICS = Consumer("analytics", ACCOUNT, None, False, (PEOPLE, PUBLIC))
 
 
+UNIT = "arn:aws:organizations::555555555555:ou/o-example1234/ou-exam-readers12"
+
+
 def mesh_of(*consumers: Consumer) -> Governance:
     return replace(MESH, consumers=consumers)
 
@@ -395,6 +398,37 @@ def test_two_consumers_in_one_account_do_not_take_each_others_grants():
     held = after(plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], []))
 
     assert plan_account_grants(mesh_of(alone, other), [ACCOUNT], CENTRAL, held, held) == []
+
+
+def test_consumers_of_one_unit_in_two_accounts_share_its_grants_and_keep_what_one_of_them_wants():
+    one = replace(ANALYTICS, organizational_unit=UNIT)
+    other = Consumer("other", "999999999999", None, False, (PEOPLE,), organizational_unit=UNIT)
+    held = after(plan_account_grants(mesh_of(one, other), [UNIT], CENTRAL, [], []))
+    assert {grant.principal for grant in held} == {UNIT}
+    assert plan_account_grants(mesh_of(one, other), [ACCOUNT, "999999999999"], CENTRAL, held, held) == []
+
+    left = after(plan_account_grants(mesh_of(other), [UNIT], CENTRAL, held, held), held)
+    alone = after(plan_account_grants(mesh_of(other), [UNIT], CENTRAL, [], []))
+    assert {(each.resource, each.permissions, each.grantable) for each in left} == {
+        (each.resource, each.permissions, each.grantable) for each in alone
+    }
+    assert len(left) < len(held)
+
+
+def test_a_consumer_that_comes_to_a_unit_is_granted_to_as_that_and_no_more_as_its_account():
+    held = after(plan_account_grants(mesh_of(ANALYTICS), [ACCOUNT], CENTRAL, [], []))
+    moved = mesh_of(replace(ANALYTICS, organizational_unit=UNIT))
+    left = after(plan_account_grants(moved, [ACCOUNT, UNIT], CENTRAL, held, held), held)
+    assert {(replace(each, principal="")) for each in left} == {replace(each, principal="") for each in held}
+    assert {each.principal for each in left} == {UNIT}
+
+
+def test_what_a_version_says_of_a_consumer_covers_all_of_its_unit():
+    one, other = (Consumer(n, a, None, False, (PUBLIC,), organizational_unit=UNIT) for n, a in (("a", "1"), ("b", "2")))
+    changed = replace(other, subscriptions=())
+    assert mesh_of(one, other).version_of(one.unit) != mesh_of(one, changed).version_of(one.unit)
+    outside = replace(one, organizational_unit=None)
+    assert mesh_of(outside, other).version_of(one.unit) == mesh_of(outside, changed).version_of(one.unit)
 
 
 def test_an_account_that_a_consumer_left_loses_what_it_was_granted():

@@ -341,7 +341,8 @@ WHOLE = {
         "consumer": "analytics",
         "account": "222222222222",
         "owner": "ann",
-        "organization": "external",
+        "organization": "member",
+        "organizational_unit": "arn:aws:organizations::555555555555:ou/o-example1234/ou-exam-readers12",
         "region": "eu-west-1",
         "results": "shared",
         "subscriptions": [

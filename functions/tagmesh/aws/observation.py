@@ -15,7 +15,7 @@ from tagmesh.aws import glue, lakeformation
 from tagmesh.aws import principals as iam_principals
 from tagmesh.catalog import Table, from_glue
 from tagmesh.governance import Expression, Governance
-from tagmesh.grants import Grant, from_api
+from tagmesh.grants import Grant, from_api, is_recipient
 from tagmesh.observed import Account, Database, Link, Location, Need, Observed, OptIn, Tagged, Who
 
 #: service -> client, in one account.
@@ -187,12 +187,15 @@ def _account(clients: Clients, account: str, central: str) -> Account:
     admins = [*settings.get("DataLakeAdmins", ()), *settings.get("ReadOnlyAdmins", ())]
     links = tuple(_link(each) for each in glue.databases(clients("glue")).values())
     has_default = any(link.name == "default" and not link.catalog for link in links)
+    foreign = list(lakeformation.permissions(lf, CatalogId=central)) if account != central else []
+    granted = {row["Principal"]["DataLakePrincipalIdentifier"] for row in foreign}
     groups = pages(clients("athena").list_work_groups, "WorkGroups")
     return Account(
         account,
         links=links,
         grants=tuple(grants_of(lf, account)),
-        regrants=tuple(grants_of(lf, central, by_account=account)) if account != central else (),
+        regrants=tuple(_grants_in(foreign, central, account)),
+        units=frozenset(each for each in granted if ":organizations:" in each),
         administrators=frozenset(each["DataLakePrincipalIdentifier"] for each in admins),
         default_tags=lakeformation.tags_of_database(lf, "default") if has_default else {},
         workgroups=tuple(each["Name"] for each in groups if each.get("State", "ENABLED") == "ENABLED"),
@@ -208,11 +211,15 @@ def grants_of(lf: Any, catalog: str, by_account: str | None = None) -> Iterator[
     """The explicit grants on a catalogue's resources; or of them those that another account has passed on to its own
     principals: what that account was granted itself comes with the share that carries it.
     [Lake Formation API reference, PrincipalResourcePermissions, AdditionalDetails]"""
-    for row in lakeformation.permissions(lf, CatalogId=catalog):
+    return _grants_in(lakeformation.permissions(lf, CatalogId=catalog), catalog, by_account)
+
+
+def _grants_in(rows: Iterable[Mapping[str, Any]], catalog: str, by_account: str | None) -> Iterator[Grant]:
+    for row in rows:
         principal = row["Principal"]["DataLakePrincipalIdentifier"]
         if by_account is not None:
             shared = (row.get("AdditionalDetails") or {}).get("ResourceShare")
-            if shared or principal == by_account:
+            if shared or is_recipient(principal):
                 continue
         yield from_api(row, catalog)
 
