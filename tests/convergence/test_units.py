@@ -152,3 +152,16 @@ def test_nothing_more_is_granted_to_a_unit_while_an_account_of_it_passes_on_what
     mesh.unreachable.clear()
     recover(mesh)
     holds(mesh, load(files(asked)))
+
+
+def test_what_ram_does_not_share_with_the_unit_is_a_finding_until_it_does(mesh):
+    mesh.world.organization["ram_sharing"] = False
+    begin(mesh)
+    assert not mesh.queryable()
+    known = units.read_all(mesh.client("dynamodb"))
+    found = [each for name, unit in known.items() if name.startswith("consumer/") for each in unit.findings]
+    assert {each["code"] for each in found} == {"not-granted"}
+    assert all("enable sharing with AWS Organizations" in each["mend"] for each in found)
+    mesh.world.organization["ram_sharing"] = True
+    recover(mesh)
+    holds(mesh, load(files()))

@@ -177,7 +177,12 @@ def _not_granted(unit: str, account: str, refused: Mapping[Grant, str]) -> list[
     for principal in sorted({entry.principal for entry in refused}):
         of = {entry: why for entry, why in refused.items() if entry.principal == principal}
         entry, reason = next(iter(of.items()))
-        if "invalid principal" in reason.lower():
+        if ":organizations:" in principal:
+            mend = (
+                f"mend `organizational_unit`, put account {account} into that organization, or enable sharing with AWS "
+                "Organizations in RAM, in its management account"
+            )
+        elif "invalid principal" in reason.lower():
             mend = f"create {principal} again, or take it out of the governance files"
         elif entry.resource.kind == "LFTagPolicy":
             mend = (
