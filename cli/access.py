@@ -9,21 +9,12 @@ from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh.access import (
-    BYPASSED,
-    IAM_ALLOWED,
-    MISSING,
-    OF_FILES,
-    OK,
-    UNKNOWN,
-    Answer,
-    can,
-    first_missing,
-    opens,
-    through,
-)
+from tagmesh.access import OF_FILES, can, first_missing, through
+from tagmesh.access_chain import BYPASSED, MISSING, OK, UNKNOWN, Answer
+from tagmesh.access_grants import opens
 from tagmesh.aws import observation, principals
 from tagmesh.governance import Principal
+from tagmesh.grants import IAM_ALLOWED
 from tagmesh.observed import Observed, Who
 
 from cli import approve, principal

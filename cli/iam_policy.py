@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import access, workgroups
+from tagmesh import expressions, workgroups
 from tagmesh.aws import principals
 from tagmesh.governance import EVERYBODY, Governance, Principal
 
@@ -127,7 +127,7 @@ def databases_of(governance: Governance, asked: principal.Asked) -> list[str]:
     return sorted(
         product.database
         for product in governance.data_products
-        if any(access.sees_database(governance, subscription, product) for subscription in subscriptions)
+        if any(expressions.sees_database(governance, subscription, product) for subscription in subscriptions)
     )
 
 

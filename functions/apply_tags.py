@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access
+from tagmesh import expressions
 from tagmesh.aws import decisions, events, governance_store, lakeformation, ledger, plans, published, runs, units
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Column, Table
@@ -224,7 +224,7 @@ def carried_tables(
             tuple(Column(name) for name in tags if name not in table["partition_keys"]),
             tuple(Column(name) for name in table["partition_keys"]),
         )
-        carried.append((named, AssignedTags(access.database_tags(governance, product), {}, tags)))
+        carried.append((named, AssignedTags(expressions.database_tags(governance, product), {}, tags)))
     return carried
 
 
@@ -232,6 +232,6 @@ def reads_otherwise(
     dynamodb: Any, product: DataProduct, consumer: Consumer, carried: Iterable[tuple[Table, AssignedTags]]
 ) -> bool:
     """Whether the consumer can read something else of the data product than it was last told."""
-    readable = access.readable(carried, consumer.subscriptions).get(product.database, {})
+    readable = expressions.readable(carried, consumer.subscriptions).get(product.database, {})
     told = units.read(dynamodb, consumer.unit).published
-    return told.get(product.unit, access.fingerprint({})) != access.fingerprint(readable)
+    return told.get(product.unit, expressions.fingerprint({})) != expressions.fingerprint(readable)

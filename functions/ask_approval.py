@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access, approvals
+from tagmesh import approvals, expressions
 from tagmesh.aws import approval_store, governance_store, published
 from tagmesh.aws.session import client, own_account
 from tagmesh.governance import Governance, Withheld
@@ -59,6 +59,6 @@ def tell(governance: Governance, withheld: Withheld) -> None:
     subscription = withheld.subscription
     (consumer,) = (each for each in governance.consumers if each.name == withheld.consumer)
     tables = published.read(client("s3"), governance, [replace(consumer, subscriptions=(subscription,))])
-    opens = access.readable(tables, [subscription])
+    opens = expressions.readable(tables, [subscription])
     subject, text = approvals.letter(withheld, opens, governance.digest, own_account())
     client("sns").publish(TopicArn=os.environ["APPROVALS_TOPIC_ARN"], Subject=subject, Message=text)

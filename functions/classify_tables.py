@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access, doors, evidence, plan, rules
+from tagmesh import doors, evidence, expressions, plan, rules
 from tagmesh.aws import (
     decisions,
     drifts,
@@ -210,7 +210,7 @@ def observe(
     others as Lake Formation says. Where the database has other tags than its own, all are asked for."""
     lf = client("lakeformation")
     observed = {table.name: lakeformation.tags_of(lf, table) for table in tables if table.name not in carried}
-    own = access.database_tags(governance, product)
+    own = expressions.database_tags(governance, product)
     database = next((tags.database for tags in observed.values()), own if carried else {})  # each answer has them
     if own.items() <= database.items():
         known = (decision for decision in ruled if decision.table in carried)

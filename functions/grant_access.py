@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import access, plan, sharing
+from tagmesh import expressions, plan, sharing
 from tagmesh.aws import (
     consumers,
     events,
@@ -171,10 +171,10 @@ def what_is_read(
     product unit -> fingerprint of what this consumer can read."""
     neighbours = [other for other in governance.consumers if other.account in accounts]
     tables = published.read(client("s3"), governance, neighbours)
-    databases = access.readable(tables, [s for other in neighbours for s in other.subscriptions])
-    readable = access.readable(tables, consumer.subscriptions if consumer else [])
+    databases = expressions.readable(tables, [s for other in neighbours for s in other.subscriptions])
+    readable = expressions.readable(tables, consumer.subscriptions if consumer else [])
     prints = {
-        product.unit: access.fingerprint(readable[product.database])
+        product.unit: expressions.fingerprint(readable[product.database])
         for product in governance.data_products
         if product.database in readable
     }

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any
 
-from tagmesh.access import matches
 from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.expressions import matches
 from tagmesh.governance import DataProduct, Expression, Governance
 from tagmesh.grants import Grant, Resource, single_values
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+IAM_ALLOWED = "IAM_ALLOWED_PRINCIPALS"
+"""The group IAMAllowedPrincipals, as Lake Formation writes it in grants: whoever IAM admits."""
+
 
 @dataclass(frozen=True, order=True)
 class Resource:

@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tagmesh.access import database_tags, sees_database
 from tagmesh.catalog import AssignedTags, Finding
+from tagmesh.expressions import database_tags, sees_database
 from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Subscription
 from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.rectangles import rectangles

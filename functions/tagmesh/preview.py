@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tagmesh import plan
-from tagmesh.access import Readable, database_tags, readable
 from tagmesh.catalog import AssignedTags, Finding, Table
+from tagmesh.expressions import Readable, database_tags, readable
 from tagmesh.governance import EVERYBODY, Consumer, Governance, Principal, Subscription
 from tagmesh.grants import Grant, Revoke, diff
 from tagmesh.plan import AssignTags

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from convergence.mesh_in_process import MeshInProcess
-from tagmesh.access import database_tags, readable
 from tagmesh.aws import glue, lakeformation
 from tagmesh.catalog import AssignedTags
+from tagmesh.expressions import database_tags, readable
 from tagmesh.governance import Governance
 from tagmesh.rules import decide
 

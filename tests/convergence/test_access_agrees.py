@@ -10,9 +10,11 @@ from convergence.doubles import CENTRAL, REGION
 from convergence.histories import History
 from convergence.mesh_in_process import MeshInProcess
 from convergence.meshes_at_random import Iam, RandomMesh
-from tagmesh.access import IAM_ALLOWED, MISSING, can
+from tagmesh.access import can
+from tagmesh.access_chain import MISSING
 from tagmesh.aws import observation
 from tagmesh.governance import load
+from tagmesh.grants import IAM_ALLOWED
 from tagmesh.observed import Observed, Who
 
 from cli.access import everybody

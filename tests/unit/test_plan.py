@@ -10,8 +10,8 @@ from itertools import chain, combinations, product
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tagmesh.access import matches
 from tagmesh.catalog import AssignedTags
+from tagmesh.expressions import matches
 from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Producer, Subscription
 from tagmesh.grants import Grant, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.plan import (

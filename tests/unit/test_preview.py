@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagmesh import rules
-from tagmesh.access import database_tags, readable
 from tagmesh.catalog import AssignedTags, Column, Table
+from tagmesh.expressions import database_tags, readable
 from tagmesh.governance import Governance, load, read_folder
 from tagmesh.preview import AccessChange, Preview, preview
 from tagmesh.rules import decide

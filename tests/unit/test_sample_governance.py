@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tagmesh.access import Readable, database_tags, readable
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.examples import check_examples
+from tagmesh.expressions import Readable, database_tags, readable
 from tagmesh.governance import Governance, Rule, load, read_folder
 from tagmesh.rules import decide
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tagmesh import access
+from tagmesh import expressions
 from tagmesh.aws import plans
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -35,7 +35,7 @@ def read(s3: Any, governance: Governance, consumers: Iterable[Consumer]) -> list
     reached = [
         product
         for product in governance.data_products
-        if any(access.sees_database(governance, subscription, product) for subscription in subscriptions)
+        if any(expressions.sees_database(governance, subscription, product) for subscription in subscriptions)
     ]
     return [each for product in reached for each in _read(s3, product)]
 

@@ -1,0 +1,119 @@
+"""What one grant of Lake Formation gives of a mesh as it was seen. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tagmesh.catalog import AssignedTags, Table
+from tagmesh.expressions import matches, readable_columns
+from tagmesh.governance import Expression
+from tagmesh.grants import Grant
+from tagmesh.observed import Observed, Tagged, Who
+from tagmesh.wording import written_expression
+
+
+def names_of(who: Who) -> list[str]:
+    """Whom a grant may name that somebody has: the principal, or all of its account."""
+    return [*([who.arn] if who.arn else []), f"{who.account}:IAMPrincipals"]
+
+
+def opens(observed: Observed, grant: Grant, tagged: Tagged) -> frozenset[str]:
+    """The columns of a table that a grant gives SELECT on, by name or by tag; who reads one of them reads the partition
+    keys. [Lake Formation developer guide, permissions reference; TBAC considerations]"""
+    if not grant.permissions & {"SELECT", "ALL"}:
+        return frozenset()
+    table, content = tagged.table, _content(grant)
+    if grant.resource.kind == "LFTagPolicy":
+        if content["ResourceType"] != "TABLE" or grant.permissions.isdisjoint({"SELECT", "ALL"}):
+            return frozenset()
+        return readable_columns(table, tagged.tags, _expression(observed, content, tagged.tags))
+    if not is_on_table(grant, table):
+        return frozenset()
+    every = frozenset(column.name for column in table.all_columns)
+    if grant.resource.kind == "Table":
+        return every
+    chosen = frozenset(column.name for column in table.columns)
+    if content.get("ColumnNames"):
+        chosen &= frozenset(content["ColumnNames"])
+    else:
+        excluded = {name.lower() for name in (content.get("ColumnWildcard") or {}).get("ExcludedColumnNames") or ()}
+        if not excluded:
+            return every
+        chosen -= excluded
+    return chosen | {key.name for key in table.partition_keys} if chosen else chosen
+
+
+def shows(o: Observed, grant: Grant, database: str, tags: Mapping[str, str]) -> bool:
+    """Whether a grant shows a database that has these LF-Tags: any permission on it does, and any on all of its tables.
+    [Lake Formation developer guide, permissions reference]"""
+    content = _content(grant)
+    if grant.resource.kind == "LFTagPolicy":
+        of_databases = content["ResourceType"] == "DATABASE"
+        return of_databases and matches(tags, _expression(o, content, AssignedTags(tags)))
+    if grant.resource.kind in ("Table", "TableWithColumns"):
+        return content["DatabaseName"] == database and _is_every_table(content)
+    return is_on_database(grant, database)
+
+
+def is_on_database(grant: Grant, database: str) -> bool:
+    return grant.resource.kind == "Database" and _content(grant)["Name"] == database
+
+
+def is_on_table(grant: Grant, table: Table) -> bool:
+    if grant.resource.kind not in ("Table", "TableWithColumns"):
+        return False
+    content = _content(grant)
+    return content["DatabaseName"] == table.database and (_is_every_table(content) or content.get("Name") == table.name)
+
+
+def _is_every_table(content: Mapping[str, Any]) -> bool:
+    """The name ALL_TABLES is how Lake Formation lists a grant on every table of a database."""
+    return content.get("TableWildcard") is not None or content.get("Name") == "all_tables"
+
+
+def _expression(o: Observed, content: Mapping[str, Any], tags: AssignedTags) -> Expression:
+    """The expression of a policy; one that gives nothing, where its named expression or one of its keys is gone."""
+    if content.get("ExpressionName"):
+        expression = o.expressions.get(content["ExpressionName"], ())
+    else:
+        expression = tuple((pair["TagKey"], tuple(pair["TagValues"])) for pair in content["Expression"])
+    return () if any(key in o.void for key, _ in expression) else _spelled_out(expression, tags)
+
+
+def _spelled_out(expression: Expression, tags: AssignedTags) -> Expression:
+    """An expression with every value that the tags have of a key in place of `*`, which means any."""
+    if not any("*" in values for _, values in expression):
+        return expression
+    levels = [tags.database, tags.table, *tags.columns.values()]
+    return tuple(
+        (key, tuple({level[key] for level in levels if key in level}) if "*" in values else values)
+        for key, values in expression
+    )
+
+
+def _content(grant: Grant) -> dict[str, Any]:
+    return _parsed(grant.resource.body)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(body: str) -> dict[str, Any]:
+    return json.loads(body)
+
+
+def grant_text(grant: Grant) -> str:
+    content = _content(grant)
+    permissions = "+".join(sorted(grant.permissions))
+    if grant.resource.kind == "LFTagPolicy":
+        of = content["ResourceType"].lower()
+        if content.get("ExpressionName"):
+            return f"{permissions} on {of}s of the LF-Tag expression {content['ExpressionName']}"
+        pairs = ((pair["TagKey"], pair["TagValues"]) for pair in content["Expression"])
+        return f"{permissions} on {of}s with {written_expression(pairs)}"
+    if grant.resource.kind == "Database":
+        return f"{permissions} on database {content['Name']} by name"
+    if _is_every_table(content):
+        return f"{permissions} on all tables of {content['DatabaseName']} by name"
+    return f"{permissions} on {content['DatabaseName']}.{content['Name']} by name"
