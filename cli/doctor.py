@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import doors, workgroups
+from tagmesh import doors, doors_granted, doors_policies, doors_settings, workgroups
 from tagmesh.aws import glue, grants, lakeformation, ledger, observation, principals
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.doors import DOOR, NOTICE, Door
@@ -107,24 +107,25 @@ class Doctor:
         lf = clients("lakeformation")
         settings = lf.get_data_lake_settings()["DataLakeSettings"]
         ours = [self.role(name) for name in ("tagmesh-automation", "tagmesh-doctor")]
-        reading = [self.role(name) for name in doors.OUR_READERS if name != "tagmesh-automation"]
+        reading = [self.role(name) for name in doors_policies.OUR_READERS if name != "tagmesh-automation"]
         readers = [*reading, *self.readers(central)]
-        yield from doors.of_settings(settings, central, ours, readers, central=True)
+        yield from doors_settings.of_settings(settings, central, ours, readers, central=True)
         rows = [from_api(row, central) for row in lakeformation.permissions(lf)]
         crawling = [self.role(name) for name in ("tagmesh-automation", "tagmesh-crawler")]
         administrators = {each["DataLakePrincipalIdentifier"] for each in settings.get("DataLakeAdmins", ())}
-        yield from doors.of_grants(governance, central, rows, crawling, administrators)
+        yield from doors_granted.of_grants(governance, central, rows, crawling, administrators)
         named = any("ExpressionName" in row.resource.content for row in rows)
         saved = observation.expressions(lf, central) if named else {}
-        yield from doors.of_tag_policies(governance, central, rows, self.made_in(central), self.tables, saved)
+        yield from doors_granted.of_tag_policies(governance, central, rows, self.made_in(central), self.tables, saved)
         locations = list(observation.pages(lf.list_resources, "ResourceInfoList"))
         hybrid = any(each.get("HybridAccessEnabled") for each in locations)
         opted_in = observation.pages(lf.list_lake_formation_opt_ins, "LakeFormationOptInsInfoList") if hybrid else ()
         people = {each["Principal"]["DataLakePrincipalIdentifier"] for each in opted_in}
-        yield from doors.of_locations(self.products, central, locations, self.role("tagmesh-registration"), people)
-        yield from doors.of_databases(governance, central, self.databases.values())
-        yield from doors.of_tables(governance, central, self.tables)
-        yield from doors.of_catalogue_policy(_catalogue_policy(clients("glue")), central)
+        registration = self.role("tagmesh-registration")
+        yield from doors_settings.of_locations(self.products, central, locations, registration, people)
+        yield from doors_settings.of_databases(governance, central, self.databases.values())
+        yield from doors_settings.of_tables(governance, central, self.tables)
+        yield from doors_policies.of_catalogue_policy(_catalogue_policy(clients("glue")), central)
 
     def of_consumer(self, account: str) -> Iterator[Door]:
         """Settings, regrants, links and workgroups of a consuming account."""
@@ -132,19 +133,19 @@ class Doctor:
         lf = clients("lakeformation")
         settings = lf.get_data_lake_settings()["DataLakeSettings"]
         ours = [self.role(name, account) for name in ("tagmesh-consumer", "tagmesh-consumer-doctor")]
-        yield from doors.of_settings(settings, account, ours, self.readers(account), central=False)
+        yield from doors_settings.of_settings(settings, account, ours, self.readers(account), central=False)
         own = [from_api(row, account) for row in lakeformation.permissions(lf)]
         links = {name for name, each in glue.databases(clients("glue")).items() if "TargetDatabase" in each}
-        yield from doors.of_links(account, own, links)
+        yield from doors_granted.of_links(account, own, links)
         regrants = observation.grants_of(lf, self.central, by_account=account)
-        yield from doors.of_regrants(account, regrants, self.made_in(account))
+        yield from doors_granted.of_regrants(account, regrants, self.made_in(account))
         athena = clients("athena")
         names = [each["Name"] for each in observation.pages(athena.list_work_groups, "WorkGroups")]
         groups = [athena.get_work_group(WorkGroup=name)["WorkGroup"] for name in names if name.startswith("tagmesh")]
         # Those that have a workgroup each share none; the account as a whole has none of its own.
         apart = workgroups.are_apart(self.mesh.governance, account)
         sharing = [*([] if apart else self.readers(account)), *self.everybody(account)]
-        yield from doors.of_workgroups(account, groups, sharing)
+        yield from doors_settings.of_workgroups(account, groups, sharing)
 
     def of_producer(self, products: Sequence[DataProduct]) -> Iterator[Door]:
         """Who reads the objects of data products themselves, which lie in one bucket."""
@@ -157,14 +158,17 @@ class Doctor:
             mend = f"deploy accounts/consumer.yaml in {account} with CentralAccountId={self.central}"
             yield doors.not_seen(account, f"readers of s3://{bucket}", str(error), mend)
         named = [*readers, *self.everybody(account)]
-        found = [door for product in products for door in doors.of_bucket_policy(product, policy, self.central, named)]
+        found = [
+            door for each in products for door in doors_policies.of_bucket_policy(each, policy, self.central, named)
+        ]
         yield from {door.message: door for door in reversed(found)}.values()  # a statement is told of once
         if not readers:
             return
         iam, needs = self.mesh.readers_in(account)("iam"), {product.unit: _objects_of(product) for product in products}
         allowed = {arn: principals.allowed(iam, arn, needs.values()) for arn in readers}
         for product in products:
-            yield from doors.of_readers(product, {arn: said[needs[product.unit]] for arn, said in allowed.items()})
+            reading = {arn: said[needs[product.unit]] for arn, said in allowed.items()}
+            yield from doors_policies.of_readers(product, reading)
 
 
 def examine(mesh: Mesh, asked: Collection[str] = ()) -> list[Door]:

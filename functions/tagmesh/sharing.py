@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from tagmesh.catalog import Finding
+from tagmesh.policy_documents import are_like, as_list, name_action, statements
 
 LEAST_VERSION = 3
 """The first cross-account version that shares LF-Tag grants through AWS RAM, to accounts and to organizations."""
@@ -59,13 +59,11 @@ def with_sharing(policy: str, region: str, central: str) -> str:
         policy: as GetResourcePolicy answers it, JSON.
     """
     document = json.loads(policy)
-    statements = _listed(document.get("Statement"))
-    missing = [
-        arn for arn in _shared(region, central) if not any(_allows_ram(statement, arn) for statement in statements)
-    ]
+    present = statements(document)
+    missing = [arn for arn in _shared(region, central) if not any(_allows_ram(statement, arn) for statement in present)]
     if not missing:
         return policy
-    names = {statement.get("Sid") for statement in statements}
+    names = {statement.get("Sid") for statement in present}
     name = next(n for n in ("LetRamShare", *(f"LetRamShare{number}" for number in range(2, 99))) if n not in names)
     ours = {
         "Sid": name,
@@ -74,13 +72,13 @@ def with_sharing(policy: str, region: str, central: str) -> str:
         "Action": SHARE,
         "Resource": _shared(region, central),
     }
-    return json.dumps({**document, "Statement": [*statements, ours]})
+    return json.dumps({**document, "Statement": [*present, ours]})
 
 
 def denied_by(policy: str, region: str, central: str) -> Finding | None:
     """What in a Data Catalog resource policy keeps RAM from sharing whatever else it allows. A denial on a condition is
     none: whether it holds for RAM is for AWS to say, and a share that it breaks is made again by the sweep."""
-    for number, statement in enumerate(_listed(json.loads(policy).get("Statement")), 1):
+    for number, statement in enumerate(statements(json.loads(policy)), 1):
         arn = next((arn for arn in _shared(region, central) if _denies_ram(statement, arn)), None)
         if arn:
             return Finding(
@@ -112,13 +110,13 @@ def _shared(region: str, central: str) -> list[str]:
 
 def _allows_ram(statement: Mapping[str, Any], arn: str) -> bool:
     who = statement.get("Principal")
-    named = who == "*" or (isinstance(who, Mapping) and RAM in _listed(who.get("Service")))
+    named = who == "*" or (isinstance(who, Mapping) and RAM in as_list(who.get("Service")))
     return (
         statement.get("Effect") == "Allow"
         and named
         and "Condition" not in statement
-        and _matches(statement.get("Action"), SHARE)
-        and _covers(statement.get("Resource"), arn)
+        and name_action(SHARE, statement.get("Action"))
+        and are_like(arn, statement.get("Resource"))
     )
 
 
@@ -127,34 +125,15 @@ def _denies_ram(statement: Mapping[str, Any], arn: str) -> bool:
         return False
     who, not_who = statement.get("Principal"), statement.get("NotPrincipal")
     if who is not None:
-        named = who == "*" or (isinstance(who, Mapping) and RAM in _listed(who.get("Service")))
+        named = who == "*" or (isinstance(who, Mapping) and RAM in as_list(who.get("Service")))
     else:
-        named = not_who is not None and not (isinstance(not_who, Mapping) and RAM in _listed(not_who.get("Service")))
+        named = not_who is not None and not (isinstance(not_who, Mapping) and RAM in as_list(not_who.get("Service")))
     if "NotAction" in statement:
-        does = not _matches(statement["NotAction"], SHARE)
+        does = not name_action(SHARE, statement["NotAction"])
     else:
-        does = _matches(statement.get("Action"), SHARE)
+        does = name_action(SHARE, statement.get("Action"))
     if "NotResource" in statement:
-        there = not _covers(statement["NotResource"], arn)
+        there = not are_like(arn, statement["NotResource"])
     else:
-        there = _covers(statement.get("Resource"), arn)
+        there = are_like(arn, statement.get("Resource"))
     return named and does and there
-
-
-def _matches(patterns: Any, action: str) -> bool:
-    return any(fnmatchcase(action.lower(), _only_stars(pattern.lower())) for pattern in _listed(patterns))
-
-
-def _covers(patterns: Any, arn: str) -> bool:
-    return any(fnmatchcase(arn, _only_stars(pattern)) for pattern in _listed(patterns))
-
-
-def _only_stars(pattern: str) -> str:
-    """IAM knows `*` and `?`, and no sets of characters."""
-    return pattern.replace("[", "[[]")
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

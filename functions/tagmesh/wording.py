@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 
 def written_expression(expression: Iterable[tuple[str, Iterable[str]]]) -> str:
@@ -18,3 +19,13 @@ def written_tags(tags: Mapping[str, str]) -> str:
 
 def joined(names: Iterable[str]) -> str:
     return " and ".join(names)
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def some(names: Collection[Any], shown: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    told = [str(name) for name in names]
+    return ", ".join(told[:shown]) + (f" and {len(told) - shown} more" if len(told) > shown else "")

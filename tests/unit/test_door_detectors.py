@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 import pytest
-from tagmesh import doors
+from tagmesh import doors, doors_granted, doors_policies, doors_settings
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import load, read_folder
 from tagmesh.grants import database, from_api, tag_policy
@@ -48,7 +48,9 @@ def policy(**statement):
     ],
 )
 def test_a_bucket_policy_that_lets_others_read_is_a_door(statement):
-    assert codes(doors.of_bucket_policy(PRODUCT, policy(**statement), CENTRAL)) == [("door", "bucket-readable")]
+    assert codes(doors_policies.of_bucket_policy(PRODUCT, policy(**statement), CENTRAL)) == [
+        ("door", "bucket-readable")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,11 +67,11 @@ def test_a_bucket_policy_that_lets_others_read_is_a_door(statement):
     ],
 )
 def test_what_the_mesh_needs_and_what_reads_nothing_is_none(statement):
-    assert codes(doors.of_bucket_policy(PRODUCT, policy(**statement), CENTRAL)) == []
+    assert codes(doors_policies.of_bucket_policy(PRODUCT, policy(**statement), CENTRAL)) == []
 
 
 def test_a_bucket_without_a_policy_lets_nobody_else_in():
-    assert codes(doors.of_bucket_policy(PRODUCT, None, CENTRAL)) == []
+    assert codes(doors_policies.of_bucket_policy(PRODUCT, None, CENTRAL)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_a_bucket_without_a_policy_lets_nobody_else_in():
 def test_locations(registered, expected):
     path = registered.pop("path", PRODUCT.prefix.rstrip("/"))
     location = {"ResourceArn": f"arn:aws:s3:::{PRODUCT.bucket}/{path}".rstrip("/"), **registered}
-    assert codes(doors.of_locations([PRODUCT], CENTRAL, [location], ROLE, ())) == expected
+    assert codes(doors_settings.of_locations([PRODUCT], CENTRAL, [location], ROLE, ())) == expected
 
 
 def row(principal, resource, *permissions):
@@ -106,7 +108,7 @@ def test_the_two_rows_of_a_table_are_one_door_that_is_mended_whole():
         row("IAM_ALLOWED_PRINCIPALS", {"TableWithColumns": {**table, "ColumnWildcard": {}}}, "SELECT"),
         row("IAM_ALLOWED_PRINCIPALS", {"Table": table}, "ALL", "ALTER", "DROP"),
     ]
-    (door,) = doors.of_grants(GOVERNANCE, CENTRAL, rows, ())
+    (door,) = doors_granted.of_grants(GOVERNANCE, CENTRAL, rows, ())
     assert (door.subject, door.unit) == (f"{PRODUCT.database}.orders", PRODUCT.unit)
     assert door.fix.grant.resource.kind == "Table" and door.fix.grant.permissions == {"ALL"}
     assert doors.blocking([door]) == {PRODUCT.unit: (door.finding,)}
@@ -114,7 +116,7 @@ def test_the_two_rows_of_a_table_are_one_door_that_is_mended_whole():
 
 def test_databases_that_no_file_names_are_none_of_ours():
     rows = [row("IAM_ALLOWED_PRINCIPALS", {"Database": {"Name": "theirs"}}, "ALL")]
-    assert codes(doors.of_grants(GOVERNANCE, CENTRAL, rows, ())) == []
+    assert codes(doors_granted.of_grants(GOVERNANCE, CENTRAL, rows, ())) == []
 
 
 def test_tag_policies_of_the_ledger_are_ours_and_a_wildcard_reaches_any_value():
@@ -122,21 +124,23 @@ def test_tag_policies_of_the_ledger_are_ours_and_a_wildcard_reaches_any_value():
     tables = [(Table(PRODUCT.database, "orders", (Column("email"),)), tags)]
     everything = tag_policy(CENTRAL, "TABLE", [("domain", ["sales"]), ("pii", ["*"])])
     grant = row("arn:x", {"LFTagPolicy": everything.content}, "SELECT")
-    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [grant], tables)) == []
-    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables)) == [("door", "foreign-tag-policy")]
+    assert codes(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [grant], tables)) == []
+    assert codes(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables)) == [
+        ("door", "foreign-tag-policy")
+    ]
     on_database = row("arn:x", {"Database": database(CENTRAL, "sales_orders").content}, "ALL")
-    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [on_database], [], tables)) == []
+    assert codes(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [on_database], [], tables)) == []
 
 
 def test_a_broken_schema_in_the_properties_spells_out_nothing():
     for literal in ("{", "[]", "null", '{"fields": [1]}'):
         table = Table(PRODUCT.database, "t", (Column("email"),), parameters={"avro.schema.literal": literal})
-        assert codes(doors.of_tables(GOVERNANCE, CENTRAL, [(table, AssignedTags({"domain": "sales"}))])) == []
+        assert codes(doors_settings.of_tables(GOVERNANCE, CENTRAL, [(table, AssignedTags({"domain": "sales"}))])) == []
 
 
 def test_a_glue_policy_that_lets_ram_share_is_none_and_one_that_lets_accounts_in_is_told():
     def of(principal):
-        return doors.of_catalogue_policy(policy(Principal=principal, Action="glue:*"), CENTRAL)
+        return doors_policies.of_catalogue_policy(policy(Principal=principal, Action="glue:*"), CENTRAL)
 
     assert codes(of({"Service": "ram.amazonaws.com"})) == codes(of({"Service": ["ram.amazonaws.com"]})) == []
     assert codes(of({"AWS": f"arn:aws:iam::{CENTRAL}:root"})) == []
@@ -154,7 +158,9 @@ def test_who_is_named_alone_or_by_a_pattern_that_means_one_is_let_in_as_by_a_con
         {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": PRODUCT.account}}},
     ]
     for each in fine:
-        assert codes(doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)) == [], each
+        assert codes(doors_policies.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)) == [], (
+            each
+        )
     open_ones = [
         {"Principal": {"AWS": [ROLE, "444444444444"]}},
         {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": [PRODUCT.account, "444444444444"]}}},
@@ -163,13 +169,13 @@ def test_who_is_named_alone_or_by_a_pattern_that_means_one_is_let_in_as_by_a_con
         {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}},
     ]
     for each in open_ones:
-        found = doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)
+        found = doors_policies.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **each), CENTRAL)
         assert codes(found) == [("door", "bucket-readable")], each
 
 
 def test_only_what_a_statement_says_of_the_data_products_own_objects_counts():
     def found(**statement):
-        return codes(doors.of_bucket_policy(PRODUCT, policy(Principal="*", **statement), CENTRAL))
+        return codes(doors_policies.of_bucket_policy(PRODUCT, policy(Principal="*", **statement), CENTRAL))
 
     bucket, door = f"arn:aws:s3:::{PRODUCT.bucket}", [("door", "bucket-readable")]
     assert found(Action="s3:GetObject", Resource=f"{bucket}/elsewhere/*") == []
@@ -188,21 +194,21 @@ def test_a_tag_policy_by_a_saved_expression_or_with_more_than_we_granted_is_foun
     saved = {"LFTagPolicy": {"ResourceType": "TABLE", "ExpressionName": "All Sales"}}
     grant = row("arn:x", saved, "SELECT")
     expressions = {"All Sales": (("domain", ("sales",)),)}
-    found = list(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, expressions))
+    found = list(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, expressions))
     assert codes(found) == [("door", "foreign-tag-policy")]
     assert "All Sales" in found[0].message
-    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, {})) == []  # it is gone
+    assert codes(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [grant], [], tables, {})) == []  # it is gone
 
     policy_ = tag_policy(CENTRAL, "TABLE", [("domain", ["sales"])]).content
     ours, theirs = (row("arn:x", {"LFTagPolicy": policy_}, *each) for each in (["DESCRIBE"], ["DESCRIBE", "SELECT"]))
-    assert codes(doors.of_tag_policies(GOVERNANCE, CENTRAL, [theirs], [ours], tables)) == [
+    assert codes(doors_granted.of_tag_policies(GOVERNANCE, CENTRAL, [theirs], [ours], tables)) == [
         ("door", "foreign-tag-policy")
     ]
 
 
 def test_a_grant_on_a_data_cells_filter_is_a_door():
     content = {"TableCatalogId": CENTRAL, "DatabaseName": PRODUCT.database, "TableName": "orders", "Name": "All"}
-    (door,) = doors.of_grants(GOVERNANCE, CENTRAL, [row("arn:x", {"DataCellsFilter": content}, "SELECT")], ())
+    (door,) = doors_granted.of_grants(GOVERNANCE, CENTRAL, [row("arn:x", {"DataCellsFilter": content}, "SELECT")], ())
     assert (door.code, door.subject, door.unit) == ("cells-grant", f"{PRODUCT.database}.orders", PRODUCT.unit)
     assert "All" in door.message and doors.blocking([door]) == {}
 
@@ -211,7 +217,9 @@ def test_a_reader_whom_the_bucket_policy_of_his_own_account_names_reads_without_
     reader = f"arn:aws:iam::{PRODUCT.account}:role/analyst"
 
     def found(readers, **statement):
-        return codes(doors.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **statement), CENTRAL, readers))
+        return codes(
+            doors_policies.of_bucket_policy(PRODUCT, policy(Action="s3:GetObject", **statement), CENTRAL, readers)
+        )
 
     in_account = {"StringEquals": {"aws:PrincipalAccount": PRODUCT.account}}
     assert found([reader], Principal={"AWS": reader}) == [("door", "bucket-readable")]
@@ -228,7 +236,7 @@ def test_what_closes_a_data_product_of_ten_thousand_open_tables_fits_with_it():
             for n in numbers
         ]
         named = row("arn:x", {"Table": {"DatabaseName": PRODUCT.database, "Name": "t00000"}}, "SELECT")
-        return doors.blocking(doors.of_grants(GOVERNANCE, CENTRAL, [named, *rows], ()))[PRODUCT.unit]
+        return doors.blocking(doors_granted.of_grants(GOVERNANCE, CENTRAL, [named, *rows], ()))[PRODUCT.unit]
 
     many = found(*range(10_000))
     # Kept twice, as doors and as findings, in one item of 400 KB, which has other things in it.
@@ -244,7 +252,9 @@ def test_results_are_shared_by_all_of_an_account_that_subscribes_as_a_whole():
     groups = [{"Name": "tagmesh", "Configuration": place}]
 
     def found(*readers):
-        return [(door.code, door.message.split(" send")[0]) for door in doors.of_workgroups("1", groups, readers)]
+        return [
+            (door.code, door.message.split(" send")[0]) for door in doors_settings.of_workgroups("1", groups, readers)
+        ]
 
     assert found("1:IAMPrincipals") == [("shared-results", "all of the account's principals")]
     assert found("arn:a", "arn:b") == [("shared-results", "2 principals")]

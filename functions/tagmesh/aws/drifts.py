@@ -14,7 +14,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import doors, plan, rules
+from tagmesh import doors, doors_granted, plan, rules
 from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, ledger, ram, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Finding, Table
@@ -66,10 +66,10 @@ def doors_of(governance: Governance) -> dict[str, tuple[Finding, ...]]:
     central = own_account()
     rows = (row for kind in ("DATABASE", "TABLE") for row in lakeformation.permissions(lf, ResourceType=kind))
     granted = [from_api(r, central) for r in rows if r["Principal"]["DataLakePrincipalIdentifier"] not in ours]
-    found = doors.blocking(doors.of_grants(governance, central, granted, ours))
+    found = doors.blocking(doors_granted.of_grants(governance, central, granted, ours))
     if found:  # who administers is asked only where it matters
         administrators = lakeformation.administrators(lf)
-        found = doors.blocking(doors.of_grants(governance, central, granted, ours, administrators))
+        found = doors.blocking(doors_granted.of_grants(governance, central, granted, ours, administrators))
     return found
 
 
