@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
-from tagmesh import approvals
+from tagmesh import approvals, days
 from tagmesh.governance import Governance, GovernanceError, load, read_folder
 
 from cli import demo_report as reports
@@ -45,7 +45,7 @@ class Demo:
     def __init__(self, governance: Governance, server_port: int, console: Console) -> None:
         self.governance = governance
         # Nobody approves anything while the demo runs.
-        self.in_force = approvals.in_force(governance, (), approvals.expired(governance, approvals.today()))
+        self.in_force = approvals.in_force(governance, (), approvals.expired(governance, days.today()))
         self.central = unused_account(governance)
         self.port = server_port
         self.console = console

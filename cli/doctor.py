@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class Doctor:
     """Looks into a mesh through its read-only roles."""
 
     mesh: Mesh
+    _readers: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     # ── What several examinations need ────────────────────────────────────────────────────────────────────────────
 
@@ -78,18 +79,14 @@ class Doctor:
     def databases(self) -> Mapping[str, Mapping[str, Any]]:
         return glue.databases(self.mesh.readers("glue"))
 
-    @cached_property
-    def _readers(self) -> dict[str, dict[str, Any]]:
-        return {}
-
     def readers(self, account: str) -> Collection[str]:
         """The ARNs of an account's principals that the files name, as far as they are there."""
         if account not in self._readers:
             named = {principal for consumer in self.consumers.get(account, ()) for principal in consumer.principals}
-            people = {principal for principal in named if principal.kind in ("role", "user", "permission_set")}
-            found = principals.find(self.mesh.readers_in(account)("iam"), sorted(people), account) if people else {}
-            self._readers[account] = {arn: principal for principal, arn in found.items() if arn}
-        return self._readers[account].keys()
+            people = sorted(named - {EVERYBODY})
+            found = principals.find(self.mesh.readers_in(account)("iam"), people, account) if people else {}
+            self._readers[account] = [arn for arn in found.values() if arn]
+        return self._readers[account]
 
     def everybody(self, account: str) -> list[str]:
         """What Lake Formation calls an account's principals together, where the files name the account as a whole."""

@@ -4,13 +4,12 @@ Only what can be decided from the files is said: a rule that is not reported may
 """
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
+from tagmesh import days
 from tagmesh.conditions import listed
 from tagmesh.examples import check_examples
 from tagmesh.governance import Governance, Rule
@@ -64,11 +63,12 @@ def _undocumented(governance: Governance) -> Iterator[Warning]:
 
 
 def _subscriptions(governance: Governance) -> Iterator[Warning]:
-    today, soon = _today_and_soon()
+    now = days.today()
+    soon = days.days_after(now, SOON)
     for consumer in governance.consumers:
         for subscription in consumer.subscriptions:
             where = f"{consumer.name}/{subscription.name}"
-            if subscription.expires and subscription.expires < today:
+            if subscription.expires and subscription.expires < now:
                 message = f"the subscription {where} has expired on {subscription.expires}: it gives nothing any more"
                 yield Warning(subscription.place, "subscription-expired", message, "remove it, or write another day")
             elif subscription.expires and subscription.expires <= soon:
@@ -76,16 +76,12 @@ def _subscriptions(governance: Governance) -> Iterator[Warning]:
                 yield Warning(subscription.place, "subscription-expires", message, "write another day, or let it end")
 
 
-def _today_and_soon() -> tuple[str, str]:
-    soon = (datetime.now(UTC) + timedelta(days=SOON)).strftime("%Y-%m-%d")
-    return time.strftime("%Y-%m-%d", time.gmtime()), soon
-
-
 def _overrides(governance: Governance) -> Iterator[Warning]:
-    today, soon = _today_and_soon()
+    now = days.today()
+    soon = days.days_after(now, SOON)
     for override in governance.overrides:
         where = f"{override.producer}/{override.data_product} {override.table}.{override.column}"
-        if override.expires and override.expires < today:
+        if override.expires and override.expires < now:
             message = f"the override of {where} has expired on {override.expires}: the rules hold"
             yield Warning(override.place, "override-expired", message, "remove it, or decide again")
         elif override.expires and override.expires <= soon:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh import approvals, evidence
+from tagmesh import days, evidence
 from tagmesh.aws import decisions, evidence_store, glue, governance_store, lakeformation, ledger, removal, units
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
@@ -59,7 +59,7 @@ class Mesh:
     @property
     def today(self) -> str:
         """The day that expiries are held against: 2027-03-31."""
-        return self.day or approvals.today()
+        return self.day or days.today()
 
     @cached_property
     def readers(self) -> Clients:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import doors, evidence, expressions, plan, rules
+from tagmesh import days, doors, evidence, expressions, plan, rules
 from tagmesh.aws import (
     decisions,
     drifts,
@@ -186,7 +185,7 @@ def classify(
             "decisions": [decisions.explained(*each) for each in zip(tables, decided, strict=True)],
             "created": {table.name: table.created for table in tables},
             "findings": findings,
-            "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, today()),
+            "recheck": evidence.recheck(rules.recheck(governance, product), not_sampled, days.today()),
         },
     )
     return {
@@ -251,17 +250,12 @@ def take_evidence(
         sampled: table -> what sample_content says of it; None if it failed.
     """
     s3 = client("s3")
-    in_force = evidence.keep(product, tables, kept, sampled or {}, today())
+    in_force = evidence.keep(product, tables, kept, sampled or {}, days.today())
     if product.sample_content and tables and in_force != kept:
         evidence_store.keep(s3, product, in_force)
     not_sampled = evidence.findings(product, asked, sampled)
     metrics.add_metric("TablesNotSampled", MetricUnit.Count, len(not_sampled))
     return in_force, not_sampled
-
-
-def today() -> str:
-    """The day, in UTC: 2027-03-31."""
-    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def without_table(product: DataProduct, unit: units.Unit, tables: list[Table]) -> list[str]:

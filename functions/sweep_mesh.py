@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from tagmesh import approvals, doors
+from tagmesh import approvals, days, doors
 from tagmesh.aws import approval_store, drifts, glue, governance_store, lf_tags, runs, s3, units
 from tagmesh.aws.session import client
 from tagmesh.governance import Consumer, DataProduct, Governance
@@ -157,10 +157,9 @@ def sweep_data_product(
     if unit.live:
         return None
     correlation_id = unit.correlation_id or str(uuid.uuid4())
-    behind = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= approvals.today()
-    if unit.crawled_at and (
-        behind or closes_otherwise(unit)
-    ):  # what a new version, or an expiry, closes does not wait for a crawl
+    behind = unit.version != governance.version_of(product.unit) or "" < unit.recheck <= days.today()
+    # What a new version, an expiry or a door closes does not wait for a crawl.
+    if unit.crawled_at and (behind or closes_otherwise(unit)):
         return "publishes" if runs.start_publish(dynamodb, sfn, product.unit, correlation_id) else None
     if (looks or not unit.crawled_at) and unit.dirty <= unit.done and has_news(product, unit):
         unit = units.request(dynamodb, product.unit, correlation_id, hurry=True)

@@ -66,11 +66,6 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
-def today() -> str:
-    """The day, in UTC, as the governance files have theirs: ``2027-03-31``."""
-    return time.strftime("%Y-%m-%d", time.gmtime())
-
-
 def key_of(consumer: Consumer, subscription: Subscription) -> str:
     """What an approval is kept under (32 hex characters): the same for the same completed expression, permissions and
     principals of the same consumer and account, in whatever order and under whatever name; another for any other."""

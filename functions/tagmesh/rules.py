@@ -13,12 +13,12 @@ What a rule's ``when`` may say is in ``conditions.py``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
+from tagmesh import days
 from tagmesh.catalog import Column, Finding, Table
 from tagmesh.column_types import FAMILIES, NestedField, nested_fields, type_family
 from tagmesh.conditions import (
@@ -127,7 +127,7 @@ def decide(
 def recheck(governance: Governance, data_product: DataProduct, today: str | None = None) -> str:
     """The day (``2027-04-01``, UTC) from which on the same governance decides otherwise, since an override expires the
     day before; "" if none does."""
-    now = today or _today()
+    now = today or days.today()
     of_product = (
         override
         for override in governance.overrides
@@ -135,17 +135,7 @@ def recheck(governance: Governance, data_product: DataProduct, today: str | None
     )
     # Of the last day that there is, no day after can be told.
     expiries = [each.expires for each in of_product if each.expires and now <= each.expires < "9999-12-31"]
-    return _day_after(min(expiries)) if expiries else ""
-
-
-def _today() -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime())
-
-
-def _day_after(day: str) -> str:
-    from datetime import date, timedelta
-
-    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    return days.days_after(min(expiries)) if expiries else ""
 
 
 def compile_rules(governance: Governance) -> Classifier:
@@ -252,7 +242,7 @@ class Classifier:
         place = (data_product.producer, data_product.name, table.name)
         findings: list[Finding] = []
         if overrides := self._overrides.get(place):
-            findings += _apply_overrides(table, keys, columns, overrides, today or _today())
+            findings += _apply_overrides(table, keys, columns, overrides, today or days.today())
         if table.partition_keys:
             findings += _apply_partition_floor(table, keys, columns)
         if closed:

@@ -208,7 +208,7 @@ class MeshInProcess:
         self._sent = 0
         self.world = World(REGION)
         self._closing.callback(self.world.stop)
-        self.world.submit = self._submit  # type: ignore[method-assign]
+        self.world.submit = self._submit
         self.world.organization = {"id": "o-mesh", "members": {CENTRAL}, "ram_sharing": True}
         for engine in (Glue, ClosedCrawlers, LakeFormation, Ram, identity.Sts):
             self.world.add_engine(engine(self.world))

@@ -117,7 +117,7 @@ class RandomMesh:
     def __enter__(self) -> RandomMesh:
         self._mesh = MeshInProcess().__enter__()
         self.world = self._mesh.world
-        self.world.submit = lambda work, *given: work(*given)  # type: ignore[method-assign]
+        self.world.submit = lambda work, *given: work(*given)
         self._mesh._doubles["iam"] = Iam(self.world)
         self.athena = Athena(self.world)
         self.athena._tables.clients = Results(self.world)

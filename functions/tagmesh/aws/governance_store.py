@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tagmesh import approvals
+from tagmesh import approvals, days
 from tagmesh.governance import Governance, load
 
 BUNDLE = "governance.json"
@@ -69,7 +69,7 @@ def check_in_force(dynamodb: Any, governance: Governance) -> None:
     """
     if in_force(dynamodb) != (governance.digest, governance.number):
         raise GovernanceChanged("another governance version came in force: the sweep that it started goes on from here")
-    if "" < governance.holds_until < approvals.today():
+    if "" < governance.holds_until < days.today():
         raise GovernanceChanged("a subscription has expired: another run goes on without it")
 
 
@@ -173,7 +173,7 @@ def current(s3: Any, dynamodb: Any, today: str = "") -> Governance:
         raise NoGovernance("no governance version is in force: deploy mesh/ or run `tagmesh apply DIR`")
     files = _files(s3, digest)
     needed = approvals.approved_of(files, _approved(item))
-    return _version(s3, digest, number, needed, approvals.expired(files, today or approvals.today()))
+    return _version(s3, digest, number, needed, approvals.expired(files, today or days.today()))
 
 
 def approved(dynamodb: Any) -> frozenset[str]:
