@@ -188,6 +188,7 @@ def test_the_guides_commands_say_what_they_say_there(sample):
         assert words(asked(sample, *command.split())[1]) == words(output)
 
 
+@pytest.mark.slow
 def test_can_explains_what_is_missing_in_the_consumers_account(sample):
     place, account = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1"), "333333333333"
     iam = place.administrator(account).client("iam")
@@ -212,6 +213,7 @@ def test_can_explains_what_is_missing_in_the_consumers_account(sample):
     assert missing() is None
 
 
+@pytest.mark.slow
 def test_the_printed_iam_policy_is_enough_to_query_and_nothing_of_it_can_be_left_out(sample):
     place, account = Place(f"http://127.0.0.1:{sample.port}", "eu-west-1"), "333333333333"
     iam = place.administrator(account).client("iam")
@@ -397,6 +399,7 @@ def test_an_upload_that_no_file_expects_is_refused_and_said(mesh):
     assert ("upload-refused", "222222222222/stray-222222222222") in findings(units)
 
 
+@pytest.mark.slow
 def test_a_crawl_that_fails_is_a_finding_and_the_next_one_heals_it(mesh):
     s3 = mesh.client(HR[0], "s3")
     policy = s3.get_bucket_policy(Bucket=HR[1])["Policy"]
@@ -623,6 +626,7 @@ def test_results_that_are_apart_are_read_by_who_queried_and_nobody_else(sample, 
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows == (("32",),)
 
 
+@pytest.mark.slow
 def test_who_leaves_the_governance_files_loses_access_links_and_open_tags_and_gets_them_back(mesh):
     files = read_folder(ROOT / "mesh")
 
@@ -817,6 +821,7 @@ def steward(mesh):
     return role(mesh.place, CENTRAL, "Steward")
 
 
+@pytest.mark.slow
 def test_a_stricter_tag_of_a_person_stays_and_a_looser_one_does_not(mesh):
     lake = steward(mesh).client("lakeformation")
     assert mesh.query("Analyst", "SELECT COUNT(category) FROM products").rows == (("32",),)
@@ -886,6 +891,7 @@ def test_hours_of_sweeps_of_a_mesh_that_is_as_it_should_be_write_nothing(mesh):
     assert mesh.query("Analyst", "SELECT COUNT(*) FROM products").rows != ()
 
 
+@pytest.mark.slow
 def test_one_correlation_id_leads_from_the_upload_to_the_grant(mesh):
     before = mesh.counts()
     mesh.upload(*SALES, "customers/loyalty/a.csv", b"segment,created_at\nretail,2025-01-01\ntrade,2025-01-02\n")
@@ -1067,6 +1073,7 @@ def test_a_subscription_ends_by_itself_after_its_last_day(mesh):
     assert products() == (("32",),)
 
 
+@pytest.mark.slow
 def test_metrics_are_emitted_as_the_alarms_ask_for_them(mesh):
     alarms = mesh.client(CENTRAL, "cloudwatch").describe_alarms()["MetricAlarms"]
     asked = {

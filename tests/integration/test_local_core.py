@@ -70,10 +70,8 @@ def process() -> Iterator[subprocess.Popen]:
     server.wait()
 
 
-def test_the_server_is_up_soon_answers_and_ends_on_sigterm(process: subprocess.Popen) -> None:
-    started = time.monotonic()
+def test_the_server_says_where_it_is_answers_and_ends_on_sigterm(process: subprocess.Popen) -> None:
     endpoint = process.stdout.readline().split()[-1]
-    assert time.monotonic() - started < 10  # 1 s alone; the machine may be busy
     with urllib.request.urlopen(f"{endpoint}/_local/health") as response:
         assert json.load(response)["status"] == "ok"
     sts = boto3.client(

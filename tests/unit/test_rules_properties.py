@@ -48,7 +48,6 @@ def test_what_was_decided_before_makes_no_difference(governance: Governance, see
         assert classifier.decide(PRODUCT, table, today=TODAY, content=content) == decided(governance, table, content)
 
 
-@settings(max_examples=300)
 @given(governances(), tables(), conditions, st.sampled_from(["internal", "restricted"]))
 def test_adding_a_rule_that_raises_never_opens_a_column_that_rules_have_classified(
     governance: Governance, table: Table, when: dict, value: str
