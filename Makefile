@@ -1,4 +1,4 @@
-# tagmesh: `make help` says what there is. Everything happens in .venv/, .aws-sam/ and .local/ of this folder.
+# tagmesh: `make help` says what there is. Everything happens in .venv/, .venv-lint/, .aws-sam/ and .local/ of this folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -83,7 +83,7 @@ bench-rules: $(STAMP) ## how well the rules tell what is sensitive, by source, a
 	    -r requirements-lint.txt || $(LINT)/python -m pip install -q -r requirements-lint.txt
 	@touch $@
 
-lint: $(STAMP) .venv-lint/.ready ## ruff, cfn-lint with serverless rules, policies, checkov, sam validate --lint, docs/conformance.md
+lint: $(STAMP) .venv-lint/.ready ## ruff, cfn-lint with serverless rules, policies, checkov, sam validate --lint, docs/conformance.md, docs/roles.md
 	@ruff check .
 	@ruff format --check -q . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
 	@$(LINT)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml accounts/*.yaml

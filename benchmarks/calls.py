@@ -37,7 +37,7 @@ PEERS = {
     "aws-analytics-reference-architecture, the producers' side alone": 20_000,
     "dbt-athena, tags alone": 7_000,
 }
-"""Calls for the scenario by their code (shared/facts/peers.md)."""
+"""Calls for the large scenario, read off their code by hand."""
 PEERS_TRANSITIONS = {"aws-analytics-reference-architecture, the producers' side alone": {"transitions": 39_000}}
 
 
@@ -101,7 +101,7 @@ def new_consumer(mesh: CountedMesh, limits: Throttles, databases: int, consumers
 def scenario(
     limits: Throttles, databases: int = 10, tables: int = 100, consumers: int = 20, together: bool = True
 ) -> dict[str, Any]:
-    """The scenario of peers.md from nothing: all data products are uploaded to, then the mesh does the rest.
+    """The large scenario from nothing: all data products are uploaded to, then the mesh does the rest.
     `together`: crawls that were begun together end together; else all that follows one is done before the next ends."""
     columns = some_columns(COLUMNS)
     with CountedMesh() as mesh:
@@ -180,7 +180,7 @@ def report(figures: dict[str, Any]) -> None:
     line(
         f"a new table, the {new['tables_in_database']}th of its database, {COLUMNS} columns, {TAG_CALLS} tag sets", new
     )
-    line("peers.md: 1,000 tables, 10 databases, 20 consumers", whole)
+    line("the scenario: 1,000 tables, 10 databases, 20 consumers", whole)
     if "one_after_another" in whole:
         line("  the same, one data product after another", whole["one_after_another"])
     for name, calls in PEERS.items():
@@ -192,7 +192,7 @@ def report(figures: dict[str, Any]) -> None:
         aside = consumer["table_reads"][tables]
         line(f"a new consumer, {int(tables):,} tables; {aside} table reads aside", {"calls": consumer[tables], **shown})
     breakdown("a new table", new["by_function"])
-    breakdown("the scenario of peers.md", whole["by_function"])
+    breakdown("the large scenario", whole["by_function"])
     breakdown("the sweep", rest["by_function"])
     for tables, by_function in consumer["by_function"].items():
         breakdown(f"a new consumer, {int(tables):,} tables", by_function)

@@ -1,18 +1,14 @@
 """The commands about access: what they print, and how they end (0 yes, 1 no, 2 usage or no mesh)."""
 
-import json as json_module
 import sys
 from collections.abc import Callable
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from cli import access as asking
 from cli import iam_policy as policies
-from cli.local import LocalAwsError
+from cli.ends import NOT_ASKED, show, usage
 from cli.mesh import find
 
-YES, NO, USAGE = 0, 1, 2
+YES, NO = 0, 1
 
 
 def can(who: str, verb: str, column: str, port: int | None, *, json: bool) -> int:
@@ -22,7 +18,7 @@ def can(who: str, verb: str, column: str, port: int | None, *, json: bool) -> in
         if verb != "read":
             raise asking.NotFound(f"{verb} is nothing that can be asked: write `tagmesh can PRINCIPAL read {column}`")
         found, answer = asking.ask_can(find(port), who, column)
-        _print(json, lambda: answer.as_json(), lambda: asking.can_lines(found, column.lower(), answer))
+        show(json, lambda: answer.as_json(), lambda: asking.can_lines(found, column.lower(), answer))
         return YES if answer.readable else NO
 
     return _asked(ask)
@@ -33,7 +29,7 @@ def access(who: str, about: str | None, port: int | None, *, json: bool) -> int:
 
     def ask() -> int:
         found = asking.ask_access(find(port), who, about)
-        _print(json, lambda: asking.access_json(found), lambda: asking.access_lines(found))
+        show(json, lambda: asking.access_json(found), lambda: asking.access_lines(found))
         return YES if any(answer.readable for answer in found.answers.values()) else NO
 
     return _asked(ask)
@@ -45,7 +41,7 @@ def who(column: str, port: int | None, *, json: bool) -> int:
     def ask() -> int:
         found = asking.ask_who(find(port), column)
         name = column.lower()
-        _print(json, lambda: asking.who_json(name, found), lambda: asking.who_lines(name, found))
+        show(json, lambda: asking.who_json(name, found), lambda: asking.who_lines(name, found))
         return YES if any(answer.readable for _, answer in found) else NO
 
     return _asked(ask)
@@ -58,22 +54,19 @@ def iam_policy(who: str, port: int | None, *, exact: bool, check: bool, json: bo
         mesh = find(port)
         if not check:
             policy = policies.policy_of(mesh, who, exact=exact)
-            _print(True, lambda: dict(policy), list)  # ready to be attached, either way
+            show(True, lambda: dict(policy), list)  # ready to be attached, either way
+            if not policies.is_named(mesh.governance, who):
+                print(f"no subscription names {who}: with this policy alone it reads nothing", file=sys.stderr)
             return YES
         found = policies.check(mesh, who)
-        _print(json, lambda: policies.as_json(who, found), lambda: policies.lines(who, found))
+        show(json, lambda: policies.as_json(who, found), lambda: policies.lines(who, found))
         return YES if found.arn and not found.missing else NO
 
     return _asked(ask)
 
 
-def _print(json: bool, as_json: Callable[[], dict[str, Any]], lines: Callable[[], list[str]]) -> None:
-    print(json_module.dumps(as_json(), indent=2, ensure_ascii=False) if json else "\n".join(lines()))
-
-
 def _asked(ask: Callable[[], int]) -> int:
     try:
         return ask()
-    except (LocalAwsError, ClientError, BotoCoreError) as error:
-        print(f"tagmesh: {error}", file=sys.stderr)
-        return USAGE
+    except NOT_ASKED as error:
+        return usage(error)

@@ -100,12 +100,12 @@ def _end_waiting(mesh: Mesh, record: Record) -> bool:
     return True
 
 
-def lines(decided: Decided) -> list[str]:
-    """For people."""
+def lines(decided: Decided, at: str = "") -> list[str]:
+    """For people; ``at`` is what commands need to ask the same mesh."""
     what = "approved" if decided.decision.approved else "denied"
     said = [f"{approvals.subject_of(decided.withheld)} ({decided.withheld.key[:SHOWN]}) is {what}"]
-    follows = "its consumer's run is on its way: tagmesh status"
-    return [*said, follows if decided.started else "the next sweep carries it out; now: tagmesh sweep"]
+    follows = f"its consumer's run is on its way: tagmesh status{at}"
+    return [*said, follows if decided.started else f"the next sweep carries it out; now: tagmesh sweep{at}"]
 
 
 def as_json(decided: Decided) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from tagmesh.column_types import type_family
 from tagmesh.conditions import words_in
 from tagmesh.governance import Governance
+from tagmesh.wording import counted
 from tagmesh.words import Vocabulary, entry, singular
 
 from cli.classify import OUTCOMES, Classified
@@ -132,7 +133,7 @@ def lines(found: Coverage) -> list[str]:
     ]
     if not found.left:
         return [*said, "", "every column is decided"]
-    said += ["", f"{len(found.left)} columns that nobody reads until somebody decides, such as"]
+    said += ["", f"{counted(len(found.left), 'column')} that nobody reads until somebody decides, such as"]
     said += [f"  {name}" for name in found.left[:SHOWN]]
     if len(found.left) > SHOWN:
         said.append(f"  ... and {len(found.left) - SHOWN} more (--json has them all)")

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 from tagmesh import approvals, days
-from tagmesh.governance import Governance, GovernanceError, load, read_folder
+from tagmesh.governance import Governance, GovernanceError, load
 
 from cli import demo_report as reports
 from cli import local, mesh
@@ -33,6 +33,7 @@ from cli.demo_follow import Follower, NotSettled, now, read_executions, read_uni
 from cli.demo_queries import as_in_force, ask_everyone, read_catalogue
 from cli.demo_report import Event, Failure, Report
 from cli.demo_upload import DataFolderError, Upload, plan_uploads, upload_all
+from cli.ends import NoFolder, files_of
 
 DEAD_LETTERS = ("tagmesh-uploads-dlq", "tagmesh-events-dlq")
 FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -90,13 +91,13 @@ def run_demo(
     """Run the demo. Returns the exit code: 0, or 1 if a stage failed or could not begin."""
     console = reports.make_console()
     try:
-        governance = load(read_folder(governance_folder))
+        governance = load(files_of(governance_folder))
         uploads, findings = plan_uploads(data, governance)
     except GovernanceError as error:
         lines = [f"{governance_folder}/{problem}" for problem in error.problems]
         print("the governance files have mistakes; nothing was started", *lines, sep="\n", file=sys.stderr)
         return 1
-    except DataFolderError as error:
+    except (DataFolderError, NoFolder) as error:
         print(f"{error}; nothing was started", file=sys.stderr)
         return 1
     demo = Demo(governance, port, console)

@@ -13,6 +13,7 @@ from tagmesh.catalog import AssignedTags, Table
 from tagmesh.doors import DOOR, NOTICE, Door
 from tagmesh.governance import EVERYBODY, Consumer, DataProduct
 from tagmesh.grants import Grant, Revoke, from_api, to_api
+from tagmesh.wording import counted
 
 from cli.local import LocalAwsError
 from cli.mesh import Mesh
@@ -281,8 +282,8 @@ def lines(found: Collection[Door]) -> list[str]:
     """For people: each door with what it means and what to do."""
     count = {severity: sum(door.severity == severity for door in found) for severity in (DOOR, doors.UNSEEN, NOTICE)}
     said = [
-        f"{count[DOOR]} doors, {count[NOTICE]} notices"
-        + (f", {count[doors.UNSEEN]} places that could not be looked at" if count[doors.UNSEEN] else "")
+        f"{counted(count[DOOR], 'door')}, {counted(count[NOTICE], 'notice')}"
+        + (f", {counted(count[doors.UNSEEN], 'place')} that could not be looked at" if count[doors.UNSEEN] else "")
     ]
     for door in found:
         said += ["", f"{door.severity.upper():7} {door.code}  {door.subject} (account {door.account})"]

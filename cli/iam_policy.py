@@ -116,6 +116,14 @@ def _is_asked(asked: principal.Asked, each: Principal) -> bool:
     return each in asked.candidates or each.includes(asked.arn or "")
 
 
+def is_named(governance: Governance, written: str) -> bool:
+    """Whether a subscription names somebody, one that waits for approval included. Raises BadPrincipal."""
+    asked = principal.parse(written, governance)
+    named = {each for consumer in asked.consumers for each in consumer.principals}
+    held = {p for w in governance.withheld if w.account == asked.account for p in w.subscription.principals}
+    return any(_is_asked(asked, each) for each in named | held)
+
+
 def databases_of(governance: Governance, asked: principal.Asked) -> list[str]:
     """The databases in which the governance files may give somebody something."""
     subscriptions = [

@@ -73,14 +73,15 @@ def local_clock(context: typer.Context, port: Port = local.DEFAULT_PORT) -> None
 
 @clock_app.command("advance")
 def local_clock_advance(
+    context: typer.Context,
     duration: Annotated[str, typer.Argument(help="How long: 90s, 15m, 2h30m, 1d.")],
-    port: Port = local.DEFAULT_PORT,
+    port: Annotated[int | None, typer.Option(help="Port of the local AWS.", min=1, max=65535)] = None,
     skip: Annotated[
         bool, typer.Option("--skip", help="Jump: what is due in between is late, or does not happen.")
     ] = False,
 ) -> None:
     """Let time pass, fast: schedules, waits, retries and expiries happen at their moments."""
-    for line in local.advance_clock(port, duration, skip=skip):
+    for line in local.advance_clock(port or context.parent.params["port"], duration, skip=skip):
         print(line)
 
 
@@ -95,9 +96,7 @@ def print_bucket_policy(
     """Print what an existing bucket needs; nothing is changed. See docs/existing-buckets.md."""
     from cli.bucket_policy import statements, uploads_rule
 
-    if not (len(central) == 12 and central.isdigit()):
-        print(f"--central {central} is no account id: give twelve digits, leading zeros included", file=sys.stderr)
-        raise typer.Exit(2)
+    _check_account("--central", central)
     printed = uploads_rule(bucket, central) if rule else statements(bucket, central)
     print(json_module.dumps(printed, indent=2))
 
@@ -352,6 +351,8 @@ def replay(
     """Deliver what dead-letter queues hold to where it should have gone. Exit code 1 where something is left."""
     from cli import mesh_commands
 
+    if account is not None:
+        _check_account("--account", account)
     raise typer.Exit(mesh_commands.replay(queue, account, port, dry_run=dry_run, json=json))
 
 
@@ -370,6 +371,12 @@ def demo(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     raise typer.Exit(run_demo(data, governance, json, port, host=host, keep=keep))
+
+
+def _check_account(option: str, written: str) -> None:
+    if not (len(written) == 12 and written.isdigit()):
+        print(f"{option} {written} is no account id: give twelve digits, leading zeros included", file=sys.stderr)
+        raise typer.Exit(2)
 
 
 def main() -> None:

@@ -190,6 +190,11 @@ def _real() -> Mesh:
     import boto3
 
     session = boto3.Session()
+    if session.region_name is None:
+        raise NoMesh(
+            "no Region is set: set AWS_DEFAULT_REGION, or the profile's region, to the central account's, or ask a "
+            "local mesh with --port"
+        )
     try:
         account = session.client("sts").get_caller_identity()["Account"]
     except (BotoCoreError, ClientError) as error:

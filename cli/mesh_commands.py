@@ -1,12 +1,10 @@
 """The commands about a running mesh: what they print, and how they end (0 fine, 1 findings, 2 usage)."""
 
-import json as json_module
 import sys
 import time
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-from tagmesh.governance import GovernanceError, load, read_folder
+from tagmesh.governance import GovernanceError, load
 
 from cli import approve as approving
 from cli import doctor as doctors
@@ -15,41 +13,36 @@ from cli import plan as planning
 from cli import replay as replaying
 from cli import status as states
 from cli import sweep as sweeping
-from cli.local import LocalAwsError
+from cli.ends import FINDINGS, FINE, NOT_ASKED, at_port, files_of, refused, show, usage
 from cli.mesh import clients_of, find
-
-FINE, FINDINGS, USAGE = 0, 1, 2
 
 
 def plan(folder: Path, port: int | None, *, json: bool) -> int:
     """`tagmesh plan`."""
     try:
-        new = load(read_folder(folder))
+        new = load(files_of(folder))
         found = planning.of_mesh(find(port), new)
     except GovernanceError as error:
-        return _refused(error)
-    except LocalAwsError as error:
-        return _usage(error)
-    if json:
-        print(json_module.dumps(planning.as_json(new, found), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(planning.lines(found)))
+        return refused(error, "; nothing was done")
+    except NOT_ASKED as error:
+        return usage(error)
+    show(json, lambda: planning.as_json(new, found), lambda: planning.lines(found))
     return FINE
 
 
 def apply(folder: Path, port: int | None) -> int:
     """`tagmesh apply`."""
     try:
-        files = read_folder(folder)
+        files = files_of(folder)
         new = load(files)
         mesh = find(port)
         planning.apply(mesh, files)
     except GovernanceError as error:
-        return _refused(error)
-    except LocalAwsError as error:
-        return _usage(error)
+        return refused(error, "; nothing was done")
+    except NOT_ASKED as error:
+        return usage(error)
     print(f"version {new.digest[:12]} is uploaded to account {mesh.account}, checked there once more, and put in force")
-    print("follow it with: tagmesh status" + (f" --port {port}" if port else ""))
+    print(f"follow it with: tagmesh status{at_port(port)}")
     return FINE
 
 
@@ -59,20 +52,17 @@ def doctor(asked: list[str], port: int | None, role: str | None, *, fix: bool, j
         mesh = find(port)
         found = doctors.examine(mesh, asked)
         mended = list(doctors.mend(mesh, found, role)) if fix else []
-    except (LocalAwsError, ClientError, BotoCoreError) as error:
-        return _usage(error)
+    except NOT_ASKED as error:
+        return usage(error)
     done = [door for door, why_not in mended if not why_not]
     left = [door for door in found if door not in done]
     for door, why_not in mended:
         outcome = f"could not be mended: {why_not}" if why_not else "mended"
         said = sys.stderr if json else sys.stdout
         print(f"{outcome}: {door.code} {door.subject} (account {door.account})", file=said)
-    if json:
-        print(json_module.dumps(doctors.to_json(left), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(doctors.lines(left)))
-        if done:
-            print("\nwhat was closed for this opens with the next sweep: tagmesh sweep")
+    show(json, lambda: doctors.to_json(left), lambda: doctors.lines(left))
+    if done and not json:
+        print(f"\nwhat was closed for this opens with the next sweep: tagmesh sweep{at_port(port)}")
     return FINDINGS if any(door.severity != doctors.NOTICE for door in left) else FINE
 
 
@@ -80,14 +70,11 @@ def status(port: int | None, *, json: bool) -> int:
     """`tagmesh status`."""
     try:
         mesh = find(port)
-        found = states.of_mesh(mesh)
         governance = mesh.governance
-    except LocalAwsError as error:
-        return _usage(error)
-    if json:
-        print(json_module.dumps(states.as_json(governance, found), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(states.lines(governance, found)))
+        found = states.of_mesh(mesh)
+    except NOT_ASKED as error:
+        return usage(error)
+    show(json, lambda: states.as_json(governance, found), lambda: states.lines(governance, found))
     return FINDINGS if any(each.findings for each in found) else FINE
 
 
@@ -102,8 +89,8 @@ def watch(port: int | None, seconds: float) -> int:
                 print("\n".join([time.strftime("── %H:%M:%S"), *shown, ""]), flush=True)
                 said = shown
             time.sleep(seconds)
-    except LocalAwsError as error:
-        return _usage(error)
+    except NOT_ASKED as error:
+        return usage(error)
     except KeyboardInterrupt:
         return FINE
 
@@ -112,9 +99,9 @@ def decide(name: str, reason: str, port: int | None, *, approve: bool, json: boo
     """`tagmesh approve` and `tagmesh deny`."""
     try:
         decided = approving.decide(find(port), name, reason, approve=approve)
-    except (LocalAwsError, approving.NotDecided, ClientError) as error:
-        return _usage(error)
-    print(json_module.dumps(approving.as_json(decided)) if json else "\n".join(approving.lines(decided)))
+    except (*NOT_ASKED, approving.NotDecided) as error:
+        return usage(error)
+    show(json, lambda: approving.as_json(decided), lambda: approving.lines(decided, at_port(port)))
     return FINE
 
 
@@ -122,12 +109,12 @@ def sweep(port: int | None, *, json: bool) -> int:
     """`tagmesh sweep`."""
     try:
         swept = sweeping.run(find(port))
-    except LocalAwsError as error:
-        return _usage(error)
+    except NOT_ASKED as error:
+        return usage(error)
     except sweeping.SweepFailed as error:
         print(f"tagmesh: {error}", file=sys.stderr)
         return FINDINGS
-    print(json_module.dumps(sweeping.as_json(swept)) if json else "\n".join(sweeping.lines(swept)))
+    show(json, lambda: sweeping.as_json(swept), lambda: sweeping.lines(swept, at_port(port)))
     return FINDINGS if swept.reason else FINE
 
 
@@ -135,15 +122,12 @@ def history(name: str, port: int | None, *, json: bool) -> int:
     """`tagmesh history`."""
     database, table, column = (*name.split("."), None)[:3] if name.count(".") in (1, 2) else (None, None, None)
     if not database or not table or column == "":
-        return _usage(ValueError(f"{name} is no table or column: write DATABASE.TABLE or DATABASE.TABLE.COLUMN"))
+        return usage(ValueError(f"{name} is no table or column: write DATABASE.TABLE or DATABASE.TABLE.COLUMN"))
     try:
         changes = histories.of_mesh(find(port), database, table, column)
-    except LocalAwsError as error:
-        return _usage(error)
-    if json:
-        print(json_module.dumps(histories.as_json(database, table, changes), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(histories.lines(database, table, changes)))
+    except NOT_ASKED as error:
+        return usage(error)
+    show(json, lambda: histories.as_json(database, table, changes), lambda: histories.lines(database, table, changes))
     return FINE
 
 
@@ -151,22 +135,7 @@ def replay(queue: str | None, account: str | None, port: int | None, *, dry_run:
     """`tagmesh replay`."""
     try:
         found = replaying.of_account(clients_of(port, account), queue, dry_run=dry_run)
-    except (LocalAwsError, replaying.NoSuchQueue, ClientError) as error:
-        return _usage(error)
-    if json:
-        print(json_module.dumps(replaying.as_json(found, dry_run=dry_run), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(replaying.lines(found)))
+    except (*NOT_ASKED, replaying.NoSuchQueue) as error:
+        return usage(error)
+    show(json, lambda: replaying.as_json(found, dry_run=dry_run), lambda: replaying.lines(found))
     return FINDINGS if any(each.left for each in found) else FINE
-
-
-def _refused(error: GovernanceError) -> int:
-    for problem in error.problems:
-        print(problem)
-    print(f"{len(error.problems)} mistakes: the folder would be refused; nothing was done", file=sys.stderr)
-    return FINDINGS
-
-
-def _usage(error: Exception) -> int:
-    print(f"tagmesh: {error}", file=sys.stderr)
-    return USAGE

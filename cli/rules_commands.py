@@ -3,18 +3,18 @@
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Any
 
-from tagmesh.governance import Governance, GovernanceError, load, read_folder
+from tagmesh.governance import Governance, GovernanceError, load
+from tagmesh.wording import counted
 
 from cli import classify as classification
 from cli import column_file, lint
 from cli import coverage as covering
 from cli import explain as explaining
+from cli.ends import FINDINGS, FINE, NOT_ASKED, NoFolder, files_of, refused, usage
 from cli.local import LocalAwsError
 from cli.mesh import Mesh, find
 
-FINE, FINDINGS, USAGE = 0, 1, 2
 FORMATS = ("table", "csv", "json")
 
 
@@ -25,7 +25,7 @@ class Usage(LocalAwsError):
 def validate(folder: Path, columns: Path | None, port: int | None, *, json: bool) -> int:
     """`tagmesh validate`."""
     try:
-        files = read_folder(folder)
+        files = files_of(folder)
         governance = load(files)
     except GovernanceError as error:
         if json:
@@ -34,15 +34,14 @@ def validate(folder: Path, columns: Path | None, port: int | None, *, json: bool
                 for p in error.problems
             ]
             print(json_module.dumps({"errors": problems, "warnings": []}, indent=2, ensure_ascii=False))
-        else:
-            for problem in error.problems:
-                print(problem)
-            print(f"{len(error.problems)} mistakes: the folder would be refused", file=sys.stderr)
-        return FINDINGS
+            return FINDINGS
+        return refused(error, "")
+    except NoFolder as error:
+        return usage(error)
     try:
         hit = _hit(governance, columns, port)
-    except LocalAwsError as error:
-        return _usage(error)
+    except NOT_ASKED as error:
+        return usage(error)
     found = lint.lint(governance, files, hit)
     if json:
         warnings = [{"place": w.place, "code": w.code, "message": w.message, "mend": w.mend} for w in found]
@@ -50,9 +49,9 @@ def validate(folder: Path, columns: Path | None, port: int | None, *, json: bool
         return FINDINGS if found else FINE
     for warning in found:
         print(warning)
-    counted = f"{len(governance.rules)} rules, {len(governance.data_products)} data products, "
-    counted += f"{len(governance.consumers)} consumers, version {governance.digest[:12]}"
-    print(f"{len(found)} warnings; {counted}" if found else f"fine: {counted}", file=sys.stderr)
+    told = f"{len(governance.rules)} rules, {len(governance.data_products)} data products, "
+    told += f"{len(governance.consumers)} consumers, version {governance.digest[:12]}"
+    print(f"{counted(len(found), 'warning')}; {told}" if found else f"fine: {told}", file=sys.stderr)
     return FINDINGS if found else FINE
 
 
@@ -84,8 +83,8 @@ def classify(file: Path | None, folder: Path, format_: str, from_catalog: bool, 
         found = classification.of_file(governance, columns) if columns else None
         if found is None:
             found = list(classification.of_mesh(governance, find(port)))
-    except (LocalAwsError, GovernanceError) as error:
-        return _usage(error)
+    except (*NOT_ASKED, GovernanceError) as error:
+        return usage(error)
     if format_ == "csv":
         classification.write_csv(governance, columns, found)
     elif format_ == "json":
@@ -110,8 +109,8 @@ def explain(name: str, source: Path | None, folder: Path | None, port: int | Non
             governance = mesh.governance
             found = explaining.of_mesh(mesh, parts[0], parts[1])
         names = explaining.columns_of(found, column)
-    except (LocalAwsError, GovernanceError) as error:
-        return _usage(error)
+    except (*NOT_ASKED, GovernanceError) as error:
+        return usage(error)
     if json:
         print(json_module.dumps(explaining.as_json(governance, found, names), indent=2, ensure_ascii=False))
     else:
@@ -129,8 +128,8 @@ def coverage(source: Path | None, folder: Path | None, port: int | None, *, json
             mesh = _with_governance(find(port), folder)
             governance = mesh.governance
             found = list(classification.of_mesh(governance, mesh))
-    except (LocalAwsError, GovernanceError) as error:
-        return _usage(error)
+    except (*NOT_ASKED, GovernanceError) as error:
+        return usage(error)
     covered = covering.coverage(governance, found)
     if json:
         print(json_module.dumps(covering.as_json(covered), indent=2, ensure_ascii=False))
@@ -140,7 +139,7 @@ def coverage(source: Path | None, folder: Path | None, port: int | None, *, json
 
 
 def _governance(folder: Path) -> Governance:
-    return load(read_folder(folder))
+    return load(files_of(folder))
 
 
 def _with_governance(mesh: Mesh, folder: Path | None) -> Mesh:
@@ -148,8 +147,3 @@ def _with_governance(mesh: Mesh, folder: Path | None) -> Mesh:
     if folder is not None:
         mesh.__dict__["governance"] = _governance(folder)  # a cached property: it is not asked for again
     return mesh
-
-
-def _usage(error: Any) -> int:
-    print(f"tagmesh: {error}", file=sys.stderr)
-    return USAGE

@@ -10,6 +10,7 @@ from tagmesh.approvals import Record
 from tagmesh.aws import units
 from tagmesh.aws.units import Unit
 from tagmesh.governance import Governance
+from tagmesh.wording import counted
 
 from cli import approve
 from cli.mesh import Mesh
@@ -73,7 +74,7 @@ def lines(governance: Governance, found: Iterable[Line], *, ages: bool = True) -
     said = [f"governance version {governance.digest[:12]}", ""]
     for each in found:
         crawled = f"crawled {ago(each.age)} ago" if ages and each.age is not None else ""
-        findings = f"{len(each.findings)} findings" if each.findings else ""
+        findings = counted(len(each.findings), "finding") if each.findings else ""
         said.append("  ".join((each.name.ljust(width), each.state.ljust(10), crawled.ljust(20), findings)).rstrip())
     for each in found:
         for finding in each.findings:

@@ -68,15 +68,15 @@ def _swept(output: dict[str, Any]) -> Swept:
     return Swept({kind: output[kind] for kind in STARTED}, output["drifted"], output.get("reason", ""))
 
 
-def lines(swept: Swept) -> list[str]:
-    """For people."""
+def lines(swept: Swept, at: str = "") -> list[str]:
+    """For people; ``at`` is what commands need to ask the same mesh."""
     if swept.reason:
         return [swept.reason]
     if not any(swept.started.values()):
         return ["everything is as it should be"]
     said = [f"{count} {STARTED[kind]}" for kind, count in swept.started.items() if count]
     drifted = f"; {swept.drifted} of these because somebody changed something" if swept.drifted else ""
-    return [f"started: {', '.join(said)}{drifted}", "follow it with: tagmesh watch"]
+    return [f"started: {', '.join(said)}{drifted}", f"follow it with: tagmesh watch{at}"]
 
 
 def as_json(swept: Swept) -> dict[str, Any]:

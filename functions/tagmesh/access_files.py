@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
 from tagmesh.access_chain import MISSING, OK, ChainLink
 from tagmesh.expressions import matches, readable_columns
@@ -46,6 +47,9 @@ def _subscription_link(
         return ChainLink("subscription", MISSING, o.central, seen, "add SELECT to its permissions")
     where = f"consumers/{consumers[0].name}.yaml" if consumers else "a consumer's file"
     mend = f"name it in a subscription of {where}"
+    alike = get_close_matches(who.written.rpartition("/")[2], [each.name for c in consumers for each in c.principals])
+    if alike and who.arn is None:
+        mend = f"is {joined(alike, ' or ')} meant? Else {mend}"
     return ChainLink("subscription", MISSING, o.central, f"no subscription names {who.written}", mend)
 
 

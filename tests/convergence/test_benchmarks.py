@@ -28,7 +28,7 @@ def small() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def scenario() -> dict[str, Any]:
-    """A tenth of that of peers.md."""
+    """A tenth of the large scenario."""
     return calls.scenario(counted_mesh.Throttles(), databases=3, tables=20, consumers=4)
 
 
@@ -104,7 +104,7 @@ def test_the_minimum_is_no_more_than_what_was_done(small: dict[str, Any], scenar
         assert found["writes"] < found["minimum"]
 
 
-def test_the_minimum_of_peers_md_is_what_it_says_and_the_reads():
+def test_the_minimum_of_the_large_scenario_is_what_it_says_and_the_reads():
     """Its writes: tag calls, links, and assumed roles are about 4,300 of the minimum."""
     assert minimum.whole_mesh(10, 100, 4, 20, 2, 3) - 1_000 == pytest.approx(4_300, rel=0.05)
 

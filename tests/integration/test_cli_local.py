@@ -126,3 +126,26 @@ def _client(port, account, service):
     from cli.demo_accounts import Place
 
     return Place(f"http://127.0.0.1:{port}", "eu-west-1").administrator(account).client(service)
+
+
+@pytest.mark.parametrize("command", [["status"], ["plan", "mesh"], ["apply", "mesh"], ["sweep"], ["explain", "a.b"]])
+@pytest.mark.parametrize("region", ["eu-west-1", None])
+def test_who_asks_where_no_mesh_is_learns_what_to_set(tagmesh, up, command, region):
+    """As of another account's credentials, or of another Region."""
+    keys = {"AWS_ACCESS_KEY_ID": "LOCALADMIN111111111111", "AWS_SECRET_ACCESS_KEY": "local"}
+    place = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{up}", **({"AWS_DEFAULT_REGION": region} if region else {})}
+    told = tagmesh(*command, **keys, **place)
+
+    assert told.returncode == 2, told.stderr
+    assert "Traceback" not in told.stderr
+    said = ("account 111111111111", "of the central account") if region else ("set AWS_DEFAULT_REGION",)
+    assert any(each in told.stderr for each in said), told.stderr
+
+
+def test_the_clock_of_the_port_is_moved_wherever_it_is_written(tagmesh, up):
+    before = json.loads(requests.get(f"http://127.0.0.1:{up}/_local/clock", timeout=10).text)["now"]
+    told = tagmesh("local", "clock", "--port", str(up), "advance", "1d")
+    after = json.loads(requests.get(f"http://127.0.0.1:{up}/_local/clock", timeout=10).text)["now"]
+
+    assert told.returncode == 0, told.stderr
+    assert after[:10] > before[:10]

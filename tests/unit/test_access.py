@@ -380,6 +380,12 @@ def test_whom_no_file_names_reads_nothing_for_want_of_a_subscription():
     assert "consumers/c.yaml" in answer.reason
 
 
+def test_who_is_not_there_and_is_called_almost_as_somebody_named_is_asked_whether_that_one_is_meant():
+    told = can(seen, Who(None, ANN.split(":")[4], "analytics/Analist"), "sales_orders", "orders", "id")
+
+    assert (told.readable, "is Ann meant?" in told.reason) == (False, True), told.reason
+
+
 def test_the_reason_of_a_closed_column_says_why_it_is_closed():
     product = GOVERNANCE.data_products[0]
     by_rules = {("p_orders", "orders"): decide(GOVERNANCE, product, ORDERS)}

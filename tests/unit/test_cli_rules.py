@@ -187,7 +187,7 @@ def test_a_mistake_is_told_with_its_place_and_mend(tmp_path: Path):
 
     assert code == 1
     assert "rules/a.yaml:3:45: `contakt` is no value of the LF-Tag pii; did you mean `contact`?; mend: " in out
-    assert "1 mistakes" in errors
+    assert "1 mistake:" in errors
     assert json.loads(run("validate", bad, "--json")[1])["errors"][0]["line"] == 3
 
 
@@ -208,10 +208,10 @@ def test_rules_that_hit_no_column_of_a_file_are_named(tmp_path: Path, columns: P
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path):
-    code, out, _ = run("validate", tmp_path / "none")
+    code, _, errors = run("validate", tmp_path / "none")
 
-    assert code == 1
-    assert "there is no such folder" in out
+    assert code == 2
+    assert f"there is no folder {tmp_path / 'none'}: give the one that holds mesh.yaml" in errors
 
 
 # ---- explain -----------------------------------------------------------------------------------------------------
