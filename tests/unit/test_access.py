@@ -381,7 +381,7 @@ def test_whom_no_file_names_reads_nothing_for_want_of_a_subscription():
 
 
 def test_who_is_not_there_and_is_called_almost_as_somebody_named_is_asked_whether_that_one_is_meant():
-    told = can(seen, Who(None, ANN.split(":")[4], "analytics/Analist"), "sales_orders", "orders", "id")
+    told = can(right(), Who("c/Anne", ACCOUNT, None, (Principal("role", "Anne"),)), "p_orders", "orders", "id")
 
     assert (told.readable, "is Ann meant?" in told.reason) == (False, True), told.reason
 
