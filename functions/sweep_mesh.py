@@ -66,8 +66,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         unit = known.get(consumer.unit, units.Unit(consumer.unit))
         if sweep_consumer(dynamodb, governance, unit):
             started["shares"] += 1
-        elif looks and not unit.live:
-            settled.append(consumer)
+        elif looks and not unit.live and is_done(governance, unit):
+            settled.append(consumer)  # of others a run that another sweep has started is on its way
     for consumer in drifts.grants_differ(dynamodb, governance, settled):
         logger.warning("drift", extra={"unit": consumer.unit})
         units.doubt(dynamodb, consumer.unit)
@@ -217,11 +217,15 @@ def sweep_left_data_product(dynamodb: Any, governance: Governance, unit: units.U
     return runs.start_publish(dynamodb, client("stepfunctions"), unit.name, unit.correlation_id or str(uuid.uuid4()))
 
 
+def is_done(governance: Governance, unit: units.Unit) -> bool:
+    """Whether a consumer's last run did all that was asked for, under the version in force."""
+    return unit.dirty <= unit.done and unit.version == governance.version_of(unit.name)
+
+
 def sweep_consumer(dynamodb: Any, governance: Governance, unit: units.Unit) -> bool:
     """Starts the consumer's share where it is unfinished, behind the governance, or has findings that somebody may
     have mended; whether it did."""
-    as_told = unit.dirty <= unit.done and unit.version == governance.version_of(unit.name)
-    settled = as_told and not unit.doubted
+    settled = is_done(governance, unit) and not unit.doubted
     if unit.live or (settled and not unit.findings):
         return False
     correlation_id = unit.correlation_id or str(uuid.uuid4())

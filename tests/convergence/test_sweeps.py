@@ -9,7 +9,7 @@ import pytest
 from convergence.ends import holds, written
 from convergence.histories import TYPES, Wanted
 from convergence.mesh_in_process import MeshInProcess
-from tagmesh.aws import units
+from tagmesh.aws import drifts, units
 from tagmesh.governance import load
 
 WANTED = Wanted("usual", ("orders",), {"analytics": ("open",)})
@@ -155,3 +155,15 @@ def test_a_sweep_that_breaks_off_where_a_deleted_lf_tag_comes_back_is_not_the_la
         mesh.sweep()
 
     holds(mesh, GOVERNANCE)
+
+
+def test_a_consumer_whose_run_another_sweep_has_just_started_has_not_drifted(mesh, monkeypatch):
+    """This sweep has read the units before that one, and nothing is granted yet."""
+    dynamodb, (consumer,) = mesh.client("dynamodb"), GOVERNANCE.consumers
+    units.acquire(dynamodb, consumer.unit, "sharing")
+    looked_at = []
+    monkeypatch.setattr(units, "read_all", lambda dynamodb: {})
+    monkeypatch.setattr(drifts, "grants_differ", lambda dynamodb, governance, settled: looked_at.extend(settled) or [])
+    mesh.execute("sweep", {"reason": "schedule"})
+
+    assert looked_at == []
