@@ -10,8 +10,9 @@ from hypothesis import settings
 
 from local_aws.server import LocalAws
 
-# Machines are shared: how long an example takes says nothing.
-settings.register_profile("tagmesh", deadline=None)
+# Machines are shared: how long an example takes says nothing. Properties that need more examples say so, or have a slow
+# test beside them.
+settings.register_profile("tagmesh", deadline=None, max_examples=50)
 settings.load_profile("tagmesh")
 
 # Whatever the machine is configured for, tests speak to the local AWS alone. (The conformance suite may be told

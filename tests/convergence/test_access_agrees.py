@@ -21,7 +21,7 @@ from cli.access import everybody
 from local_aws.access import identity
 from local_aws.athena.engine import Athena
 
-MESHES = 16
+MESHES = 8
 MANY = int(os.environ.get("TAGMESH_RANDOM_MESHES", "1000"))
 
 

@@ -240,6 +240,7 @@ def test_no_more_is_read_than_the_budget_and_what_came_before_counts():
     assert file.fetched <= MEGABYTE
 
 
+@pytest.mark.slow
 def test_a_packed_text_that_unpacks_to_no_end_is_left():
     for pack in (gzip.compress, bz2.compress):
         bomb = pack(b"\n" * 100_000_000)
@@ -247,6 +248,7 @@ def test_a_packed_text_that_unpacks_to_no_end_is_left():
         assert list(formats.values(file, table(), 1000, [])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"use_dictionary": False}], ids=["dictionary", "plain"])
 def test_of_a_big_parquet_object_only_footer_and_first_pages_are_read(options: dict[str, Any]):
     chosen = random.Random(1)
@@ -281,7 +283,7 @@ SOUND = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(sorted(SOUND)),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
@@ -412,7 +414,7 @@ TYPES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TYPES)
 def test_paths_are_those_that_rules_know(kind: str):
     known = {f"column.{field.path}" if field.path else "column" for field in nested_fields(kind)} or {"column"}

@@ -229,6 +229,7 @@ def test_a_reader_whom_the_bucket_policy_of_his_own_account_names_reads_without_
     assert found([reader], Principal={"AWS": f"arn:aws:iam::{PRODUCT.account}:root"}) == []
 
 
+@pytest.mark.slow
 def test_what_closes_a_data_product_of_ten_thousand_open_tables_fits_with_it():
     def found(*numbers):
         rows = [

@@ -677,7 +677,7 @@ def test_the_order_of_files_and_of_rules_makes_no_difference(shuffle: random.Ran
     assert governance.consumers == load(FILES).consumers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from([*FILES, "overrides/o.yaml", "producers/new.yaml", "x"]), st.text(max_size=200))
 def test_any_text_loads_or_is_refused(file: str, text: str):
     try:
@@ -686,7 +686,7 @@ def test_any_text_loads_or_is_refused(file: str, text: str):
         assert error.problems
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_any_damage_to_good_files_loads_or_is_refused(data: st.DataObject):
     files = {**FILES, "overrides/sales.yaml": OVERRIDE}

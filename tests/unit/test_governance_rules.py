@@ -120,6 +120,7 @@ def test_conditions_may_rest_on_others_but_not_without_end():
         assert message.startswith("conditions stand more than 50 deep in one another")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rules",
     [
@@ -220,7 +221,7 @@ def test_so_are_many_more(file: str, shuffle: random.Random):
     check(file, shuffle)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_a_file_of_anything_is_refused_or_read(text: str):
     try:

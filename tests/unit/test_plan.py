@@ -222,7 +222,7 @@ def _readers(tags: tuple[tuple[str, str], ...]) -> frozenset[int]:
     return frozenset(i for i, expression in enumerate(EXPRESSIONS) if matches(dict(tags), expression))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.booleans(), st.booleans(), st.data())
 def test_a_table_has_the_mark_of_its_decision_exactly_if_there_is_nothing_to_do(by_hand, as_effective, data):
     state, final = data.draw(states(by_hand))

@@ -407,7 +407,7 @@ def steps_of_deciding(test: dict, names: tuple[str, ...], monkeypatch: pytest.Mo
     return sum(taken)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.booleans(), st.lists(_parts, min_size=1, max_size=8))
 @example(False, ["a*", "a*", "b"])
 @example(False, ["a?"] * 10 + ["a"] * 100 + ["b"])
@@ -517,7 +517,7 @@ def test_adding_a_raise_never_lowers_what_was_raised(rules: list[Rule], when: di
             assert SENSITIVITY.values.index(new.value) >= SENSITIVITY.values.index(old.value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.text(), st.text(), st.text())
 def test_any_name_type_and_comment_is_decided(name: str, type_name: str, comment: str):
     when = {

@@ -181,7 +181,7 @@ def agree(governance: Governance, seen: list[Table], content: dict) -> None:
         assert_agree(classifier.decide(PRODUCT, table, today=TODAY, content=content), expected)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(governances(), st.lists(tables(), min_size=1, max_size=3), contents)
 def test_any_governance_decides_any_table_as_the_reference_does(
     governance: Governance, seen: list[Table], content: dict

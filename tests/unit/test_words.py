@@ -78,7 +78,7 @@ names = (st.text(max_size=30) | st.lists(st.sampled_from(PIECES)).map("".join)).
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(names)
 def test_any_name_is_cut_and_no_letter_and_no_digit_is_lost(name: str):
     words = COMMON.split(name)
@@ -231,7 +231,7 @@ def test_a_name_is_made_of_some_words_alone(name: str, covered: bool):
     assert Vocabulary(["order", "status"]).covers(name, frozenset({"order", "status"})) is covered
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(names)
 def test_an_entry_is_what_is_left_of_a_word_without_marks_between(word: str):
     key = entry(word)
