@@ -390,7 +390,7 @@ class Classifier:
         for entry in (*read.joined, *read.within) if read.within else read.joined:
             up |= self._up.get(entry, 0)
             out |= self._out.get(entry, 0)
-        for entry in read.alike:
+        for entry in (*read.spans, *read.alike):
             up |= self._up.get(entry, 0)
         up &= ~out & self._fit[family]
         if not read.odd:

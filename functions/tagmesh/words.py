@@ -98,10 +98,9 @@ class Vocabulary:
         return sorted(self._entries)
 
     @cached_property
-    def _written(self) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-        """Entry, and plural of one -> the entry; and how long those are that begin with the same three letters."""
-        entries = _with_plurals(self._entries)
-        return entries, _by_start(entries).lengths
+    def _written(self) -> _Words:
+        """Entries, and plurals of them."""
+        return _by_start(frozenset(_with_plurals(self._entries)))
 
     def _read_run(self, run: str) -> _Run:
         """What is to be known of a run of letters or digits.
@@ -111,14 +110,14 @@ class Vocabulary:
         is found in it where what is left and right of it can be cut, into no more words altogether."""
         if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
             return _run(run, (run,), odd=len(run) > _LONGEST_RUN and not run.isdigit())
-        entries, lengths = self._written
+        written, lengths = self._written
         before = _reached(run, _COMMON_FORWARDS)
         seen = [
-            (start, start + length, known)
+            (start, start + length)
             for start in before
             if start < len(run) - 1
             for length in (*lengths.get(run[start : start + 3], ()), 2)
-            if start + length <= len(run) and (known := entries.get(run[start : start + length]))
+            if start + length <= len(run) and run[start : start + length] in written
         ]
         if not seen and len(run) not in before:
             return _run(run, (run,))
@@ -126,13 +125,18 @@ class Vocabulary:
         if not seen:
             return _run(run, after[0] or (run,))
         whole = _NEVER if after[0] is None else len(after[0])
-        found = {
-            known
-            for start, end, known in seen
+        found = [
+            run[start:end]
+            for start, end in seen
             if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
-        }
-        first = frozenset(known for start, _, known in seen if start == 0)
-        return _run(run, after[0] or (run,), frozenset(found), first)
+        ]
+        first = [run[:end] for start, end in seen if start == 0]
+        return _run(run, after[0] or (run,), self._entries_of(found), self._entries_of(first))
+
+    def _entries_of(self, written: Iterable[str]) -> frozenset[str]:
+        """The entries that are written so, and those of which that is the plural: one of a rule hides none of
+        another's."""
+        return self._entries.intersection(each for word in written for each in (word, singular(word)))
 
     def _read(self, name: str) -> Name:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is

@@ -13,7 +13,8 @@ from tagmesh.catalog import Column, Table
 from tagmesh.column_types import nested_fields, type_family
 from tagmesh.governance import Governance, Rule, load
 from tagmesh.rules import Decision, TableDecision, compile_rules
-from test_rules_reference import PRODUCT, TODAY, conditions, contents, governances, tables
+from tagmesh.words import Vocabulary, entry
+from test_rules_reference import PII, PRODUCT, SENSITIVITY, TODAY, conditions, contents, governances, tables
 
 KEYS = ("sensitivity", "pii")
 
@@ -148,3 +149,40 @@ MESH = """version: 1
 lf_tags:
   pii: {values: [none, contact, unknown], default: unknown}
 """
+
+
+PIECES = ["id", "qx", "qxs", "zorby", "zorbies", "category", "categories", "e_mail", "first_name", "name", "order", "2"]
+lists_of_words = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4, unique=True)
+names_of_pieces = st.lists(st.sampled_from([*PIECES, "_", "s", "email"]), min_size=1, max_size=5).map("".join)
+
+
+@settings(max_examples=200)
+@given(st.lists(lists_of_words, min_size=1, max_size=4), names_of_pieces)
+def test_a_rule_about_whole_names_speaks_of_each_that_is_made_of_its_words_whatever_other_rules_name(
+    lists: list[list[str]], name: str
+):
+    rules = [
+        Rule(f"r{number}", (("sensitivity", "restricted"),), (), (), {"column": {"words_only": words}})
+        for number, words in enumerate(lists)
+    ]
+    governance = Governance((SENSITIVITY, PII), (), (), tuple(rules), (), "digest")
+    decision = decided(governance, Table("d", "t", (Column(name),))).columns[name]["sensitivity"]
+    spoke = {match.rule for match in decision.winners + decision.losers}
+
+    assert spoke == {
+        rule.id
+        for rule, words in zip(rules, lists, strict=True)
+        if Vocabulary(words).covers(name, frozenset(map(entry, words)))
+    }
+
+
+def test_a_plural_that_one_rule_names_hides_its_singular_from_no_other():
+    assert "qxy" in Vocabulary(["qxy"]).phrases("orderqxys")
+    assert {"qxy", "qxys"} <= Vocabulary(["qxy", "qxys"]).phrases("orderqxys")
+
+
+def test_an_entry_with_a_number_in_the_middle_of_it_brings_its_rule_up():
+    rule = Rule("r", (("sensitivity", "restricted"),), (), (), {"column": {"words_only": ["qxs"]}})
+    governance = Governance((SENSITIVITY, PII), (), (), (rule,), (), "digest")
+
+    assert decided(governance, Table("d", "t", (Column("qx2s"),))).tags("qx2s")["sensitivity"] == "restricted"
