@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from tagmesh.catalog import AssignedTags, Table
+from tagmesh.catalog import Table
 from tagmesh.expressions import matches, readable_columns
 from tagmesh.governance import Expression
 from tagmesh.grants import Grant
@@ -27,9 +27,9 @@ def opens(observed: Observed, grant: Grant, tagged: Tagged) -> frozenset[str]:
         return frozenset()
     table, content = tagged.table, _content(grant)
     if grant.resource.kind == "LFTagPolicy":
-        if content["ResourceType"] != "TABLE" or grant.permissions.isdisjoint({"SELECT", "ALL"}):
+        if content["ResourceType"] != "TABLE":
             return frozenset()
-        return readable_columns(table, tagged.tags, _expression(observed, content, tagged.tags))
+        return readable_columns(table, tagged.tags, _expression(observed, content))
     if not is_on_table(grant, table):
         return frozenset()
     every = frozenset(column.name for column in table.all_columns)
@@ -52,7 +52,7 @@ def shows(o: Observed, grant: Grant, database: str, tags: Mapping[str, str]) -> 
     content = _content(grant)
     if grant.resource.kind == "LFTagPolicy":
         of_databases = content["ResourceType"] == "DATABASE"
-        return of_databases and matches(tags, _expression(o, content, AssignedTags(tags)))
+        return of_databases and matches(tags, _expression(o, content))
     if grant.resource.kind in ("Table", "TableWithColumns"):
         return content["DatabaseName"] == database and _is_every_table(content)
     return is_on_database(grant, database)
@@ -74,24 +74,13 @@ def _is_every_table(content: Mapping[str, Any]) -> bool:
     return content.get("TableWildcard") is not None or content.get("Name") == "all_tables"
 
 
-def _expression(o: Observed, content: Mapping[str, Any], tags: AssignedTags) -> Expression:
+def _expression(o: Observed, content: Mapping[str, Any]) -> Expression:
     """The expression of a policy; one that gives nothing, where its named expression or one of its keys is gone."""
     if content.get("ExpressionName"):
         expression = o.expressions.get(content["ExpressionName"], ())
     else:
         expression = tuple((pair["TagKey"], tuple(pair["TagValues"])) for pair in content["Expression"])
-    return () if any(key in o.void for key, _ in expression) else _spelled_out(expression, tags)
-
-
-def _spelled_out(expression: Expression, tags: AssignedTags) -> Expression:
-    """An expression with every value that the tags have of a key in place of `*`, which means any."""
-    if not any("*" in values for _, values in expression):
-        return expression
-    levels = [tags.database, tags.table, *tags.columns.values()]
-    return tuple(
-        (key, tuple({level[key] for level in levels if key in level}) if "*" in values else values)
-        for key, values in expression
-    )
+    return () if any(key in o.void for key, _ in expression) else expression
 
 
 def _content(grant: Grant) -> dict[str, Any]:

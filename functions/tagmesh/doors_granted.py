@@ -146,7 +146,7 @@ def of_tag_policies(
         else:
             expression = tuple((pair["TagKey"], tuple(pair["TagValues"])) for pair in content.get("Expression", ()))
         told = f"{name}, that is, {written_expression(expression)}" if name else written_expression(expression)
-        reached = sorted({name for name, tags in columns if _reaches(expression, tags)})
+        reached = sorted({name for name, tags in columns if matches(tags, expression)})
         if reached:
             yield Door(
                 DOOR,
@@ -157,13 +157,6 @@ def of_tag_policies(
                 f"that opens columns of {some(reached)}",
                 "revoke that in Lake Formation, and give it a subscription instead",
             )
-
-
-def _reaches(expression: tuple[tuple[str, tuple[str, ...]], ...], tags: Mapping[str, str]) -> bool:
-    any_value = tuple(
-        (key, (tags[key],)) if "*" in values and key in tags else (key, values) for key, values in expression
-    )
-    return matches(tags, any_value)
 
 
 def of_regrants(account: str, regrants: Iterable[Grant], made: Iterable[Grant]) -> Iterator[Door]:

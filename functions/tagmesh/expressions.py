@@ -18,8 +18,11 @@ Readable = dict[str, dict[str, frozenset[str]]]
 
 
 def matches(tags: Mapping[str, str], expression: Expression) -> bool:
-    """Whether a resource with these effective tags matches; an empty expression matches nothing."""
-    return bool(expression) and all(tags.get(key) in values for key, values in expression)
+    """Whether a resource with these effective tags matches; an empty expression matches nothing. The value `*`, which
+    others' policies may have, means any. [Lake Formation API reference, LFTag]"""
+    return bool(expression) and all(
+        tags.get(key) in values or ("*" in values and key in tags) for key, values in expression
+    )
 
 
 def readable_columns(table: Table, tags: AssignedTags, expression: Expression) -> frozenset[str]:
