@@ -13,8 +13,8 @@ from tagmesh.access_data import (
     opted_in_to_database,
     opted_in_to_table,
 )
-from tagmesh.access_grants import grant_text, is_on_database, is_on_table, names_of, opens, shows
-from tagmesh.grants import IAM_ALLOWED, Grant
+from tagmesh.access_grants import is_on_database, is_on_table, names_of, opens, shows
+from tagmesh.grants import IAM_ALLOWED, Grant, written
 from tagmesh.observed import Account, Link, Observed, Tagged, Who
 
 
@@ -87,7 +87,7 @@ def _granted_directly(o: Observed, who: Who, name: str, tagged: Tagged, column: 
 
 def _granted_link(o: Observed, name: str, grant: Grant | None, account: str, who_grants_whom: str) -> ChainLink:
     if grant is not None:
-        return ChainLink(name, OK, account, f"{grant_text(grant)} is granted to {grant.principal}")
+        return ChainLink(name, OK, account, f"{written(grant)} is granted to {grant.principal}")
     seen = f"{who_grants_whom} nothing that reaches the column"
     if name == "account_grant" and o.version < 3:
         seen += f", and its CROSS_ACCOUNT_VERSION {o.version} is too low for it"
@@ -177,7 +177,7 @@ def _database_link(o: Observed, who: Who, database: str) -> ChainLink:
     if grant is None and who.arn not in account.administrators:
         seen = f"account {who.account} does not pass on DESCRIBE on database {database} to {who.written}"
         return ChainLink(name, MISSING, who.account, seen, "`tagmesh sweep` grants what the governance files give")
-    how = f"by {grant_text(grant)}" if grant else "as an administrator of its account"
+    how = f"by {written(grant)}" if grant else "as an administrator of its account"
     return ChainLink(name, OK, who.account, f"{who.written} sees {database} of the central account {how}")
 
 

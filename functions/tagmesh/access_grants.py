@@ -10,9 +10,8 @@ from typing import Any
 from tagmesh.catalog import Table
 from tagmesh.expressions import matches, readable_columns
 from tagmesh.governance import Expression
-from tagmesh.grants import Grant
+from tagmesh.grants import Grant, is_every_table
 from tagmesh.observed import Observed, Tagged, Who
-from tagmesh.wording import written_expression
 
 
 def names_of(who: Who) -> list[str]:
@@ -54,7 +53,7 @@ def shows(o: Observed, grant: Grant, database: str, tags: Mapping[str, str]) -> 
         of_databases = content["ResourceType"] == "DATABASE"
         return of_databases and matches(tags, _expression(o, content))
     if grant.resource.kind in ("Table", "TableWithColumns"):
-        return content["DatabaseName"] == database and _is_every_table(content)
+        return content["DatabaseName"] == database and is_every_table(content)
     return is_on_database(grant, database)
 
 
@@ -66,12 +65,7 @@ def is_on_table(grant: Grant, table: Table) -> bool:
     if grant.resource.kind not in ("Table", "TableWithColumns"):
         return False
     content = _content(grant)
-    return content["DatabaseName"] == table.database and (_is_every_table(content) or content.get("Name") == table.name)
-
-
-def _is_every_table(content: Mapping[str, Any]) -> bool:
-    """The name ALL_TABLES is how Lake Formation lists a grant on every table of a database."""
-    return content.get("TableWildcard") is not None or content.get("Name") == "all_tables"
+    return content["DatabaseName"] == table.database and (is_every_table(content) or content.get("Name") == table.name)
 
 
 def _expression(o: Observed, content: Mapping[str, Any]) -> Expression:
@@ -90,19 +84,3 @@ def _content(grant: Grant) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _parsed(body: str) -> dict[str, Any]:
     return json.loads(body)
-
-
-def grant_text(grant: Grant) -> str:
-    content = _content(grant)
-    permissions = "+".join(sorted(grant.permissions))
-    if grant.resource.kind == "LFTagPolicy":
-        of = content["ResourceType"].lower()
-        if content.get("ExpressionName"):
-            return f"{permissions} on {of}s of the LF-Tag expression {content['ExpressionName']}"
-        pairs = ((pair["TagKey"], pair["TagValues"]) for pair in content["Expression"])
-        return f"{permissions} on {of}s with {written_expression(pairs)}"
-    if grant.resource.kind == "Database":
-        return f"{permissions} on database {content['Name']} by name"
-    if _is_every_table(content):
-        return f"{permissions} on all tables of {content['DatabaseName']} by name"
-    return f"{permissions} on {content['DatabaseName']}.{content['Name']} by name"

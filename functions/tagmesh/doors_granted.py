@@ -11,7 +11,7 @@ from tagmesh.catalog import AssignedTags, Table
 from tagmesh.doors import DOOR, NOTICE, Door, Fix
 from tagmesh.expressions import matches
 from tagmesh.governance import Expression, Governance
-from tagmesh.grants import IAM_ALLOWED, Grant, Resource, single_values
+from tagmesh.grants import IAM_ALLOWED, Grant, Resource, is_every_table, single_values, written
 from tagmesh.wording import listed, some, written_expression
 
 READING = frozenset({"ALL", "SELECT", "SUPER"})
@@ -105,9 +105,8 @@ def _named(resource: Resource) -> tuple[str, str]:
     content = resource.content
     if resource.kind == "Database":
         return content["Name"], ""
-    wildcard = content.get("TableWildcard") is not None or content.get("Name", "").upper() == "ALL_TABLES"
     names = content.get("ColumnNames")
-    place = f"{content['DatabaseName']}.{'*' if wildcard else content['Name']}"
+    place = f"{content['DatabaseName']}.{'*' if is_every_table(content) else content['Name']}"
     return place, f" ({', '.join(names)})" if names else ""
 
 
@@ -180,8 +179,8 @@ def of_regrants(account: str, regrants: Iterable[Grant], made: Iterable[Grant]) 
                 "regrant",
                 account,
                 grant.principal,
-                f"an administrator of the account granted it {listed(more)} on what the account was granted "
-                f"({_of(grant)}), and no subscription says so",
+                f"an administrator of the account passed on to it {written(replace(grant, permissions=more))}, and no "
+                "subscription says so",
                 f"revoke that as an administrator of {account}, or name it in a subscription",
             )
 
@@ -206,11 +205,3 @@ def of_links(account: str, grants: Iterable[Grant], links: Collection[str]) -> I
             "not the data behind them",
             "revoke that in Lake Formation of that account",
         )
-
-
-def _of(grant: Grant) -> str:
-    content = grant.resource.content
-    if grant.resource.kind in ("Database", "Table", "TableWithColumns"):
-        return _named(grant.resource)[0]
-    pairs = [(pair["TagKey"], pair["TagValues"]) for pair in content.get("Expression", ())]
-    return f"tables with {written_expression(pairs)}"

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tagmesh.wording import written_expression
+
 IAM_ALLOWED = "IAM_ALLOWED_PRINCIPALS"
 """The group IAMAllowedPrincipals, as Lake Formation writes it in grants: whoever IAM admits."""
 
@@ -50,6 +52,30 @@ class Revoke:
     resource: Resource
     permissions: frozenset[str]
     grantable: frozenset[str] = frozenset()
+
+
+def is_every_table(content: Mapping[str, Any]) -> bool:
+    """The name ALL_TABLES is how Lake Formation lists a grant on every table of a database."""
+    return content.get("TableWildcard") is not None or content.get("Name") == "all_tables"
+
+
+def written(grant: Grant) -> str:
+    """A grant as messages write it: `SELECT on tables with domain=sales`."""
+    content = grant.resource.content
+    permissions = "+".join(sorted(grant.permissions))
+    if grant.resource.kind == "LFTagPolicy":
+        of = content["ResourceType"].lower()
+        if content.get("ExpressionName"):
+            return f"{permissions} on {of}s of the LF-Tag expression {content['ExpressionName']}"
+        pairs = ((pair["TagKey"], pair["TagValues"]) for pair in content["Expression"])
+        return f"{permissions} on {of}s with {written_expression(pairs)}"
+    if grant.resource.kind == "Database":
+        return f"{permissions} on database {content['Name']} by name"
+    if grant.resource.kind not in ("Table", "TableWithColumns"):
+        return f"{permissions} on {grant.resource.kind}"
+    if is_every_table(content):
+        return f"{permissions} on all tables of {content['DatabaseName']} by name"
+    return f"{permissions} on {content['DatabaseName']}.{content['Name']} by name"
 
 
 def is_recipient(principal: str) -> bool:

@@ -61,3 +61,12 @@ def test_a_place_is_a_database_a_table_or_a_column_in_lower_case():
     for wrong in ("", "a.", ".b", "a..c"):
         with pytest.raises(NotFound, match="is no DATABASE"):
             Place.parse(wrong)
+
+
+@pytest.mark.parametrize(
+    "asked", [("replay", "--account", "12"), ("bucket-policy", "b", "--central", "12")], ids=" ".join
+)
+def test_an_account_id_that_is_none_is_refused(asked: tuple[str, ...]):
+    code, said = run(*asked)
+
+    assert (code, "give twelve digits" in said) == (2, True), said

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tagmesh.governance import Principal, load, read_folder
 
+from cli.iam_policy import is_named
 from cli.principal import BadPrincipal, find, parse, who
 
 MESH = load(read_folder(Path(__file__).parents[2] / "mesh"))
@@ -107,3 +108,8 @@ def test_an_arn_says_itself_who_is_meant():
 def test_what_names_nobody_is_refused_and_says_how_to_write_it(written: str, said: str):
     with pytest.raises(BadPrincipal, match=said):
         parse(written, MESH)
+
+
+def test_whom_no_subscription_names_is_said_so_with_the_policy():
+    assert is_named(MESH, "analytics/Analyst")
+    assert not is_named(MESH, "analytics/Nobody")

@@ -260,3 +260,17 @@ def test_results_are_shared_by_all_of_an_account_that_subscribes_as_a_whole():
     assert found("1:IAMPrincipals") == [("shared-results", "all of the account's principals")]
     assert found("arn:a", "arn:b") == [("shared-results", "2 principals")]
     assert found("arn:a") == found() == []
+
+
+def test_what_an_administrator_passed_on_is_told_as_it_was_granted():
+    by_tag = tag_policy(CENTRAL, "TABLE", [("domain", ["sales"])]).content
+    rows = [
+        row("arn:x", {"LFTagPolicy": by_tag}, "SELECT", "DESCRIBE"),
+        row("arn:y", {"Catalog": {"Id": CENTRAL}}, "ALL"),
+    ]
+    told = [door.message for door in doors_granted.of_regrants("1", rows, [])]
+
+    assert [message.split("passed on to it ")[1].split(", and")[0] for message in told] == [
+        "DESCRIBE+SELECT on tables with domain=sales",
+        "ALL on Catalog",
+    ]
