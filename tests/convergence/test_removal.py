@@ -521,7 +521,7 @@ def test_each_call_of_a_drop_may_fail_in_every_way(kind):
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("operation", ["BatchDeleteTable", "DeregisterResource", "DeleteItem"])
+@pytest.mark.parametrize("operation", ["BatchDeleteTable", "DeleteItem"])
 def test_a_drop_may_break_off_where_it_deletes(operation):
     """The quick ones of the above."""
     at = max(at for site, at in calls_of_a_drop().items() if site[0] == operation)

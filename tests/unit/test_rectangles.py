@@ -59,13 +59,13 @@ def random_table(chance: random.Random, columns: int, keys: int, values: int, sh
     }
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from("abcdefgh"), tags))
 def test_each_column_is_assigned_its_tags_and_no_other(changes: Changes):
     assert assigned_by(rectangles(changes)) == cells(changes)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from("abcdefgh"), tags))
 def test_there_are_never_more_calls_than_sets_of_tags_or_tags(changes: Changes):
     assert len(rectangles(changes)) <= at_most(changes)

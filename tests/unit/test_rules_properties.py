@@ -156,7 +156,7 @@ lists_of_words = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4, uniqu
 names_of_pieces = st.lists(st.sampled_from([*PIECES, "_", "s", "email"]), min_size=1, max_size=5).map("".join)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(lists_of_words, min_size=1, max_size=4), names_of_pieces)
 def test_a_rule_about_whole_names_speaks_of_each_that_is_made_of_its_words_whatever_other_rules_name(
     lists: list[list[str]], name: str
