@@ -15,10 +15,11 @@ from regex_steps import steps
 from tagmesh import conditions as conditions_of_rules
 from tagmesh.catalog import Column, Table, from_glue
 from tagmesh.column_types import type_family
-from tagmesh.conditions import unsafe_regex
 from tagmesh.examples import check_examples
 from tagmesh.governance import DataProduct, Example, Governance, LFTagKey, Override, Rule
-from tagmesh.rules import Decision, decide
+from tagmesh.patterns import unsafe_regex
+from tagmesh.resolution import Decision
+from tagmesh.rules import decide
 from tagmesh.words import Vocabulary
 
 SENSITIVITY = LFTagKey(
