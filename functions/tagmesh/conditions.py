@@ -172,7 +172,10 @@ class Conditions:
     def _compile(self, condition: Mapping[str, Any], needs: set[int]) -> Condition:
         about_table = {name: wanted for name, wanted in condition.items() if _is_about_table({name: wanted})}
         about_column = [(name, wanted) for name, wanted in condition.items() if name not in about_table]
-        compiled = _all_of([self._entry(name, wanted, needs) for name, wanted in sorted(about_column, key=_cost)])
+        parts: list[Condition] = []
+        for name, wanted in sorted(about_column, key=_cost):
+            parts += self._entry(name, wanted, needs)
+        compiled = _all_of(parts)
         if about_table:
             number = self._number(about_table)
             needs.add(number)
@@ -187,21 +190,22 @@ class Conditions:
             self.about_tables.append(test)
         return self._numbers[key]
 
-    def _entry(self, name: str, wanted: Any, needs: set[int]) -> Condition:
+    def _entry(self, name: str, wanted: Any, needs: set[int]) -> list[Condition]:
+        """What an entry of a condition asks for, all of which must hold."""
         self.asked.add(name)
         if name == "all":
-            return _all_of([self._compile(condition, needs) for condition in wanted])
+            return [self._compile(condition, needs) for condition in wanted]
         if name == "any":
-            return _any_of([self._compile(condition, needs) for condition in wanted])
+            return [_any_of([self._compile(condition, needs) for condition in wanted])]
         if name == "not":
             parts = wanted["any"] if set(wanted) == {"any"} else [wanted]
-            return _none_of([self._compile(part, needs) for part in parts])
+            return [_none_of([self._compile(part, needs) for part in parts])]
         if name == "type":
-            return _of_type(listed(wanted))
+            return [_of_type(listed(wanted))]
         if name == "column":
-            return _all_of([self._column(test, listed(texts)) for test, texts in sorted(wanted.items(), key=_cost)])
+            return [self._column(test, listed(texts)) for test, texts in sorted(wanted.items(), key=_cost)]
         test = self._test(name, wanted)
-        return Condition(lambda _: (False, test))
+        return [Condition(lambda _: (False, test))]
 
     def _test(self, name: str, wanted: Any) -> Test:
         """A test of what words and types say nothing of."""
