@@ -8,7 +8,6 @@ left of a condition once they are known (``Known``) is found once, and that is t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from tagmesh.catalog import Table
 from tagmesh.column_types import FAMILIES, type_family
 from tagmesh.governance import DataProduct
-from tagmesh.patterns import LONGEST_TEXT, glob_as_regex
+from tagmesh.patterns import LONGEST_TEXT, matcher
 from tagmesh.words import ANY, Name, Vocabulary, entry, fold
 
 #: What of a column or table fulfils a condition, for people; None if it does not hold.
@@ -320,13 +319,11 @@ class Conditions:
         if test == "equals":
             names = {fold(text) for text in texts}
             return lambda text: (f"{what} {text}",) if fold(text) in names else None
-        as_regex = glob_as_regex if test == "glob" else str
-        patterns = [(text, re.compile(as_regex(text), re.IGNORECASE)) for text in texts]
+        patterns = [(f"{what} like {text}", matcher(text, glob=test == "glob")) for text in texts]
 
         def patterns_any(text: str) -> Evidence:
             shortened = fold(text)[:LONGEST_TEXT]
-            found = tuple(f"{what} like {written}" for written, pattern in patterns if pattern.search(shortened))
-            return found or None
+            return tuple([told for told, matches in patterns if matches(shortened)]) or None
 
         return patterns_any
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from tagmesh.words import fold
 
@@ -17,11 +19,26 @@ _REGEX_ATOM = re.compile(
 )
 
 
-def glob_as_regex(glob: str) -> str:
-    """A glob with * and ? as a regular expression for the whole text; fnmatch's does not backtrack."""
-    from fnmatch import translate
+def matcher(pattern: str, *, glob: bool) -> Callable[[str], Any]:
+    """Whether a glob with * and ? matches all of a text, or a regular expression some of it.
 
-    return r"\A" + translate(fold(glob).replace("[", "[[]"))
+    Args:
+        pattern: a regular expression that ``unsafe_regex`` lets pass, or any glob.
+    """
+    if not glob:
+        return re.compile(pattern, re.IGNORECASE).search
+    glob_folded = fold(pattern)
+    plain = glob_folded.strip("*")
+    if "*" in plain or "?" in plain:
+        from fnmatch import translate
+
+        return re.compile(r"\A" + translate(glob_folded.replace("[", "[[]"))).search  # fnmatch's does not backtrack
+    begins, ends = glob_folded.endswith("*"), glob_folded.startswith("*")
+    if begins and ends:
+        return lambda text: plain in text
+    if begins:
+        return lambda text: text.startswith(plain)
+    return (lambda text: text.endswith(plain)) if ends else plain.__eq__
 
 
 def unsafe_regex(pattern: str) -> str | None:

@@ -110,16 +110,10 @@ class Vocabulary:
     def __init__(self, words: Iterable[str] = ()) -> None:
         self._sets: dict[frozenset[str], int] = {}  # entries -> the bit of their set
         self._marks: dict[str, int] = {}  # entry -> the sets that it is in
-        self._begin()
-        self.mark(frozenset(map(entry, words)))
-
-    def _begin(self) -> None:
-        self.read = _Remembered(self._read).__getitem__
-        self._run = _Remembered(self._read_run).__getitem__
-        self._goes_on = _Remembered(self._begins).__getitem__
+        self._names, self._runs, self._continued = map(_Remembered, (self._read, self._read_run, self._begins))
+        self.read: Callable[[str], Name] = self._names.__getitem__
         self._cut = lru_cache(maxsize=65536)(_cut_into)
-        self.__dict__.pop("_sorted", None)
-        self.__dict__.pop("_written", None)
+        self.mark(frozenset(map(entry, words)))
 
     def mark(self, entries: frozenset[str]) -> int:
         """The bit that a set of entries has in names, which are read anew after a set that was not known."""
@@ -130,7 +124,10 @@ class Vocabulary:
             for each in entries:
                 if each:
                     marks[each] = marks.get(each, 0) | bit
-            self._begin()
+            for known in (self._names, self._runs, self._continued):
+                known.clear()
+            for name in ("_sorted", "_written"):
+                self.__dict__.pop(name, None)
         return bit
 
     # Names without odd runs, and loading, need neither of these.
@@ -210,7 +207,7 @@ class Vocabulary:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
         no word itself, into the fewest common words. `e_mail` and `email` are one entry, and `eMail`, `e-mail`,
         `emails` all hold it."""
-        runs = [self._run(part) for part in _parts(name)]
+        runs = [self._runs[part] for part in _parts(name)]
         words: tuple[str, ...] = ()
         marks, alone, perhaps, odd = ANY, _ALL, 0, False
         for run in runs:
@@ -251,7 +248,7 @@ class Vocabulary:
                 phrase += word
                 if phrase in entries:
                     found.append(phrase)
-                if end < last and not self._goes_on(phrase):
+                if end < last and not self._continued[phrase]:
                     break
         return frozenset(found) if found else _NONE
 
