@@ -1,8 +1,8 @@
 """What a rule's ``when`` may say, compiled: condition -> a test that gives the evidence, or None.
 
 A condition is a mapping from a closed vocabulary, all of whose entries must hold. What it says of the table alone is
-tested once per table (``Scene``). Of the rest, words and types settle the most, and many columns have the same: what is
-left of a condition once they are known (``Known``) is found once, and that is tested once per column (``Subject``).
+tested once per table (``Scene``), the rest once per column (``Subject``), where its words and its type leave that open:
+most columns are told by these from most conditions at once.
 """
 
 from __future__ import annotations
@@ -123,33 +123,23 @@ _TableTest = Callable[[Scene], Evidence]
 _TextTest = Callable[[str], Evidence]
 
 
-class Known(NamedTuple):
-    """What many columns have alike: the sets of words that their names hold an entry of, those that alone make them,
-    and those that perhaps do, as bits (``words.Name``); and the family of their types."""
-
-    marks: int
-    alone: int
-    perhaps: int
-    family: str
-
-
-#: What is left of a condition: whether it holds for sure, and the test that gives the evidence; None if it cannot hold.
-Settled = tuple[bool, Test] | None
-
-
 class Condition(NamedTuple):
-    """A condition on columns. ``settle`` says what of it is left; the rest, quickly and of most columns, that it cannot
-    hold. As bits of sets of words: ``needs``, a name must hold an entry of one of these, or be made of it; ``barred``,
-    it may hold none of these; ``alone``, each of these must be able to make it; ``enough``, an entry of one of these
-    fulfils the condition. ``families`` are those of the types that it can hold for, ``sure`` those that fulfil it."""
+    """A condition on columns. ``test`` tests one; the rest says quickly of most that it cannot hold.
 
-    settle: Callable[[Known], Settled]
+    As bits of sets of words: ``needs``, a name must hold an entry of one of these, or be made of it; ``barred``, it may
+    hold none of these; ``alone``, each of these must be able to make it; ``enough``, an entry of one of these fulfils
+    the condition. ``families`` are those of the types that it can hold for, ``sure`` those that fulfil it; ``whole``:
+    nothing but ``enough`` and ``sure`` does. ``left`` tests what may not hold though all this is so."""
+
+    test: Test
+    left: Test
     needs: int = ANY
     barred: int = 0
     alone: int = 0
     enough: int = 0
     families: frozenset[str] = _ANY_FAMILY
     sure: frozenset[str] = frozenset()
+    whole: bool = False
 
 
 class Conditions:
@@ -204,7 +194,7 @@ class Conditions:
         if name == "column":
             return [self._column(test, listed(texts)) for test, texts in sorted(wanted.items(), key=_cost)]
         test = self._test(name, wanted)
-        return [Condition(lambda _: (False, test))]
+        return [Condition(test, test)]
 
     def _test(self, name: str, wanted: Any) -> Test:
         """A test of what words and types say nothing of."""
@@ -226,7 +216,11 @@ class Conditions:
         """A condition on a column's name."""
         if not test.startswith("words_"):
             of_text = self._text_test("column", test, texts)
-            return Condition(lambda _: (False, lambda subject: of_text(subject.column)))
+
+            def of_name(subject: Subject) -> Evidence:
+                return of_text(subject.column)
+
+            return Condition(of_name, of_name)
         entries, wanted = _entries(tuple(texts))
         mark = self.vocabulary.mark
         bit = mark(wanted)
@@ -234,34 +228,34 @@ class Conditions:
             self.made |= bit
             covers = self.vocabulary.covers
 
-            def sure(subject: Subject) -> Evidence:
-                return (f"column words {' '.join(subject.name.words)} alone",)
+            def words_only(subject: Subject) -> Evidence:
+                name = subject.name
+                if name.alone & bit or (name.perhaps & bit and covers(subject.column, wanted)):
+                    return (f"column words {' '.join(name.words)} alone",)
+                return None
 
-            def perhaps(subject: Subject) -> Evidence:
-                return sure(subject) if covers(subject.column, wanted) else None
-
-            return Condition(
-                lambda known: (True, sure) if known.alone & bit else (False, perhaps) if known.perhaps & bit else None,
-                needs=bit,
-                alone=bit,
-            )
+            return Condition(words_only, words_only, needs=bit, alone=bit)
         if test == "words_all":
             bits = [mark(frozenset({each})) for each in entries]
             every = _union(bits)
             self.held |= every
             told = tuple(f"column word {text}" for text in texts)
-            return Condition(
-                lambda known: (True, lambda _: told) if known.marks & every == every else None, needs=bits[0]
-            )
+
+            def words_all(subject: Subject) -> Evidence:
+                return told if subject.name.marks & every == every else None
+
+            return Condition(words_all, words_all, needs=bits[0])
         self.held |= bit
         if test == "words_none":
-            return Condition(lambda known: None if known.marks & bit else (True, _nothing), barred=bit)
+            return Condition(lambda subject: None if subject.name.marks & bit else (), _nothing, barred=bit)
 
         def words_any(subject: Subject) -> Evidence:
+            if not subject.name.marks & bit:
+                return None
             found = wanted & subject.name.phrases
             return tuple([f"column word {entries[word]}" for word in (sorted(found) if len(found) > 1 else found)])
 
-        return Condition(lambda known: (True, words_any) if known.marks & bit else None, needs=bit, enough=bit)
+        return Condition(words_any, words_any, needs=bit, enough=bit, whole=True)
 
     def _table_entry(self, name: str, wanted: Any) -> _TableTest:
         if name == "all":
@@ -293,15 +287,10 @@ class Conditions:
                 return (f"the table has {min(found)}",) if found else None  # whatever their order
 
             return some_name
-        settle = lru_cache(maxsize=4096)(self._compile(condition, set()).settle)
+        test = self._compile(condition, set()).test
 
         def some_column(scene: Scene) -> Evidence:
-            found = []
-            for subject in scene.columns():
-                name = subject.name
-                settled = settle(Known(name.marks, name.alone, name.perhaps, subject.family))
-                if settled is not None and settled[1](subject) is not None:
-                    found.append(subject.column)
+            found = [subject.column for subject in scene.columns() if test(subject) is not None]
             return (f"the table has {min(found)}",) if found else None
 
         return some_column
@@ -378,30 +367,20 @@ def _nothing(_: Any) -> Evidence:
 
 
 def _of_type(families: Iterable[str]) -> Condition:
-    said: dict[str, Settled] = {}
-    for family in families:
-        told = (f"type {family}",)
-        said[family] = (True, lambda _, told=told: told)
-    return Condition(lambda known: said.get(known.family), families=frozenset(said), sure=frozenset(said))
+    said = {family: (f"type {family}",) for family in families}
+
+    def of_type(subject: Subject) -> Evidence:
+        return said.get(subject.family)
+
+    return Condition(of_type, of_type, families=frozenset(said), sure=frozenset(said), whole=True)
 
 
 def _all_of(conditions: Sequence[Condition]) -> Condition:
     if len(conditions) == 1:
         return conditions[0]
-
-    def settle(known: Known) -> Settled:
-        sure, tests = True, []
-        for condition in conditions:
-            settled = condition.settle(known)
-            if settled is None:
-                return None
-            sure = sure and settled[0]
-            if settled[1] is not _nothing:
-                tests.append(settled[1])
-        return sure, _every(tests)
-
     return Condition(
-        settle,
+        _every([condition.test for condition in conditions]),
+        _every([condition.left for condition in conditions if condition.left is not _nothing]),
         needs=next((condition.needs for condition in conditions if condition.needs != ANY), ANY),
         barred=_union(condition.barred for condition in conditions),
         alone=_union(condition.alone for condition in conditions),
@@ -411,28 +390,24 @@ def _all_of(conditions: Sequence[Condition]) -> Condition:
 
 
 def _any_of(conditions: Sequence[Condition]) -> Condition:
-    def settle(known: Known) -> Settled:
-        settled = [found for condition in conditions if (found := condition.settle(known)) is not None]
-        return (any(sure for sure, _ in settled), _some([test for _, test in settled])) if settled else None
-
+    test = _some([condition.test for condition in conditions])
     return Condition(
-        settle,
+        test,
+        test,
         needs=_union(condition.needs for condition in conditions),
         enough=_union(condition.enough for condition in conditions),
         families=frozenset().union(*[condition.families for condition in conditions]),
         sure=frozenset().union(*[condition.sure for condition in conditions]),
+        whole=all(condition.whole for condition in conditions),
     )
 
 
 def _none_of(conditions: Sequence[Condition]) -> Condition:
-    def settle(known: Known) -> Settled:
-        settled = [found for condition in conditions if (found := condition.settle(known)) is not None]
-        if any(sure for sure, _ in settled):
-            return None
-        return (False, _none([test for _, test in settled])) if settled else (True, _nothing)
-
+    # Of what holds by words or types alone, `barred` and `families` say all.
+    others = [condition.test for condition in conditions if not condition.whole]
     return Condition(
-        settle,
+        _none([condition.test for condition in conditions]),
+        _none(others) if others else _nothing,
         barred=_union(condition.enough for condition in conditions),
         families=_ANY_FAMILY.difference(*[condition.sure for condition in conditions]),
     )
@@ -441,12 +416,7 @@ def _none_of(conditions: Sequence[Condition]) -> Condition:
 def _in_table(number: int, condition: Condition) -> Condition:
     """A condition, and one about the table, whose evidence comes last; it is known, so asked first."""
 
-    def settle(known: Known) -> Settled:
-        settled = condition.settle(known)
-        if settled is None:
-            return None
-        test = settled[1]
-
+    def within(test: Test) -> Test:
         def in_table(subject: Subject) -> Evidence:
             of_table = subject.scene.evidence(number)
             if of_table is None:
@@ -454,9 +424,11 @@ def _in_table(number: int, condition: Condition) -> Condition:
             found = test(subject)
             return None if found is None else found + of_table
 
-        return False, in_table
+        return in_table
 
-    return condition._replace(settle=settle, enough=0, sure=frozenset())
+    test = within(condition.test)
+    left = test if condition.left is condition.test else within(condition.left)
+    return condition._replace(test=test, left=left, enough=0, sure=frozenset(), whole=False)
 
 
 def _union(sets: Iterable[int]) -> int:

@@ -5,14 +5,14 @@ What a rule's ``when`` may say is in ``conditions.py``, what becomes of the rule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tagmesh import days, resolution
 from tagmesh.catalog import Column, Finding, Table
 from tagmesh.column_types import nested_fields, type_family
-from tagmesh.conditions import Condition, Conditions, Evidence, Known, Scene, Settled, Subject, Test
+from tagmesh.conditions import Condition, Conditions, Evidence, Scene, Subject, Test
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
 from tagmesh.resolution import Decision, Match, Resolver, TableDecision
 from tagmesh.words import Name, Vocabulary
@@ -75,8 +75,7 @@ class _Row(NamedTuple):
     needs: int
     barred: int
     alone: int
-    settle: Callable[[Known], Settled]
-    index: int  # in the order of the rules' ids
+    test: tuple[int, Test]  # its index in the order of the rules' ids, and what is left to test
     tables: tuple[int, ...]
 
 
@@ -215,10 +214,8 @@ class Classifier:
         name = f"{column}.{path}" if path else column
         content = shown.get(path, ())
         read = self._vocabulary.read(name)
-        made = self._conditions.made
-        candidates = self._candidates(
-            read.marks & self._conditions.held, read.alone & made, read.perhaps & made, family, bool(content)
-        )
+        marks, able = read.marks & self._conditions.held, (read.alone | read.perhaps) & self._conditions.made
+        candidates = self._candidates(marks, able, family, bool(content))
         return _Field(name, path, family, content, read, *candidates)
 
     def _judge(
@@ -289,21 +286,19 @@ class Classifier:
         rows = []
         for index, (rule, condition, tables, _) in enumerate(self._rules):
             if family in condition.families and (sampled or "content" not in rule.when):
-                rows.append(_Row(condition.needs, condition.barred, condition.alone, condition.settle, index, tables))
+                test = (index, condition.left)
+                rows.append(_Row(condition.needs, condition.barred, condition.alone, test, tables))
         return rows
 
-    def _find_candidates(self, marks: int, alone: int, perhaps: int, family: str, sampled: bool) -> _Candidates:
-        known = Known(marks, alone, perhaps, family)
-        held, not_made = marks | alone | perhaps, ~(alone | perhaps)
+    def _find_candidates(self, marks: int, able: int, family: str, sampled: bool) -> _Candidates:
+        held, not_made = marks | able, ~able
         tests = []
         tables: set[int] = set()
-        for needs, barred, must_make, settle, index, of_rule in self._rows(family, sampled):
+        for needs, barred, must_make, test, of_rule in self._rows(family, sampled):
             if not held & needs or marks & barred or must_make & not_made:
                 continue
-            settled = settle(known)
-            if settled is not None:
-                tests.append((index, settled[1]))
-                tables.update(of_rule)
+            tests.append(test)
+            tables.update(of_rule)
         return _Candidates(tests, tuple(sorted(tables)))
 
 
