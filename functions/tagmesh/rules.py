@@ -86,26 +86,25 @@ class _Candidates(NamedTuple):
     tables: tuple[int, ...]  # the conditions about tables that any of them rests on
 
 
-class _Field(NamedTuple):
-    """A column, or one of its fields: its whole name, the path from the column on ("" for the column), the family of
-    its type, what a sample showed of it, the name as it was read, and the rules that may speak of it."""
+class _Seen:
+    """A column, or one of its fields, as conditions see it but for its table: its whole name, and that as it was read;
+    the path from the column on ("" for the column); the family of its type; what a sample showed of it; the rules that
+    may speak of it, and the conditions about tables that these rest on. Of a column also its fields, and what is
+    decided: evidence of those conditions -> decisions."""
 
-    column: str
-    path: str
-    family: str
-    content: tuple[str, ...]
-    name: Name
-    tests: list[tuple[int, Test]]
-    tables: tuple[int, ...]
+    __slots__ = ("column", "content", "decided", "family", "fields", "name", "path", "tables", "tests")
 
-
-class _Group(NamedTuple):
-    """Columns that conditions cannot tell apart but by their tables: the column and the fields in it, the conditions
-    about tables that matter to it, and evidence of those -> what is decided."""
-
-    fields: list[_Field]
-    tables: tuple[int, ...]
-    decided: dict[tuple[Evidence, ...], dict[str, Decision]]
+    def __init__(
+        self, column: str, path: str, family: str, content: tuple[str, ...], name: Name, candidates: _Candidates
+    ) -> None:
+        self.column = column
+        self.path = path
+        self.family = family
+        self.content = content
+        self.name = name
+        self.tests, self.tables = candidates
+        self.fields: list[_Seen] = []
+        self.decided: dict[tuple[Evidence, ...], dict[str, Decision]] = {}
 
 
 class _Outcome(NamedTuple):
@@ -143,7 +142,7 @@ class Classifier:
             place = (override.producer, override.data_product, override.table)
             self._overrides.setdefault(place, []).append(override)
         # LF-Tag keys -> (name, type, what else conditions see of a column) -> such columns
-        self._groups: dict[tuple[str, ...], dict[tuple[str, str, Any], _Group]] = {}
+        self._known: dict[tuple[str, ...], dict[tuple[str, str, Any], _Seen]] = {}
         self._remembered = 0
 
     def decide(
@@ -159,18 +158,18 @@ class Classifier:
         keys = self._governance.column_keys(data_product)
         names = tuple([key.name for key in keys])
         scene = Scene(self._conditions, data_product, table)
-        groups = self._groups.setdefault(names, {})
+        known = self._known.setdefault(names, {})
         columns: dict[str, dict[str, Decision]] = {}
         for partition_key, of_table in ((False, table.columns), (True, table.partition_keys)):
             for column in of_table:
-                more = self._seen_besides(column, partition_key, content) if content or self._asks_more else None
-                group = groups.get((column.name, column.type, more))
-                if group is None:
-                    group = self._remember(groups, (column.name, column.type, more))
-                evidence = scene.evidences(group.tables) if group.tables else ()
-                decided = group.decided.get(evidence)
+                more = self._besides(column, partition_key, content) if content or self._asks_more else None
+                seen = known.get((column.name, column.type, more))
+                if seen is None:
+                    seen = self._remember(known, column.name, column.type, more)
+                evidence = scene.evidences(seen.tables) if seen.tables else ()
+                decided = seen.decided.get(evidence)
                 if decided is None:
-                    decided = group.decided[evidence] = self._judge(scene, column, group, keys, names, partition_key)
+                    decided = seen.decided[evidence] = self._judge(scene, column, seen, keys, names, partition_key)
                 columns[column.name] = decided
         place = (data_product.producer, data_product.name, table.name)
         findings: list[Finding] = []
@@ -182,7 +181,7 @@ class Classifier:
             columns = {name: resolution.close(keys, decided, closed) for name, decided in columns.items()}
         return TableDecision(table.database, table.name, columns, tuple(findings), self._governance.digest)
 
-    def _seen_besides(
+    def _besides(
         self, column: Column, partition_key: bool, content: Mapping[str, Collection[str]] | None
     ) -> tuple[str, bool, tuple[tuple[str, str], ...], tuple[tuple[str, tuple[str, ...]], ...]]:
         """What conditions see of a column besides its name and type; the last is what a sample showed."""
@@ -193,49 +192,46 @@ class Classifier:
             _content_of(column.name, content) if content else (),
         )
 
-    def _remember(self, groups: dict[tuple[str, str, Any], _Group], seen: tuple[str, str, Any]) -> _Group:
-        """The columns that conditions see so."""
+    def _remember(
+        self, known: dict[tuple[str, str, Any], _Seen], name: str, type_name: str, more: tuple[Any, ...] | None
+    ) -> _Seen:
+        """The columns that conditions see so, in whatever table."""
         if self._remembered >= _REMEMBERED:
-            for each in self._groups.values():
+            for each in self._known.values():
                 each.clear()
             self._remembered = 0
         self._remembered += 1
-        name, type_name, more = seen
         shown = dict(more[-1]) if more else {}
-        fields = [self._field(name, "", type_family(type_name), shown)]
-        fields += [self._field(name, path, family, shown) for path, family in nested_fields(type_name)]
-        tables = fields[0].tables
-        if len(fields) > 1:
-            tables = tuple(sorted({number for each in fields for number in each.tables}))
-        group = groups[seen] = _Group(fields, tables, {})
-        return group
+        seen = self._seen(name, "", type_family(type_name), shown.get("", ()))
+        if nested := nested_fields(type_name):
+            seen.fields = [self._seen(name, path, family, shown.get(path, ())) for path, family in nested]
+            seen.tables = tuple(sorted({number for each in (seen, *seen.fields) for number in each.tables}))
+        known[name, type_name, more] = seen
+        return seen
 
-    def _field(self, column: str, path: str, family: str, shown: Mapping[str, tuple[str, ...]]) -> _Field:
+    def _seen(self, column: str, path: str, family: str, content: tuple[str, ...]) -> _Seen:
         name = f"{column}.{path}" if path else column
-        content = shown.get(path, ())
         read = self._vocabulary.read(name)
         marks, able = read.marks & self._conditions.held, (read.alone | read.perhaps) & self._conditions.made
-        candidates = self._candidates(marks, able, family, bool(content))
-        return _Field(name, path, family, content, read, *candidates)
+        return _Seen(name, path, family, content, read, self._candidates(marks, able, family, bool(content)))
 
     def _judge(
         self,
         scene: Scene,
         column: Column,
-        group: _Group,
+        seen: _Seen,
         keys: tuple[LFTagKey, ...],
         names: tuple[str, ...],
         partition_key: bool,
     ) -> dict[str, Decision]:
-        own, *nested = group.fields
-        speaking = _speaking(scene, column, own, partition_key)
-        if not nested:
+        speaking = _speaking(scene, column, seen, partition_key)
+        if not seen.fields:
             return self._made(speaking, names)
         spoken = self._matches(speaking)
         fields = [
             # What has no path of its own, such as a map's keys, is the column.
             (each.path, self._matches(_speaking(scene, column, each, partition_key)) if each.path else {})
-            for each in nested
+            for each in seen.fields
         ]
         return {
             key.name: self._resolver.joined(
@@ -312,13 +308,22 @@ def _compile_rule(rule: Rule, conditions: Conditions) -> _CompiledRule:
     return _CompiledRule(rule, condition, tables, tuple(effects))
 
 
-def _speaking(scene: Scene, column: Column, field: _Field, partition_key: bool) -> _Speaking:
+def _speaking(scene: Scene, column: Column, seen: _Seen, partition_key: bool) -> _Speaking:
     """The rules that speak about a column or one of its fields, by id, and what of it makes them."""
-    if not field.tests:
+    if not seen.tests:
         return ()
-    name, path, family, content, read, tests, _ = field
-    subject = Subject(scene, read, name, family, path, column.comment, partition_key, column.parameters, content)
-    return tuple([(index, evidence) for index, test in tests if (evidence := test(subject)) is not None])
+    subject = Subject(
+        scene,
+        seen.name,
+        seen.column,
+        seen.family,
+        seen.path,
+        column.comment,
+        partition_key,
+        column.parameters,
+        seen.content,
+    )
+    return tuple([(index, evidence) for index, test in seen.tests if (evidence := test(subject)) is not None])
 
 
 def _told(matches: tuple[tuple[int, Match], ...], evidence: Mapping[int, tuple[str, ...]]) -> tuple[Match, ...]:

@@ -48,16 +48,16 @@ def singular(word: str) -> str:
 
 
 class _Run:
-    """What is to be known of a run of letters or digits: its words; the entries found in it beside those; whether it is
-    no common word, and so might be made of other words; and sets of entries, as bits: those of which it holds one,
-    those that alone make it, and those that have an entry which it begins with."""
+    """What is to be known of a run of letters or digits: its words; each of them, its singular, and every entry that
+    stands within; whether it is no common word, and so might be made of other words; and sets of entries, as bits:
+    those of which it holds one, those that alone make it, and those that have an entry which it begins with."""
 
-    __slots__ = ("alone", "begun", "marks", "odd", "text", "within", "words")
+    __slots__ = ("alone", "begun", "marks", "odd", "phrases", "text", "words")
 
-    def __init__(self, text: str, words: tuple[str, ...], within: frozenset[str], odd: bool) -> None:
+    def __init__(self, text: str, words: tuple[str, ...], phrases: frozenset[str], odd: bool) -> None:
         self.text = text
         self.words = words
-        self.within = within
+        self.phrases = phrases
         self.odd = odd
         self.marks = self.begun = 0
         self.alone = _ALL
@@ -82,8 +82,7 @@ class Name:
     def phrases(self) -> frozenset[str]:
         """Each word and its singular, and every entry that the name holds."""
         if self._phrases is None:
-            found = self.joined.union(self.words, map(singular, self.words))
-            self._phrases = found.union(*[run.within for run in self.runs if run.within])
+            self._phrases = self.joined.union(*[run.phrases for run in self.runs])
         return self._phrases
 
 
@@ -146,10 +145,8 @@ class Vocabulary:
         A run that is no common word is cut into the fewest common words that make all of it; of two ways as short,
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
-        if text.isdigit():
-            return self._marked(_Run(text, (text,), _NONE, odd=False))
-        if len(text) < 4 or len(text) > _LONGEST_RUN or text in _COMMON:
-            return self._marked(_Run(text, (text,), _NONE, odd=len(text) > _LONGEST_RUN))
+        if len(text) < 4 or len(text) > _LONGEST_RUN or text in _COMMON or text.isdigit():
+            return self._run(text, (text,), odd=len(text) > _LONGEST_RUN and not text.isdigit())
         written, lengths = self._written
         before = _reached(text, _COMMON_FORWARDS)
         seen = [
@@ -160,38 +157,35 @@ class Vocabulary:
             if start + length <= len(text) and text[start : start + length] in written
         ]
         if not seen and len(text) not in before:
-            return self._marked(_Run(text, (text,), _NONE, odd=True))
+            return self._run(text, (text,))
         after = _fewest(text, _COMMON_FORWARDS)
         words = after[0] or (text,)
         if not seen:
-            return self._marked(_Run(text, words, _NONE, odd=True))
+            return self._run(text, words)
         whole = _NEVER if after[0] is None else len(words)
         found = [
             text[start:end]
             for start, end in seen
             if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
         ]
-        run = self._marked(_Run(text, words, self._entries_of(found), odd=True))
+        run = self._run(text, words, self._entries_of(found))
         for start, end in seen:
             if start == 0:
                 run.begun |= self._marks_of(text[:end])
         return run
 
-    def _marked(self, run: _Run) -> _Run:
+    def _run(self, text: str, words: tuple[str, ...], within: frozenset[str] = _NONE, *, odd: bool = True) -> _Run:
         """A run with its sets."""
+        run = _Run(text, words, within.union(words, map(singular, words)), odd)
         marks = self._marks
-        for word in run.words:
-            of_word = marks.get(word, 0)
-            if word[-1] == "s" and (one := singular(word)) != word:
-                of_word |= marks.get(one, 0)
-            run.marks |= of_word
-            run.alone &= of_word
-        if run.odd:
-            run.alone |= marks.get(run.text, 0)
-        if run.text.isdigit():
-            run.alone = _ALL  # numbers do not count
-        for each in run.within:
-            run.marks |= marks[each]
+        for phrase in run.phrases:
+            run.marks |= marks.get(phrase, 0)
+        if text.isdigit():
+            return run  # numbers do not count
+        for word in words:
+            run.alone &= self._marks_of(word)
+        if odd:
+            run.alone |= marks.get(text, 0)
         return run
 
     def _marks_of(self, word: str) -> int:
