@@ -7,7 +7,6 @@ most columns are told by these from most conditions at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -143,7 +142,8 @@ class Condition(NamedTuple):
 
 
 class Conditions:
-    """Compiles conditions over one vocabulary. Equal conditions about the table are one, with one number."""
+    """Compiles conditions over one vocabulary. Conditions about the table that are written alike are one, with one
+    number."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -172,7 +172,7 @@ class Conditions:
         return compiled
 
     def _number(self, condition: Mapping[str, Any]) -> int:
-        key = json.dumps(condition, sort_keys=True)
+        key = repr(condition)
         if key not in self._numbers:
             test = _every([self._table_entry(name, wanted) for name, wanted in condition.items()])
             self._numbers[key] = len(self.about_tables)
