@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tagmesh.governance import Governance
-from tagmesh.rules import Decision
+from tagmesh.resolution import Decision
 
 from cli import column_file
 from cli.column_file import ColumnFile

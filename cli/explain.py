@@ -7,7 +7,7 @@ from typing import Any
 
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
-from tagmesh.rules import Decision, Match, TableDecision
+from tagmesh.resolution import Decision, Match, TableDecision
 
 from cli.column_file import ColumnFile, data_product
 from cli.local import LocalAwsError

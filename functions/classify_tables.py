@@ -27,6 +27,7 @@ from tagmesh.aws import (
 from tagmesh.aws.session import client
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import DataProduct, Governance
+from tagmesh.resolution import TableDecision
 
 logger = Logger()
 metrics = Metrics()
@@ -202,7 +203,7 @@ def observe(
     governance: Governance,
     product: DataProduct,
     tables: list[Table],
-    ruled: list[rules.TableDecision],
+    ruled: list[TableDecision],
     carried: Collection[str],
 ) -> tuple[dict[str, str], dict[str, AssignedTags]]:
     """key -> value of the database, and table -> its tags: of tables that carry what is decided what that is, of the
@@ -217,7 +218,7 @@ def observe(
     return database, observed | {t.name: lakeformation.tags_of(lf, t) for t in tables if t.name in carried}
 
 
-def values_of(decision: rules.TableDecision) -> dict[str, dict[str, str]]:
+def values_of(decision: TableDecision) -> dict[str, dict[str, str]]:
     """column -> key -> the value that is decided."""
     return {column: decision.tags(column) for column in decision.columns}
 

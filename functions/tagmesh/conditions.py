@@ -1,21 +1,21 @@
 """What a rule's ``when`` may say, compiled: condition -> a test that gives the evidence, or None.
 
 A condition is a mapping from a closed vocabulary, all of whose entries must hold. What it says of the table alone is
-tested once per table (``Scene``), the rest once per column (``Subject``).
+tested once per table (``Scene``), the rest once per column (``Subject``), where its words and its type leave that open:
+most columns are told by these from most conditions at once.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagmesh.catalog import Table
 from tagmesh.column_types import FAMILIES, type_family
 from tagmesh.governance import DataProduct
-from tagmesh.words import Vocabulary, entry, fold
+from tagmesh.patterns import LONGEST_TEXT, matcher
+from tagmesh.words import ANY, Name, Vocabulary, entry, fold
 
 #: What of a column or table fulfils a condition, for people; None if it does not hold.
 Evidence = tuple[str, ...] | None
@@ -23,28 +23,18 @@ Evidence = tuple[str, ...] | None
 #: Entries that look at one column; a condition without any of them is about the table.
 COLUMN_ENTRIES = frozenset({"column", "field", "comment", "type", "partition_key", "column_parameters", "content"})
 _ANY_FAMILY = frozenset({*FAMILIES, ""})
-_TABLE_TEXTS = ("table", "database", "location", "bucket", "data_product", "producer", "account")
-_LONGEST_TEXT = 255  # of Glue's names and comments; patterns look no further
-_MOST_WAYS = 300_000  # in which a regular expression may be tried on such a text
-_MOST_STEPS = 3_000_000  # characters that it may hold against one of its parts
-
-# One character, class or escape, and perhaps a repetition of just that.
-_REGEX_ATOM = re.compile(
-    r"(?:[^\\\[\](){}*+?|^$]|\\[dDwWsS.\-_/+*?(){}\[\]|^$]|\[\^?(?:[^\\\[\]]|\\[dDwWsS.\-_/\]\[^])+\])"
-    r"(?P<repeat>[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?"
-)
 
 
 class Subject:
     """One column, or one field inside it, as conditions see it. ``column`` is its name, of a field with the path:
-    ``contact.address.city``; ``field`` the path alone, "" for a column."""
+    ``contact.address.city``; ``name`` that name as it was read; ``field`` the path alone, "" for a column."""
 
-    __slots__ = ("column", "comment", "content", "family", "field", "parameters", "partition_key", "phrases", "scene")
+    __slots__ = ("column", "comment", "content", "family", "field", "name", "parameters", "partition_key", "scene")
 
     def __init__(
         self,
         scene: Scene,
-        phrases: frozenset[str],
+        name: Name,
         column: str,
         family: str = "string",
         field: str = "",
@@ -54,7 +44,7 @@ class Subject:
         content: Collection[str] = (),
     ) -> None:
         self.scene = scene
-        self.phrases = phrases
+        self.name = name
         self.column = column
         self.family = family
         self.field = field
@@ -81,7 +71,7 @@ class Scene:
         self._known: dict[int, Evidence] = {}
         self._several: dict[tuple[int, ...], tuple[Evidence, ...]] = {}
         self._subjects: list[Subject] | None = None
-        self._phrases: frozenset[str] | None = None
+        self._marks: int | None = None
 
     def evidence(self, number: int) -> Evidence:
         """What speaks for one of the conditions about tables."""
@@ -96,25 +86,26 @@ class Scene:
             found = self._several[numbers] = tuple(map(self.evidence, numbers))
         return found
 
-    def names(self) -> Iterable[str]:
-        """The names of every column and partition key."""
-        return (column.name for column in self._columns.all_columns)
-
-    def phrases(self) -> frozenset[str]:
-        """The phrases of the names of all columns and partition keys."""
-        if self._phrases is None:
-            self._phrases = frozenset().union(*map(self._conditions.vocabulary.phrases, self.names()))
-        return self._phrases
+    def names_with(self, mark: int) -> list[str]:
+        """The names of the columns and partition keys that hold an entry of a set, by its bit."""
+        read = self._conditions.vocabulary.read
+        if self._marks is None:
+            self._marks = 0
+            for column in self._columns.all_columns:
+                self._marks |= read(column.name).marks
+        if not self._marks & mark:
+            return []
+        return [column.name for column in self._columns.all_columns if read(column.name).marks & mark]
 
     def columns(self) -> list[Subject]:
         """Every column and partition key, without fields."""
         if self._subjects is None:
             keys = {key.name for key in self._columns.partition_keys}
-            phrases = self._conditions.vocabulary.phrases
+            read = self._conditions.vocabulary.read
             self._subjects = [
                 Subject(
                     self,
-                    phrases(column.name),
+                    read(column.name),
                     column.name,
                     type_family(column.type),
                     comment=column.comment,
@@ -131,50 +122,82 @@ _TableTest = Callable[[Scene], Evidence]
 _TextTest = Callable[[str], Evidence]
 
 
+class Condition(NamedTuple):
+    """A condition on columns. ``test`` tests one; the rest says quickly of most that it cannot hold.
+
+    As bits of sets of words: ``needs``, a name must hold an entry of one of these, or be made of it; ``barred``, it may
+    hold none of these; ``alone``, each of these must be able to make it; ``enough``, an entry of one of these fulfils
+    the condition. ``families`` are those of the types that it can hold for, ``sure`` those that fulfil it; ``whole``:
+    nothing but ``enough`` and ``sure`` does. ``left`` tests what may not hold though all this is so."""
+
+    test: Test
+    left: Test
+    needs: int = ANY
+    barred: int = 0
+    alone: int = 0
+    enough: int = 0
+    families: frozenset[str] = _ANY_FAMILY
+    sure: frozenset[str] = frozenset()
+    whole: bool = False
+
+
 class Conditions:
-    """Compiles conditions over one vocabulary. Equal conditions about the table are one, with one number."""
+    """Compiles conditions over one vocabulary. Conditions about the table that are written alike are one, with one
+    number."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.about_tables: list[_TableTest] = []
         self.asked: set[str] = set()  # entries that some condition has about columns
+        self.held = ANY  # the sets of words that names are to hold an entry of, or not to
+        self.made = 0  # those that are to make them
         self._numbers: dict[str, int] = {}
 
-    def compile(self, condition: Mapping[str, Any]) -> tuple[Test, tuple[int, ...]]:
-        """The test, and the numbers of the conditions about the table that it rests on."""
+    def compile(self, condition: Mapping[str, Any]) -> tuple[Condition, tuple[int, ...]]:
+        """The condition, and the numbers of the conditions about the table that it rests on."""
         needs: set[int] = set()
         return self._compile(condition, needs), tuple(sorted(needs))
 
-    def _compile(self, condition: Mapping[str, Any], needs: set[int]) -> Test:
+    def _compile(self, condition: Mapping[str, Any], needs: set[int]) -> Condition:
         about_table = {name: wanted for name, wanted in condition.items() if _is_about_table({name: wanted})}
         about_column = [(name, wanted) for name, wanted in condition.items() if name not in about_table]
-        tests = [self._entry(name, wanted, needs) for name, wanted in sorted(about_column, key=_cost)]
+        parts: list[Condition] = []
+        for name, wanted in sorted(about_column, key=_cost):
+            parts += self._entry(name, wanted, needs)
+        compiled = _all_of(parts)
         if about_table:
             number = self._number(about_table)
             needs.add(number)
-            return _in_table(number, tests)
-        return tests[0] if len(tests) == 1 else _every(tests)
+            return _in_table(number, compiled)
+        return compiled
 
     def _number(self, condition: Mapping[str, Any]) -> int:
-        key = json.dumps(condition, sort_keys=True)
+        key = repr(condition)
         if key not in self._numbers:
             test = _every([self._table_entry(name, wanted) for name, wanted in condition.items()])
             self._numbers[key] = len(self.about_tables)
             self.about_tables.append(test)
         return self._numbers[key]
 
-    def _entry(self, name: str, wanted: Any, needs: set[int]) -> Test:
+    def _entry(self, name: str, wanted: Any, needs: set[int]) -> list[Condition]:
+        """What an entry of a condition asks for, all of which must hold."""
         self.asked.add(name)
         if name == "all":
-            return _every([self._compile(condition, needs) for condition in wanted])
+            return [self._compile(condition, needs) for condition in wanted]
         if name == "any":
-            return _some([self._compile(condition, needs) for condition in wanted])
+            return [_any_of([self._compile(condition, needs) for condition in wanted])]
         if name == "not":
             parts = wanted["any"] if set(wanted) == {"any"} else [wanted]
-            return _none([self._compile(part, needs) for part in parts])
+            return [_none_of([self._compile(part, needs) for part in parts])]
         if name == "type":
-            said = {family: (f"type {family}",) for family in listed(wanted)}
-            return lambda subject: said.get(subject.family)
+            return [_of_type(listed(wanted))]
+        if name == "column":
+            return [self._column(test, listed(texts)) for test, texts in sorted(wanted.items(), key=_cost)]
+        test = self._test(name, wanted)
+        return [Condition(test, test)]
+
+    def _test(self, name: str, wanted: Any) -> Test:
+        """A test of what words and types say nothing of."""
         if name == "partition_key":
             told = ("partition key",) if wanted else ("no partition key",)
             return lambda subject: told if subject.partition_key is wanted else None
@@ -184,12 +207,55 @@ class Conditions:
         if name == "column_parameters":
             tests = self._parameters("column parameter", wanted)
             return lambda subject: _of_parameters(tests, subject.parameters)
-        if name == "column":
-            return self._column_words(wanted)
         test = self._text(name, wanted)
         if name == "field":
             return lambda subject: test(subject.field) if subject.field else None
         return lambda subject: test(subject.comment)
+
+    def _column(self, test: str, texts: list[str]) -> Condition:
+        """A condition on a column's name."""
+        if not test.startswith("words_"):
+            of_text = self._text_test("column", test, texts)
+
+            def of_name(subject: Subject) -> Evidence:
+                return of_text(subject.column)
+
+            return Condition(of_name, of_name)
+        entries, wanted = _entries(tuple(texts))
+        mark = self.vocabulary.mark
+        bit = mark(wanted)
+        if test == "words_only":
+            self.made |= bit
+            covers = self.vocabulary.covers
+
+            def words_only(subject: Subject) -> Evidence:
+                name = subject.name
+                if name.alone & bit or (name.perhaps & bit and covers(subject.column, wanted)):
+                    return (f"column words {' '.join(name.words)} alone",)
+                return None
+
+            return Condition(words_only, words_only, needs=bit, alone=bit)
+        if test == "words_all":
+            bits = [mark(frozenset({each})) for each in entries]
+            every = _union(bits)
+            self.held |= every
+            told = tuple(f"column word {text}" for text in texts)
+
+            def words_all(subject: Subject) -> Evidence:
+                return told if subject.name.marks & every == every else None
+
+            return Condition(words_all, words_all, needs=bits[0])
+        self.held |= bit
+        if test == "words_none":
+            return Condition(lambda subject: None if subject.name.marks & bit else (), _nothing, barred=bit)
+
+        def words_any(subject: Subject) -> Evidence:
+            if not subject.name.marks & bit:
+                return None
+            found = wanted & subject.name.phrases
+            return tuple([f"column word {entries[word]}" for word in (sorted(found) if len(found) > 1 else found)])
+
+        return Condition(words_any, words_any, needs=bit, enough=bit, whole=True)
 
     def _table_entry(self, name: str, wanted: Any) -> _TableTest:
         if name == "all":
@@ -214,17 +280,14 @@ class Conditions:
     def _table_has(self, condition: Mapping[str, Any]) -> _TableTest:
         if set(condition) == {"column"} and set(condition["column"]) == {"words_any"}:
             # The commonest: names are enough to tell.
-            phrases = self.vocabulary.phrases
-            wanted = _entries(tuple(listed(condition["column"]["words_any"])))[1]
+            bit = self.vocabulary.mark(_entries(tuple(listed(condition["column"]["words_any"])))[1])
 
             def some_name(scene: Scene) -> Evidence:
-                if wanted.isdisjoint(scene.phrases()):
-                    return None
-                found = [name for name in scene.names() if not wanted.isdisjoint(phrases(name))]
+                found = scene.names_with(bit)
                 return (f"the table has {min(found)}",) if found else None  # whatever their order
 
             return some_name
-        test = self._compile(condition, set())
+        test = self._compile(condition, set()).test
 
         def some_column(scene: Scene) -> Evidence:
             found = [subject.column for subject in scene.columns() if test(subject) is not None]
@@ -235,26 +298,29 @@ class Conditions:
     def _parameters(self, what: str, wanted: Mapping[str, Any]) -> dict[str, _TextTest]:
         return {name: self._text(f"{what} {name}", tests) for name, tests in wanted.items()}
 
-    def _column_words(self, wanted: Mapping[str, Any]) -> Test:
-        """Tests of a column's name; the commonest, for words, look at what its subject already knows of them."""
-        tests: list[Test] = []
-        for name, texts in sorted(wanted.items(), key=_cost):
-            if name == "words_any":
-                tests.append(_words_any(*_entries(tuple(listed(texts)))))
-            elif name == "words_none":
-                tests.append(_words_none(_entries(tuple(listed(texts)))[1]))
-            else:
-                test = self._text_test("column", name, listed(texts))
-                tests.append(lambda subject, test=test: test(subject.column))
-        return tests[0] if len(tests) == 1 else _every(tests)
-
     def _text(self, what: str, wanted: Mapping[str, Any]) -> _TextTest:
         tests = [self._text_test(what, name, listed(texts)) for name, texts in wanted.items()]
         return tests[0] if len(tests) == 1 else _every(tests)
 
     def _text_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
-        phrases = self.vocabulary.phrases
+        if test.startswith("words_"):
+            return self._words_test(what, test, texts)
+        if test == "equals":
+            names = {fold(text) for text in texts}
+            return lambda text: (f"{what} {text}",) if fold(text) in names else None
+        patterns = [(f"{what} like {text}", matcher(text, glob=test == "glob")) for text in texts]
+
+        def patterns_any(text: str) -> Evidence:
+            shortened = fold(text)[:LONGEST_TEXT]
+            return tuple([told for told, matches in patterns if matches(shortened)]) or None
+
+        return patterns_any
+
+    def _words_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
+        vocabulary = self.vocabulary
         entries, wanted = _entries(tuple(texts))
+        vocabulary.mark(wanted)
+        phrases = vocabulary.phrases
         if test == "words_any":
             return lambda text: tuple(f"{what} word {entries[word]}" for word in sorted(wanted & phrases(text))) or None
         if test == "words_all":
@@ -262,23 +328,9 @@ class Conditions:
             return lambda text: all_words if entries.keys() <= phrases(text) else None
         if test == "words_only":
             return lambda text: (
-                (f"{what} words {' '.join(self.vocabulary.split(text))} alone",)
-                if self.vocabulary.covers(text, wanted)
-                else None
+                (f"{what} words {' '.join(vocabulary.split(text))} alone",) if vocabulary.covers(text, wanted) else None
             )
-        if test == "words_none":
-            return lambda text: None if entries.keys() & phrases(text) else ()
-        if test == "equals":
-            names = {fold(text) for text in texts}
-            return lambda text: (f"{what} {text}",) if fold(text) in names else None
-        patterns = [(text, re.compile(_as_regex(text) if test == "glob" else text, re.IGNORECASE)) for text in texts]
-
-        def patterns_any(text: str) -> Evidence:
-            shortened = fold(text)[:_LONGEST_TEXT]
-            found = tuple(f"{what} like {written}" for written, pattern in patterns if pattern.search(shortened))
-            return found or None
-
-        return patterns_any
+        return lambda text: None if entries.keys() & phrases(text) else ()
 
 
 _COSTS = {"type": 0, "partition_key": 0, "content": 0, "words_none": 0, "words_any": 1, "not": 3, "words_only": 4}
@@ -296,18 +348,6 @@ def _entries(words: tuple[str, ...]) -> tuple[dict[str, str], frozenset[str]]:
     return entries, frozenset(entries)
 
 
-def _words_any(entries: Mapping[str, str], wanted: frozenset[str]) -> Test:
-    def words_any(subject: Subject) -> Evidence:
-        found = wanted & subject.phrases
-        return tuple([f"column word {entries[word]}" for word in sorted(found)]) if found else None
-
-    return words_any
-
-
-def _words_none(unwanted: frozenset[str]) -> Test:
-    return lambda subject: () if unwanted.isdisjoint(subject.phrases) else None
-
-
 def _of_parameters(tests: Mapping[str, _TextTest], parameters: Mapping[str, str]) -> Evidence:
     found: tuple[str, ...] = ()
     for name, test in tests.items():
@@ -318,7 +358,92 @@ def _of_parameters(tests: Mapping[str, _TextTest], parameters: Mapping[str, str]
     return found
 
 
+# ---- Several conditions --------------------------------------------------------------------------------------------
+
+
+def _nothing(_: Any) -> Evidence:
+    """Of what holds, and is no evidence."""
+    return ()
+
+
+def _of_type(families: Iterable[str]) -> Condition:
+    said = {family: (f"type {family}",) for family in families}
+
+    def of_type(subject: Subject) -> Evidence:
+        return said.get(subject.family)
+
+    return Condition(of_type, of_type, families=frozenset(said), sure=frozenset(said), whole=True)
+
+
+def _all_of(conditions: Sequence[Condition]) -> Condition:
+    if len(conditions) == 1:
+        return conditions[0]
+    return Condition(
+        _every([condition.test for condition in conditions]),
+        _every([condition.left for condition in conditions if condition.left is not _nothing]),
+        needs=next((condition.needs for condition in conditions if condition.needs != ANY), ANY),
+        barred=_union(condition.barred for condition in conditions),
+        alone=_union(condition.alone for condition in conditions),
+        families=_ANY_FAMILY.intersection(*[condition.families for condition in conditions]),
+        sure=_ANY_FAMILY.intersection(*[condition.sure for condition in conditions]),
+    )
+
+
+def _any_of(conditions: Sequence[Condition]) -> Condition:
+    test = _some([condition.test for condition in conditions])
+    return Condition(
+        test,
+        test,
+        needs=_union(condition.needs for condition in conditions),
+        enough=_union(condition.enough for condition in conditions),
+        families=frozenset().union(*[condition.families for condition in conditions]),
+        sure=frozenset().union(*[condition.sure for condition in conditions]),
+        whole=all(condition.whole for condition in conditions),
+    )
+
+
+def _none_of(conditions: Sequence[Condition]) -> Condition:
+    # Of what holds by words or types alone, `barred` and `families` say all.
+    others = [condition.test for condition in conditions if not condition.whole]
+    return Condition(
+        _none([condition.test for condition in conditions]),
+        _none(others) if others else _nothing,
+        barred=_union(condition.enough for condition in conditions),
+        families=_ANY_FAMILY.difference(*[condition.sure for condition in conditions]),
+    )
+
+
+def _in_table(number: int, condition: Condition) -> Condition:
+    """A condition, and one about the table, whose evidence comes last; it is known, so asked first."""
+
+    def within(test: Test) -> Test:
+        def in_table(subject: Subject) -> Evidence:
+            of_table = subject.scene.evidence(number)
+            if of_table is None:
+                return None
+            found = test(subject)
+            return None if found is None else found + of_table
+
+        return in_table
+
+    test = within(condition.test)
+    left = test if condition.left is condition.test else within(condition.left)
+    return condition._replace(test=test, left=left, enough=0, sure=frozenset(), whole=False)
+
+
+def _union(sets: Iterable[int]) -> int:
+    found = 0
+    for each in sets:
+        found |= each
+    return found
+
+
 def _every(tests: list[Any]) -> Any:
+    if len(tests) < 2:
+        return tests[0] if tests else _nothing
+    if len(tests) == 2:
+        return _both(*tests)
+
     def every(subject: Any) -> Evidence:
         found: tuple[str, ...] = ()
         for test in tests:
@@ -331,18 +456,15 @@ def _every(tests: list[Any]) -> Any:
     return every
 
 
-def _in_table(number: int, tests: list[Test]) -> Test:
-    """Tests of a column, and the condition about its table, whose evidence comes last; it is known, so asked first."""
-    every = tests[0] if len(tests) == 1 else _every(tests)
-
-    def in_table(subject: Subject) -> Evidence:
-        of_table = subject.scene.evidence(number)
-        if of_table is None:
+def _both(one: Any, other: Any) -> Any:
+    def both(subject: Any) -> Evidence:
+        found = one(subject)
+        if found is None:
             return None
-        found = every(subject)
-        return None if found is None else found + of_table
+        besides = other(subject)
+        return None if besides is None else found + besides
 
-    return in_table
+    return both
 
 
 def _none(tests: list[Test]) -> Test:
@@ -356,6 +478,9 @@ def _none(tests: list[Test]) -> Test:
 
 
 def _some(tests: list[Any]) -> Any:
+    if len(tests) == 1:
+        return tests[0]
+
     def some(subject: Any) -> Evidence:
         found = [evidence for test in tests if (evidence := test(subject)) is not None]
         return tuple(dict.fromkeys(text for evidence in found for text in evidence)) if found else None
@@ -381,52 +506,6 @@ def _is_about_table(condition: Mapping[str, Any]) -> bool:
     return True
 
 
-def _as_regex(glob: str) -> str:
-    """A glob with * and ? as a regular expression for the whole text; fnmatch's does not backtrack."""
-    from fnmatch import translate
-
-    return r"\A" + translate(fold(glob).replace("[", "[[]"))
-
-
-def unsafe_regex(pattern: str) -> str | None:
-    """Why a regular expression is refused, or None.
-
-    Allowed are characters, classes, escapes and repetitions of those, with ^ and $ at the ends: no groups, no
-    alternatives (write several). So a search tries at most each place to begin at with each number of each repetition,
-    and what follows with each of those: few enough for some milliseconds at worst."""
-    body = pattern.removeprefix("^")
-    ways = 1 if body != pattern else _LONGEST_TEXT
-    steps = 0
-    body = body[:-1] if body.endswith("$") and not body.endswith("\\$") else body
-    position = 0
-    while position < len(body):
-        atom = _REGEX_ATOM.match(body, position)
-        if atom is None:
-            return f"`{body[position]}` may not stand there in a regular expression: no groups, no alternatives"
-        least, most = _times(atom["repeat"] or "")
-        steps += ways * max(1, most)
-        ways *= max(1, most - least + 1)
-        position = atom.end()
-    if ways > _MOST_WAYS or steps > _MOST_STEPS:
-        return (
-            "its repetitions could make the regular expression slow: one * or + may stand in it, two after ^; "
-            "{1,9} and ? are cheaper, and so is a shorter text after them"
-        )
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"not a regular expression: {error}"
-    return None
-
-
-def _times(repeat: str) -> tuple[int, int]:
-    """How often a repetition may match, at least and at most."""
-    if not repeat.startswith("{"):
-        return {"": (1, 1), "?": (0, 1), "*": (0, _LONGEST_TEXT), "+": (1, _LONGEST_TEXT)}[repeat]
-    least, comma, most = repeat[1:-1].partition(",")
-    return int(least), int(most or _LONGEST_TEXT) if comma else int(least)
-
-
 def listed(texts: str | list[str]) -> list[str]:
     """One text, or a list of them, as a list."""
     return [texts] if isinstance(texts, str) else texts
@@ -447,75 +526,3 @@ def words_in(condition: Any) -> set[str]:
                 else:
                     parts.append(inner)
     return words
-
-
-def needed_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
-    """Entries of which a column's name must hold at least one for the condition to hold; None if it may hold
-    without any."""
-    for name, wanted in condition.items():
-        if name in ("column", "field"):
-            if "words_any" in wanted:
-                return _entries(tuple(listed(wanted["words_any"])))[1]
-            if "words_all" in wanted:
-                return frozenset(map(entry, listed(wanted["words_all"])[:1]))
-            if "words_only" in wanted:
-                return _entries(tuple(listed(wanted["words_only"])))[1]
-        elif name == "all":
-            for part in wanted:
-                if (needed := needed_words(part)) is not None:
-                    return needed
-        elif name == "any":
-            parts = [needed_words(part) for part in wanted]
-            if all(part is not None for part in parts):
-                return frozenset().union(*(part for part in parts if part is not None))
-    return None
-
-
-def ruled_out_by(condition: Mapping[str, Any]) -> frozenset[str]:
-    """Entries of which a column's name may hold none, or the condition does not hold; there may be more."""
-    found: frozenset[str] = frozenset()
-    for name, wanted in condition.items():
-        if name == "column" and "words_none" in wanted:
-            found |= _entries(tuple(listed(wanted["words_none"])))[1]
-        elif name == "not":
-            found |= _enough(wanted)
-        elif name == "all":
-            found = found.union(*map(ruled_out_by, wanted))
-    return found
-
-
-def _enough(condition: Mapping[str, Any]) -> frozenset[str]:
-    """Entries each of which makes a condition hold."""
-    if set(condition) == {"any"}:
-        return frozenset().union(*map(_enough, condition["any"]))
-    if set(condition) == {"column"} and set(condition["column"]) == {"words_any"}:
-        return _entries(tuple(listed(condition["column"]["words_any"])))[1]
-    return frozenset()
-
-
-def only_words(condition: Mapping[str, Any]) -> frozenset[str] | None:
-    """The entries that alone must make a column's name for the condition to hold; None if none are said."""
-    only = condition.get("column", {}).get("words_only")
-    return None if only is None else _entries(tuple(listed(only)))[1]
-
-
-def possible_families(condition: Mapping[str, Any]) -> frozenset[str]:
-    """The families of types, and "" for a type of none, for which the condition can hold."""
-    found = _ANY_FAMILY
-    for name, wanted in condition.items():
-        if name == "type":
-            found &= frozenset(listed(wanted))
-        elif name == "not":
-            found -= _sure_families(wanted)
-        elif name == "all":
-            found = found.intersection(*map(possible_families, wanted))
-    return found
-
-
-def _sure_families(condition: Mapping[str, Any]) -> frozenset[str]:
-    """The families of types for which a condition holds whatever else is so."""
-    if set(condition) == {"type"}:
-        return frozenset(listed(condition["type"]))
-    if set(condition) == {"any"}:
-        return frozenset().union(*map(_sure_families, condition["any"]))
-    return frozenset()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tagmesh.catalog import AssignedTags, Finding
 from tagmesh.governance import LFTagKey
-from tagmesh.rules import Decision, Match, TableDecision
+from tagmesh.resolution import Decision, Match, TableDecision
 
 #: column -> key -> value
 Tags = Mapping[str, Mapping[str, str]]

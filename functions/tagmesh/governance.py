@@ -2,7 +2,8 @@
 
 ``load`` takes the text of the files, checks everything and completes every tag expression; what it returns
 needs no further check anywhere. The shapes of the files are in ``governance_shapes``, the other checks in
-``governance_files``, the strict YAML in ``governance_yaml``; they, and PyYAML, are imported only to load.
+``governance_files``, ``governance_tags`` and ``governance_rules``, the strict YAML in ``governance_yaml``; they, and
+PyYAML, are imported only to load.
 """
 
 from __future__ import annotations

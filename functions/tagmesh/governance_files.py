@@ -6,11 +6,9 @@ anything is raised. Nothing here is called once a version is loaded.
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tagmesh.governance import (
     EVERYBODY,
@@ -18,7 +16,6 @@ from tagmesh.governance import (
     ContentSample,
     Csv,
     DataProduct,
-    Example,
     Expression,
     Governance,
     GovernanceError,
@@ -31,20 +28,16 @@ from tagmesh.governance import (
     Subscription,
     digest_of,
 )
+from tagmesh.governance_rules import RuleReader
 from tagmesh.governance_shapes import FOLDERS, MESH
-from tagmesh.governance_yaml import At, Fields, Items, Text, did_you_mean, parse, shown
+from tagmesh.governance_tags import LFTags, once
+from tagmesh.governance_yaml import At, Fields, Text, did_you_mean, parse
 from tagmesh.words import fold
 
 #: Lake Formation developer guide, "Lake Formation tag-based access control considerations".
-MAX_KEYS = 50
-MAX_VALUES = 1000
 MAX_EXPRESSION_BYTES = 900
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_EFFECTS = ("raise", "clear", "assign")
-#: What conditions and lists with a name may make of a few lines: no more than is compiled within seconds.
-_MOST_WRITTEN_OUT = 300_000  # conditions and words
-_DEEPEST_CONDITION = 50
 
 
 def build(files: Mapping[str, str]) -> Governance:
@@ -61,12 +54,7 @@ class _Loader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.keys: dict[str, LFTagKey] = {}
-        self.lists: dict[str, list[str]] = {}
-        self.conditions: dict[str, Fields] = {}
-        self.depth = 0  # of the condition that is being written out
-        self.written_out = 0
-        self.overgrown = False
+        self.tags = LFTags(self.report)
 
     def report(self, at: At, message: str, mend: str) -> None:
         self.problems.append(Problem(*at, message, mend))
@@ -93,16 +81,16 @@ class _Loader:
             self.report(At("mesh.yaml", 1, 1), "the file is missing", "write it: version and lf_tags")
         if mesh is None:
             return None
-        self._read_keys(mesh["lf_tags"])
+        self.tags.read(mesh["lf_tags"])
         # What refers to a broken file would be reported without cause.
-        rules = () if "rules" in broken else self._rules(documents["rules"])
+        rules = () if "rules" in broken else RuleReader(self.report, self.tags).read(documents["rules"])
         producers = self._producers(documents["producers"], rules)
         if "producers" in broken:
             return None
         consumers = self._consumers(documents["consumers"], producers)
         overrides = self._overrides(documents["overrides"], producers)
         return Governance(
-            lf_tags=tuple(self.keys.values()),
+            lf_tags=tuple(self.tags.keys.values()),
             producers=producers,
             consumers=consumers,
             rules=rules,
@@ -127,247 +115,7 @@ class _Loader:
                 self.report(other.at, f"Region {other} is not the mesh's, {named[0]} ({named[0].at})", mend)
         return str(named[0]) if named else None
 
-    # ---- LF-Tags ------------------------------------------------------------------------
-
-    def _read_keys(self, lf_tags: Fields) -> None:
-        if len(lf_tags) > MAX_KEYS:
-            self.report(lf_tags.at, f"{len(lf_tags)} LF-Tags; a resource carries at most {MAX_KEYS}", "use fewer")
-        for name, fields in lf_tags.items():
-            if name.lower() in self.keys:
-                mend = "Lake Formation stores names lower-case: rename one"
-                self.report(name.at, f"the LF-Tag `{name}` is declared twice", mend)
-                continue
-            self.keys[name.lower()] = self._key(name, fields)
-
-    def _key(self, name: Text, fields: Fields) -> LFTagKey:
-        values: list[str] = []
-        approval: list[str] = []
-        default, ordered = fields["default"], fields.get("ordered") == "true"
-        for entry in fields["values"]:
-            value = entry["value"] if isinstance(entry, Fields) else entry
-            if value.lower() in values:
-                mend = "Lake Formation stores values lower-case: rename one"
-                self.report(value.at, f"`{value}` stands among the values of {name} twice", mend)
-            values.append(value.lower())
-            if isinstance(entry, Fields) and "approval" in entry:
-                approval.append(value.lower())
-                if value.lower() == default.lower():
-                    mend = "remove `approval`: no subscription may name the default"
-                    self.report(entry["approval"].at, f"`{value}` is the default of {name}: nobody reads it", mend)
-        if not 2 <= len(values) <= MAX_VALUES:
-            self.report(
-                fields["values"].at,
-                f"{name} has {len(values)} value{'s' if len(values) > 1 else ''}",
-                f"give 2 to {MAX_VALUES}: the default, which nobody reads, and another",
-            )
-        if default.lower() not in values:
-            guess = did_you_mean(default, values)
-            self.report(default.at, f"the default `{default}` is no value of {name}{guess}", "add it to the values")
-        elif ordered and default.lower() != values[-1]:
-            self.report(
-                default.at,
-                f"{name} is ordered, and its default `{default}` is not its last and strictest value",
-                f"write `{default}` last, or make `{values[-1]}` the default",
-            )
-        conflict = fields.get("conflict")
-        if conflict is not None and conflict.lower() not in values:
-            guess = did_you_mean(conflict, values)
-            self.report(conflict.at, f"`{conflict}` is no value of {name}{guess}", "add it to the values")
-        if conflict is not None and ordered:
-            self.report(conflict.at, f"{name} is ordered, so two raises never conflict", "remove `conflict`")
-        return LFTagKey(
-            name.lower(), tuple(values), default.lower(), ordered, conflict and conflict.lower(), tuple(approval)
-        )
-
-    def _check_tag(self, key: Text, value: Text) -> bool:
-        """Whether key and value are declared; reports it if not."""
-        known = self.keys.get(key.lower())
-        if known is None:
-            mend = f"declare it in mesh.yaml, or use one of {', '.join(self.keys)}"
-            self.report(key.at, f"there is no LF-Tag `{key}`{did_you_mean(key, self.keys)}", mend)
-        elif value.lower() not in known.values:
-            mend = f"declare it in mesh.yaml, or use one of {shown(', '.join(known.values))}"
-            guess = did_you_mean(value, known.values)
-            self.report(value.at, f"`{value}` is no value of the LF-Tag {known.name}{guess}", mend)
-        else:
-            return True
-        return False
-
-    def _pairs(self, tags: Fields) -> tuple[tuple[str, str], ...]:
-        """The (key, value) pairs of a mapping, in the order of mesh.yaml, without those not declared."""
-        pairs: dict[str, str] = {}
-        for key, value in tags.items():
-            if key.lower() in pairs:
-                self.report(key.at, f"the LF-Tag `{key}` is given twice", "keep one of the two")
-            if self._check_tag(key, value):
-                pairs[key.lower()] = value.lower()
-        return tuple((name, pairs[name]) for name in self.keys if name in pairs)
-
-    # ---- Rules and overrides ------------------------------------------------------------
-
-    def _rules(self, documents: list[Fields]) -> tuple[Rule, ...]:
-        """The rules, sorted by id, so that nothing depends on the order of files."""
-        self._read_names(documents)
-        seen: dict[str, Text] = {}
-        over: list[tuple[Rule, Items]] = []
-        rules: dict[str, Rule] = {}
-        for fields in (fields for document in documents for fields in document.get("rules", ())):
-            rule_id = fields["id"]
-            self._once(seen, rule_id, f"the rule `{rule_id}`")
-            raises, clears, assigns = (self._pairs(fields.get(effect, Fields())) for effect in _EFFECTS)
-            for key, value in fields.get("clear", Fields()).items():
-                if key.lower() in self.keys and value.lower() == self.keys[key.lower()].default:
-                    self.report(
-                        value.at, f"`{value}` is the default of {key}: it clears nothing", "clear to another value"
-                    )
-            opens = bool(clears or assigns)
-            examples = fields.get("examples", {})
-            beats = _items(fields.get("over", Items()))
-            if beats and not clears:
-                self.report(fields["over"].at, "only a rule that clears may stand over others", "remove `over`")
-            rule = Rule(
-                id=str(rule_id),
-                raises=raises,
-                clears=clears,
-                assigns=assigns,
-                when=self._condition(fields["when"], _Inside(opens=opens)),
-                because=str(fields.get("because", "")),
-                match=tuple(map(_example, examples.get("match", ()))),
-                no_match=tuple(map(_example, examples.get("no_match", ()))),
-                place=str(rule_id.at),
-                over=tuple(sorted(map(str, beats))),
-            )
-            rules[rule.id] = rule
-            over.append((rule, beats))
-        for rule, beats in over:
-            for name in beats:
-                self._check_over(rule, name, rules)
-        return tuple(sorted(rules.values(), key=lambda rule: rule.id))
-
-    def _check_over(self, rule: Rule, name: Text, rules: Mapping[str, Rule]) -> None:
-        beaten = rules.get(name)
-        if beaten is None:
-            self.report(name.at, f"there is no rule `{name}`{did_you_mean(name, rules)}", "write the id of a rule")
-        elif not {key for key, _ in beaten.raises} & {key for key, _ in rule.clears}:
-            mend = "name rules that raise what this one clears"
-            self.report(name.at, f"`{name}` raises nothing that {rule.id} clears", mend)
-
-    def _read_names(self, documents: list[Fields]) -> None:
-        """The lists of words and the conditions that rules of any file may name."""
-        lists: dict[str, Text] = {}
-        conditions: dict[str, Text] = {}
-        for document in documents:
-            for name, words in document.get("words", Fields()).items():
-                self._once(lists, name, f"the list of words `{name}`")
-                listed = words.split() if isinstance(words, Text) else list(map(str, words))
-                if any("$" in word for word in listed):
-                    self.report(words.at, "a list of words names no other list", "write the words themselves")
-                self.lists[str(name)] = listed
-            for name, condition in document.get("conditions", Fields()).items():
-                self._once(conditions, name, f"the condition `{name}`")
-                self.conditions[str(name)] = condition
-        for name in self.conditions:  # what no rule names is checked too
-            self._named_condition(name, At("", 0, 0), _Inside(names=()))
-
-    def _named_condition(self, name: str, at: At, inside: _Inside) -> Any:
-        if name not in self.conditions:
-            guess = did_you_mean(name, self.conditions)
-            self.report(at, f"there is no condition `{name}`{guess}", "name one that stands under `conditions:`")
-            return {}
-        if name in inside.names:
-            self.report(self.conditions[name].at, f"the condition `{name}` rests on itself", "write out one of them")
-            return {}
-        return self._condition(self.conditions[name], inside._replace(names=(*inside.names, name)))
-
-    def _condition(self, node: Fields, inside: _Inside) -> dict[str, Any]:
-        """A condition without positions, with what it names written out: plain strings, lists, booleans, mappings."""
-        self.depth += 1
-        fits = self._fits(node.at, 1)
-        written = self._entries(node, inside) if fits else {}
-        self.depth -= 1
-        return written
-
-    def _fits(self, at: At, more: int) -> bool:
-        """Whether so many more conditions or words may be written out; what is too much is reported once."""
-        self.written_out += more
-        if self.depth <= _DEEPEST_CONDITION and self.written_out <= _MOST_WRITTEN_OUT:
-            return True
-        if not self.overgrown:
-            self.overgrown = True
-            deep = f"conditions stand more than {_DEEPEST_CONDITION} deep in one another"
-            much = f"the rules hold more than {_MOST_WRITTEN_OUT:,} conditions and words"
-            message = f"{deep if self.depth > _DEEPEST_CONDITION else much}, with what they name written out"
-            self.report(at, message, "let fewer lists and conditions with a name build on one another")
-        return False
-
-    def _entries(self, node: Fields, inside: _Inside) -> dict[str, Any]:
-        written: dict[str, Any] = {}
-        every: list[Any] = []
-        for name, value in node.items():
-            if name == "is":
-                every += [self._named_condition(str(each), each.at, inside) for each in _items(value)]
-            elif name in ("all", "any"):
-                parts = [self._condition(each, inside) for each in value]
-                if name == "all":
-                    every += parts
-                else:
-                    written["any"] = parts
-            elif name == "not":
-                written["not"] = self._condition(value, inside._replace(negated=True))
-            elif name == "table_has":
-                if inside.table_has:
-                    self.report(name.at, "`table_has` stands inside `table_has`", "write both beside each other")
-                written[str(name)] = self._condition(value, inside._replace(table_has=True))
-            elif name == "partition_key":
-                written[str(name)] = value == "true"
-            elif name in ("type", "content"):
-                if name == "content":
-                    self._check_content(name.at, inside)
-                written[str(name)] = _plain(value)
-            elif name.endswith("_parameters"):
-                written[str(name)] = {str(each): self._text_test(tests) for each, tests in value.items()}
-            else:
-                written[str(name)] = self._text_test(value)
-        if every:
-            written["all"] = every
-        return written
-
-    def _check_content(self, at: At, inside: _Inside) -> None:
-        if inside.opens or inside.negated:
-            why = "a sample may miss what a column holds: what it shows can close a column, and never open one"
-            self.report(at, why, "use `content` in rules that only raise, and not below `not`")
-        if inside.table_has:
-            self.report(at, "`content` is about the column itself, not about others", "take it out of `table_has`")
-
-    def _text_test(self, tests: Fields) -> dict[str, Any]:
-        return {
-            str(test): self._words(value) if test.startswith("words_") else _plain(value)
-            for test, value in tests.items()
-        }
-
-    def _words(self, node: Text | Items) -> list[str]:
-        """Words, with named lists written out, each once: of `$person $number`, each of one list before each of the
-        other."""
-        words: dict[str, None] = {}
-        for word in _items(node):
-            if "$" in word:
-                parts = [self._listed(part, word.at) if part.startswith("$") else [part] for part in word.split()]
-                if self._fits(word.at, math.prod(map(len, parts))):
-                    if len(parts) == 1:
-                        words |= dict.fromkeys(parts[0])
-                    else:
-                        words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
-            else:
-                self.written_out += 1
-                words[str(word)] = None
-        return list(words)
-
-    def _listed(self, name: str, at: At) -> list[str]:
-        if name[1:] in self.lists:
-            return self.lists[name[1:]]
-        guess = did_you_mean(name[1:], self.lists)
-        self.report(at, f"there is no list of words `{name}`{guess}", "name one that stands under `words:`")
-        return []
+    # ---- Overrides ----------------------------------------------------------------------
 
     def _overrides(self, documents: list[Fields], producers: tuple[Producer, ...]) -> tuple[Override, ...]:
         products = {
@@ -385,12 +133,12 @@ class _Loader:
                 self.report(name.at, f"there is no data product `{name}`{guess}", "write <producer>/<data product>")
                 continue
             column = f"{name}.{fields['table'].lower()}.{fields['column'].lower()}"
-            tags = self._pairs(fields["tags"])
+            tags = self.tags.pairs(fields["tags"])
             author, approver = fields["author"], fields.get("approved_by")
             if approver is not None and fold(approver).split() == fold(author).split():
                 self.report(approver.at, f"{approver} approves what {author} decided", "let another person approve it")
             for key in fields["tags"]:
-                self._once(seen, key, f"an override of {key} for {column}", f"{column}:{key.lower()}")
+                once(self.report, seen, key, f"an override of {key} for {column}", f"{column}:{key.lower()}")
                 if key.lower() in dict(product.tags):
                     message = f"the data product {name} assigns {key} to its database"
                     self.report(key.at, message, "override only what is decided for columns")
@@ -410,12 +158,6 @@ class _Loader:
             )
         return tuple(sorted(overrides, key=lambda o: (o.producer, o.data_product, o.table, o.column, o.tags)))
 
-    def _once(self, seen: dict[str, Text], name: Text, what: str, key: str | None = None) -> None:
-        """Reports a name that was there before; names are compared lower-case unless a key is given."""
-        first = seen.setdefault(key or name.lower(), name)
-        if first is not name:
-            self.report(name.at, f"{what} is already there: {first.at}", "rename one or remove one")
-
     # ---- Producers ----------------------------------------------------------------------
 
     def _producers(self, documents: list[Fields], rules: tuple[Rule, ...]) -> tuple[Producer, ...]:
@@ -425,12 +167,12 @@ class _Loader:
         placed: list[tuple[DataProduct, Text]] = []
         removed: list[tuple[DataProduct, Text]] = []
         for document in documents:
-            self._once(seen, document["producer"], f"the producer `{document['producer']}`")
+            once(self.report, seen, document["producer"], f"the producer `{document['producer']}`")
             products: list[DataProduct] = []
             dropped: list[DataProduct] = []
             names: dict[str, Text] = {}
             for fields in document["data_products"]:
-                self._once(names, fields["name"], f"the data product `{fields['name']}`")
+                once(self.report, names, fields["name"], f"the data product `{fields['name']}`")
                 product = self._data_product(document, fields)
                 drop = fields.get("state") == "dropped"
                 (dropped if drop else products).append(product)
@@ -457,15 +199,15 @@ class _Loader:
     def _data_product(self, producer: Fields, fields: Fields) -> DataProduct:
         bucket, _, prefix = fields["location"].removeprefix("s3://").partition("/")
         prefix = prefix.rstrip("/")
-        tags = self._pairs(fields.get("tags", Fields()))
-        if len(tags) == len(self.keys):
+        tags = self.tags.pairs(fields.get("tags", Fields()))
+        if len(tags) == len(self.tags.keys):
             self.report(
                 fields["tags"].at,
                 "every LF-Tag is assigned to the database, so that a new column would be open at once",
                 "leave at least one LF-Tag to the columns",
             )
         for key, value in fields.get("tags", Fields()).items():
-            if key.lower() in self.keys and value.lower() == self.keys[key.lower()].default:
+            if key.lower() in self.tags.keys and value.lower() == self.tags.keys[key.lower()].default:
                 self.report(value.at, f"`{value}` is the default of {key}: nobody may read it", "assign another value")
         csv = fields.get("csv")
         if csv is not None and csv.get("delimiter", "") == csv.get("quote"):
@@ -536,11 +278,11 @@ class _Loader:
         seen: dict[str, Text] = {}
         consumers = []
         for document in documents:
-            self._once(seen, document["consumer"], f"the consumer `{document['consumer']}`")
+            once(self.report, seen, document["consumer"], f"the consumer `{document['consumer']}`")
             names: dict[str, Text] = {}
             subscriptions = []
             for fields in document["subscriptions"]:
-                self._once(names, fields["name"], f"the subscription `{fields['name']}`")
+                once(self.report, names, fields["name"], f"the subscription `{fields['name']}`")
                 subscriptions.append(self._subscription(fields, assigned))
             consumers.append(
                 Consumer(
@@ -594,17 +336,17 @@ class _Loader:
                 self.report(key.at, f"the LF-Tag `{key}` is given twice", "keep one of the two")
             chosen = named.setdefault(key.lower(), set())
             for value in values:
-                if not self._check_tag(key, value):
-                    if key.lower() not in self.keys:
+                if not self.tags.check(key, value):
+                    if key.lower() not in self.tags.keys:
                         break  # one report for the key is enough
-                elif value.lower() == self.keys[key.lower()].default:
+                elif value.lower() == self.tags.keys[key.lower()].default:
                     message = f"`{value}` is what {key} is until a rule speaks: no subscription may name it"
                     self.report(value.at, message, "remove it, and write a rule for the columns that you mean")
                 elif value.lower() in chosen:
                     self.report(value.at, f"`{value}` is given twice", "keep one of the two")
                 else:
                     chosen.add(value.lower())
-        expression = complete(self.keys, named)
+        expression = complete(self.tags.keys, named)
         size = expression_bytes(expression)
         if size > MAX_EXPRESSION_BYTES:
             self.report(
@@ -614,7 +356,7 @@ class _Loader:
             )
         principals: dict[str, Text] = {}
         for kind, name in (pair for who in fields["principals"] for pair in who.items()):
-            self._once(principals, name, f"the {kind} `{name}`", f"{kind}:{name.lower()}")
+            once(self.report, principals, name, f"the {kind} `{name}`", f"{kind}:{name.lower()}")
         permissions = {str(permission) for permission in fields.get("permissions", ["SELECT"])}
         return Subscription(
             name=str(fields["name"]),
@@ -669,43 +411,3 @@ def _content_sample(node: Text | Fields | None) -> ContentSample | None:
         bounds = {name: int(node[name]) for name in ("objects", "rows", "megabytes") if name in node}
         return ContentSample(**bounds, countries=tuple(sorted(map(str, node.get("countries", ())))))
     return ContentSample() if node == "true" else None
-
-
-class _Inside(NamedTuple):
-    """What a condition stands in: a rule that opens, a `not`, a `table_has`, these named conditions."""
-
-    opens: bool = False
-    negated: bool = False
-    table_has: bool = False
-    names: tuple[str, ...] = ()
-
-
-def _items(node: Text | Items) -> Items:
-    """One text, or a list of them, as a list."""
-    return node if isinstance(node, Items) else Items([node])
-
-
-def _plain(node: Text | Items) -> Any:
-    return [str(item) for item in node] if isinstance(node, Items) else str(node)
-
-
-def _example(node: Text | Fields) -> Example:
-    if isinstance(node, Fields):
-        column, type_name = _typed(node["column"])
-        return Example(
-            column,
-            type_name,
-            str(node.get("table", "")),
-            tuple(_typed(each) for each in node.get("with", ())),
-            str(node.get("comment", "")),
-            tuple(map(str, _items(node.get("content", Items())))),
-            node.get("partition_key") == "true",
-        )
-    name, type_name = _typed(node)
-    table, _, column = name.rpartition(".")
-    return Example(column, type_name, table)
-
-
-def _typed(text: str) -> tuple[str, str | None]:
-    name, _, type_name = text.partition(":")
-    return name, type_name or None

@@ -9,7 +9,6 @@ import unicodedata
 from typing import Any
 
 from tagmesh.column_types import FAMILIES
-from tagmesh.conditions import unsafe_regex
 from tagmesh.governance_yaml import (
     FLAG,
     Choice,
@@ -25,6 +24,7 @@ from tagmesh.governance_yaml import (
     TextOrList,
     shown,
 )
+from tagmesh.patterns import unsafe_regex
 from tagmesh.words import entry
 
 #: Lake Formation developer guide, "Lake Formation tag-based access control considerations".

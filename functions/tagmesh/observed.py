@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import Expression, Governance, Principal
 from tagmesh.grants import Grant
-from tagmesh.rules import TableDecision
+from tagmesh.resolution import TableDecision
 
 #: (action, resource ARN) of IAM: `("glue:GetTable", "arn:aws:glue:eu-west-1:333333333333:catalog")`.
 Need = tuple[str, str]

@@ -22,7 +22,7 @@ from tagmesh.expressions import database_tags, sees_database
 from tagmesh.governance import Consumer, DataProduct, Governance, LFTagKey, Principal, Subscription
 from tagmesh.grants import Grant, Resource, Revoke, database, diff, from_api, lf_tag, tag_policy, to_api
 from tagmesh.rectangles import rectangles
-from tagmesh.rules import Decision, TableDecision
+from tagmesh.resolution import Decision, TableDecision
 from tagmesh.workgroups import Action as WorkgroupAction
 
 __all__ = [

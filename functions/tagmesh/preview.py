@@ -15,7 +15,8 @@ from tagmesh.expressions import Readable, database_tags, readable
 from tagmesh.governance import EVERYBODY, Consumer, Governance, Principal, Subscription
 from tagmesh.grants import Grant, Revoke, diff
 from tagmesh.plan import AssignTags
-from tagmesh.rules import TableDecision, decide
+from tagmesh.resolution import TableDecision
+from tagmesh.rules import decide
 
 #: Seconds a call of a plan takes where Lake Formation takes five writes a second and nothing else is at it.
 SECONDS_A_WRITE = 0.2

@@ -1,107 +1,23 @@
 """Classification: (rules, columns) -> decisions with reasons. Pure, and the same in any order of files and rules.
 
-For each column and each LF-Tag key that its data product leaves to columns: a valid override wins; else the assigns
-join to the strictest (``LFTagKey.join``), or, where there are none, the clears do; all raises join with that, but for
-those that a matching clear names in its ``over``; where no rule speaks, the key's default holds, which no subscription
-may name. A raise can so only ever close, and what no rule knows stays closed.
-
-A struct is what its fields are: each is decided like a column, and the column is as strict as the strictest of them.
-Where no rule speaks of a field, what the rules say of the column holds for it; where rules only raise it, that too.
-
-What a rule's ``when`` may say is in ``conditions.py``.
+What a rule's ``when`` may say is in ``conditions.py``, what becomes of the rules that match in ``resolution.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tagmesh import days
+from tagmesh import days, resolution
 from tagmesh.catalog import Column, Finding, Table
-from tagmesh.column_types import FAMILIES, NestedField, nested_fields, type_family
-from tagmesh.conditions import (
-    Conditions,
-    Scene,
-    Subject,
-    Test,
-    needed_words,
-    only_words,
-    possible_families,
-    ruled_out_by,
-    words_in,
-)
+from tagmesh.column_types import nested_fields, type_family
+from tagmesh.conditions import Condition, Conditions, Evidence, Scene, Subject, Test
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule
-from tagmesh.words import Vocabulary, singular
+from tagmesh.resolution import Decision, Match, Resolver, TableDecision
+from tagmesh.words import Name, Vocabulary
 
-#: Effect of a rule -> what it makes of a column, the strongest first.
-_OUTCOMES = {"raise": "raised", "assign": "assigned", "clear": "cleared"}
-#: Why a table is closed whose values may stand under others' names.
-MISFIT = "a file of the table has its columns in another order, or others, and queries read them by position"
-#: Why a data product is closed that can be read past its tags.
-DOOR = "something else than tags gives access to its data product: `tagmesh doctor` says what"
 _REMEMBERED = 100_000  # columns whose decisions are kept to be given again
-
-
-class Match(NamedTuple):
-    """One rule that spoke about one column: ``effect`` is raise, clear or assign; ``matched`` says what of the
-    column did it (``column word email``, ``type string``); ``lost`` why it did not give the value, "" if it did."""
-
-    rule: str
-    effect: str
-    value: str
-    because: str
-    matched: tuple[str, ...]
-    lost: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        made: dict[str, Any] = {"rule": self.rule, self.effect: self.value, "matched": list(self.matched)}
-        return {**made, "lost": self.lost} if self.lost else made
-
-
-class Decision(NamedTuple):
-    """The value of one LF-Tag key of one column. ``outcome``: raised, cleared, assigned, override or default; by hand
-    where a person's stricter tag is kept (``drift.py``), and ``ruled`` is then what the governance says. ``winners``
-    gave the value, ``losers`` matched too and did not; ``because`` is for people."""
-
-    value: str
-    outcome: str
-    because: str
-    winners: tuple[Match, ...] = ()
-    losers: tuple[Match, ...] = ()
-    ruled: str = ""
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        return tuple(match.rule for match in self.winners)
-
-    def as_json(self) -> dict[str, Any]:
-        """The decision and its whole reason, as JSON has it: names, rules and words, never a value of the data."""
-        made: dict[str, Any] = {"value": self.value, "outcome": self.outcome, "because": self.because}
-        if self.ruled:
-            made["ruled"] = self.ruled
-        for name, matches in (("winners", self.winners), ("losers", self.losers)):
-            if matches:
-                made[name] = [match.as_json() for match in matches]
-        return made
-
-
-@dataclass(frozen=True)
-class TableDecision:
-    """column name -> LF-Tag key -> Decision, for every column and partition key of a table and every key that
-    its data product does not assign to the database; ``version`` is the digest of the governance that says so."""
-
-    database: str
-    table: str
-    columns: Mapping[str, Mapping[str, Decision]] = field(hash=False)
-    findings: tuple[Finding, ...] = ()
-    version: str = ""
-
-    def tags(self, column: str) -> dict[str, str]:
-        """key -> decided value of one column."""
-        return {key: decision.value for key, decision in self.columns[column].items()}
 
 
 def decide(
@@ -143,17 +59,52 @@ def compile_rules(governance: Governance) -> Classifier:
     return Classifier(governance)
 
 
+_Speaking = tuple[tuple[int, tuple[str, ...]], ...]  # of each rule that speaks its index, and what makes it
+
+
 class _CompiledRule(NamedTuple):
-    index: int  # in the order of the rules' ids
     rule: Rule
-    test: Test
+    condition: Condition
     tables: tuple[int, ...]  # the conditions about the table that it rests on
     effects: tuple[tuple[str, str, str], ...]  # (key, effect, value)
 
 
+class _Row(NamedTuple):
+    """A rule as candidates are looked for: see ``conditions.Condition``."""
+
+    needs: int
+    barred: int
+    alone: int
+    test: tuple[int, Test]  # its index in the order of the rules' ids, and what is left to test
+    tables: tuple[int, ...]
+
+
 class _Candidates(NamedTuple):
-    rules: list[_CompiledRule]
+    """The rules that may speak of columns that words and types tell alike."""
+
+    tests: list[tuple[int, Test]]  # of each rule its index, and what is left to test
     tables: tuple[int, ...]  # the conditions about tables that any of them rests on
+
+
+class _Seen:
+    """A column, or one of its fields, as conditions see it but for its table: its whole name, and that as it was read;
+    the path from the column on ("" for the column); the family of its type; what a sample showed of it; the rules that
+    may speak of it, and the conditions about tables that these rest on. Of a column also its fields, and what is
+    decided: evidence of those conditions -> decisions."""
+
+    __slots__ = ("column", "content", "decided", "family", "fields", "name", "path", "tables", "tests")
+
+    def __init__(
+        self, column: str, path: str, family: str, content: tuple[str, ...], name: Name, candidates: _Candidates
+    ) -> None:
+        self.column = column
+        self.path = path
+        self.family = family
+        self.content = content
+        self.name = name
+        self.tests, self.tables = candidates
+        self.fields: list[_Seen] = []
+        self.decided: dict[tuple[Evidence, ...], dict[str, Decision]] = {}
 
 
 class _Outcome(NamedTuple):
@@ -168,58 +119,31 @@ class _Outcome(NamedTuple):
 
 
 class Classifier:
-    """The rules of one governance, compiled. Rules that need a certain word of the column's name are found by
-    it, so that a column is only tested against those that may speak about it. Columns that conditions cannot tell
-    apart are decided once."""
+    """The rules of one governance, compiled. Columns whose words and types tell conditions the same have the same
+    candidates among the rules, which are found once; columns that conditions cannot tell apart are decided once."""
 
     def __init__(self, governance: Governance) -> None:
         self._governance = governance
-        rules = sorted(governance.rules, key=lambda rule: rule.id)
-        self._vocabulary = Vocabulary(words_in([rule.when for rule in rules]))
+        self._resolver = Resolver(governance)
+        self._vocabulary = Vocabulary()
         self._conditions = Conditions(self._vocabulary)
-        self._rules = [_compile_rule(index, rule, self._conditions) for index, rule in enumerate(rules)]
-        self._on_content = [compiled for compiled in self._rules if "content" in compiled.rule.when]
-        # entry -> sets of rules, as bits: those that it may bring up, those that do not hold beside it, and those that
-        # have it among the words that alone may make a name.
-        self._up: dict[str, int] = {}
-        self._out: dict[str, int] = {}
-        self._only: dict[str, int] = {}
-        self._always = self._with_only = 0
-        self._fit = dict.fromkeys((*FAMILIES, ""), 0)
-        for compiled in self._rules:
-            if "content" not in compiled.rule.when:
-                self._index(1 << compiled.index, compiled.rule.when)
-        self._asks_comment, self._asks_partition_key, self._asks_parameters = (
-            name in self._conditions.asked for name in ("comment", "partition_key", "column_parameters")
-        )
-        self._of_word = lru_cache(maxsize=65536)(self._touched_by)
-        self._picked = lru_cache(maxsize=65536)(self._pick)
+        rules = sorted(governance.rules, key=lambda rule: rule.id)
+        self._rules = [_compile_rule(rule, self._conditions) for rule in rules]
+        asked = self._conditions.asked
+        self._asks_comment, self._asks_parameters = "comment" in asked, "column_parameters" in asked
+        self._asks_partition_key = "partition_key" in asked
+        self._asks_more = self._asks_comment or self._asks_parameters or self._asks_partition_key
+        self._rows = lru_cache(self._rows_for)
+        self._candidates = lru_cache(maxsize=65536)(self._find_candidates)
         self._made = lru_cache(maxsize=65536)(self._decisions)
         self._outcomes = lru_cache(maxsize=65536)(self._find_outcomes)
-        self._candidates = lru_cache(maxsize=65536)(self._find_candidates)
-        self._over = {rule.id: frozenset(rule.over) for rule in rules if rule.over}
-        self._defaults = {
-            key.name: Decision(key.default, "default", f"no rule speaks about its {key.name}")
-            for key in governance.lf_tags
-        }
         self._overrides: dict[tuple[str, str, str], list[Override]] = {}
         for override in governance.overrides:
             place = (override.producer, override.data_product, override.table)
             self._overrides.setdefault(place, []).append(override)
-        # column as conditions see it -> (its candidates' conditions about the table, evidence of those -> decisions)
-        self._decided: dict[Any, tuple[tuple[int, ...], dict[Any, dict[str, Decision]]]] = {}
-
-    def _index(self, bit: int, when: Mapping[str, Any]) -> None:
-        needed, only = needed_words(when), only_words(when)
-        for words, touched in ((needed, self._up), (ruled_out_by(when), self._out), (only, self._only)):
-            for word in words or ():
-                touched[word] = touched.get(word, 0) | bit
-        if needed is None:
-            self._always |= bit
-        if only is not None:
-            self._with_only |= bit
-        for family in possible_families(when):
-            self._fit[family] |= bit
+        # LF-Tag keys -> (name, type, what else conditions see of a column) -> such columns
+        self._known: dict[tuple[str, ...], dict[tuple[str, str, Any], _Seen]] = {}
+        self._remembered = 0
 
     def decide(
         self,
@@ -232,142 +156,117 @@ class Classifier:
     ) -> TableDecision:
         """See ``rules.decide``."""
         keys = self._governance.column_keys(data_product)
-        names = tuple(key.name for key in keys)
+        names = tuple([key.name for key in keys])
         scene = Scene(self._conditions, data_product, table)
-        columns = {
-            column.name: self._decide_column(scene, column, names, keys, partition_key, content or {})
-            for partition_key, columns in ((False, table.columns), (True, table.partition_keys))
-            for column in columns
-        }
+        known = self._known.setdefault(names, {})
+        columns: dict[str, dict[str, Decision]] = {}
+        for partition_key, of_table in ((False, table.columns), (True, table.partition_keys)):
+            for column in of_table:
+                more = self._besides(column, partition_key, content) if content or self._asks_more else None
+                seen = known.get((column.name, column.type, more))
+                if seen is None:
+                    seen = self._remember(known, column.name, column.type, more)
+                evidence = scene.evidences(seen.tables) if seen.tables else ()
+                decided = seen.decided.get(evidence)
+                if decided is None:
+                    decided = seen.decided[evidence] = self._judge(scene, column, seen, keys, names, partition_key)
+                columns[column.name] = decided
         place = (data_product.producer, data_product.name, table.name)
         findings: list[Finding] = []
         if overrides := self._overrides.get(place):
-            findings += _apply_overrides(table, keys, columns, overrides, today or days.today())
+            findings += resolution.apply_overrides(table, keys, columns, overrides, today or days.today())
         if table.partition_keys:
-            findings += _apply_partition_floor(table, keys, columns)
+            findings += resolution.apply_partition_floor(table, keys, columns)
         if closed:
-            columns = {name: _closed(keys, decided, closed) for name, decided in columns.items()}
+            columns = {name: resolution.close(keys, decided, closed) for name, decided in columns.items()}
         return TableDecision(table.database, table.name, columns, tuple(findings), self._governance.digest)
 
-    def _decide_column(
-        self,
-        scene: Scene,
-        column: Column,
-        names: tuple[str, ...],
-        keys: tuple[LFTagKey, ...],
-        partition_key: bool,
-        content: Mapping[str, Collection[str]],
-    ) -> dict[str, Decision]:
-        shown = _content_of(column.name, content) if content else ()
-        seen = (
-            column.name,
-            column.type if shown or nested_fields(column.type) else type_family(column.type),
+    def _besides(
+        self, column: Column, partition_key: bool, content: Mapping[str, Collection[str]] | None
+    ) -> tuple[str, bool, tuple[tuple[str, str], ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+        """What conditions see of a column besides its name and type; the last is what a sample showed."""
+        return (
             column.comment if self._asks_comment else "",
             partition_key and self._asks_partition_key,
-            names,
             tuple(sorted(column.parameters.items())) if self._asks_parameters and column.parameters else (),
-            shown,
+            _content_of(column.name, content) if content else (),
         )
-        known = self._decided.get(seen)
-        if known is None:
-            if len(self._decided) >= _REMEMBERED:
-                self._decided.clear()
-            known = self._decided[seen] = (self._tables_of(column, sampled=bool(shown)), {})
-        tables, by_evidence = known
-        evidence = scene.evidences(tables) if tables else ()
-        decided = by_evidence.get(evidence)
-        if decided is None:
-            decided = by_evidence[evidence] = self._judge(scene, column, keys, names, partition_key, dict(shown))
-        return decided
 
-    def _tables_of(self, column: Column, *, sampled: bool) -> tuple[int, ...]:
-        """The conditions about tables that may matter to a column."""
-        tables = self._candidates(column.name, type_family(column.type)).tables
-        nested = nested_fields(column.type)
-        if not nested and not sampled:
-            return tables
-        found = {number for each in nested for number in self._candidates(_path_of(column, each), each.family).tables}
-        if sampled:
-            found.update(number for rule in self._on_content for number in rule.tables)
-        return tuple(sorted(found.union(tables)))
+    def _remember(
+        self, known: dict[tuple[str, str, Any], _Seen], name: str, type_name: str, more: tuple[Any, ...] | None
+    ) -> _Seen:
+        """The columns that conditions see so, in whatever table."""
+        if self._remembered >= _REMEMBERED:
+            for each in self._known.values():
+                each.clear()
+            self._remembered = 0
+        self._remembered += 1
+        shown = dict(more[-1]) if more else {}
+        seen = self._seen(name, "", type_family(type_name), shown.get("", ()))
+        if nested := nested_fields(type_name):
+            seen.fields = [self._seen(name, path, family, shown.get(path, ())) for path, family in nested]
+            seen.tables = tuple(sorted({number for each in (seen, *seen.fields) for number in each.tables}))
+        known[name, type_name, more] = seen
+        return seen
+
+    def _seen(self, column: str, path: str, family: str, content: tuple[str, ...]) -> _Seen:
+        name = f"{column}.{path}" if path else column
+        read = self._vocabulary.read(name)
+        marks, able = read.marks & self._conditions.held, (read.alone | read.perhaps) & self._conditions.made
+        return _Seen(name, path, family, content, read, self._candidates(marks, able, family, bool(content)))
 
     def _judge(
         self,
         scene: Scene,
         column: Column,
+        seen: _Seen,
         keys: tuple[LFTagKey, ...],
         names: tuple[str, ...],
         partition_key: bool,
-        content: Mapping[str, tuple[str, ...]],
     ) -> dict[str, Decision]:
-        def subject(path: str, family: str) -> Subject:
-            name = f"{column.name}.{path}" if path else column.name
-            phrases = self._vocabulary.phrases(name)
-            shown = content.get(path, ())
-            return Subject(scene, phrases, name, family, path, column.comment, partition_key, column.parameters, shown)
-
-        own = self._speaking(subject("", type_family(column.type)))
-        nested = nested_fields(column.type)
-        if not nested:
-            return self._made(tuple(own), names)
-        spoken = self._matches(own)
+        speaking = _speaking(scene, column, seen, partition_key)
+        if not seen.fields:
+            return self._made(speaking, names)
+        spoken = self._matches(speaking)
         fields = [
-            (each.path, self._matches(self._speaking(subject(each.path, each.family))) if each.path else {})
-            for each in nested
+            # What has no path of its own, such as a map's keys, is the column.
+            (each.path, self._matches(_speaking(scene, column, each, partition_key)) if each.path else {})
+            for each in seen.fields
         ]
         return {
-            key.name: self._joined(
+            key.name: self._resolver.joined(
                 key, spoken.get(key.name, []), [(path, found.get(key.name, [])) for path, found in fields]
             )
             for key in keys
         }
 
-    def _speaking(self, subject: Subject) -> list[tuple[int, tuple[str, ...]]]:
-        """The rules that speak about a column, by id, and what of it makes them."""
-        candidates = self._candidates(subject.column, subject.family).rules
-        if subject.content:
-            candidates = sorted([*candidates, *self._on_content], key=lambda each: each.index)
-        return [
-            (compiled.index, evidence) for compiled in candidates if (evidence := compiled.test(subject)) is not None
-        ]
-
-    def _matches(self, speaking: Iterable[tuple[int, tuple[str, ...]]]) -> dict[str, list[Match]]:
+    def _matches(self, speaking: _Speaking) -> dict[str, list[Match]]:
         """key -> what rules that speak say of it."""
         spoken: dict[str, list[Match]] = {}
         for index, evidence in speaking:
-            rule = self._rules[index].rule
-            for key, effect, value in self._rules[index].effects:
+            rule, _, _, effects = self._rules[index]
+            for key, effect, value in effects:
                 spoken.setdefault(key, []).append(Match(rule.id, effect, value, rule.because, evidence))
         return spoken
 
-    def _decisions(
-        self, speaking: tuple[tuple[int, tuple[str, ...]], ...], names: tuple[str, ...]
-    ) -> dict[str, Decision]:
+    def _decisions(self, speaking: _Speaking, names: tuple[str, ...]) -> dict[str, Decision]:
         """What the rules that speak make of each key. Who wins does not depend on what matched."""
         evidence = dict(speaking)
         made = {}
         for name, outcome in self._outcomes(tuple(evidence), names):
-            if isinstance(outcome, Decision):
-                made[name] = outcome
-                continue
-            value, how, because, winners, losers = outcome
-            made[name] = Decision(
-                value,
-                how,
-                because,
-                tuple([_with_evidence(match, evidence[index]) for index, match in winners]),
-                tuple([_with_evidence(match, evidence[index]) for index, match in losers]) if losers else (),
-            )
+            if isinstance(outcome, _Outcome):
+                value, how, because, winners, losers = outcome
+                outcome = Decision(value, how, because, _told(winners, evidence), _told(losers, evidence))
+            made[name] = outcome
         return made
 
     def _find_outcomes(
         self, speaking: tuple[int, ...], names: tuple[str, ...]
     ) -> tuple[tuple[str, _Outcome | Decision], ...]:
-        spoken = self._matches((index, (str(index),)) for index in speaking)
+        spoken = self._matches(tuple([(index, (str(index),)) for index in speaking]))
         found: list[tuple[str, _Outcome | Decision]] = []
         for name in names:
-            key = self._governance.keys[name]
-            decision = self._resolve(key, spoken.get(name))
+            decision = self._resolver.resolve(self._governance.keys[name], spoken.get(name))
             if spoken.get(name):
                 winners, losers = (
                     tuple((int(match.matched[0]), match) for match in matches)
@@ -378,129 +277,63 @@ class Classifier:
                 found.append((name, decision))
         return tuple(found)
 
-    def _find_candidates(self, name: str, family: str) -> _Candidates:
-        """The rules that may speak about a column of this name and family of types, by id."""
-        read = self._vocabulary.read(name)
-        up, out, only = self._always, 0, -1
-        for word in read.words:
-            brought, barred, alone = self._of_word(word)
-            up |= brought
-            out |= barred
-            only &= alone
-        for entry in (*read.joined, *read.within) if read.within else read.joined:
-            up |= self._up.get(entry, 0)
-            out |= self._out.get(entry, 0)
-        for entry in (*read.spans, *read.alike):
-            up |= self._up.get(entry, 0)
-        up &= ~out & self._fit[family]
-        if not read.odd:
-            # The words are what they are: they are all among a rule's, or make one of its entries of several words.
-            for entry in read.spans:
-                only |= self._only.get(entry, 0)
-            up &= only | ~self._with_only
-        return self._picked(up)
+    def _rows_for(self, family: str, sampled: bool) -> list[_Row]:
+        """The rules that may speak of columns of a family of types, by id."""
+        rows = []
+        for index, (rule, condition, tables, _) in enumerate(self._rules):
+            if family in condition.families and (sampled or "content" not in rule.when):
+                test = (index, condition.left)
+                rows.append(_Row(condition.needs, condition.barred, condition.alone, test, tables))
+        return rows
 
-    def _touched_by(self, word: str) -> tuple[int, int, int]:
-        """What a word of a name brings up, bars, and is allowed alone by; as it is and in the singular."""
-        one = singular(word)
-        up, out, only = (touched.get(word, 0) | touched.get(one, 0) for touched in (self._up, self._out, self._only))
-        return up, out, -1 if word.isdigit() else only
-
-    def _pick(self, bits: int) -> _Candidates:
-        rules = [compiled for compiled in self._rules if bits >> compiled.index & 1]
-        return _Candidates(rules, tuple(sorted({number for rule in rules for number in rule.tables})))
-
-    def _resolve(self, key: LFTagKey, matches: list[Match] | None) -> Decision:
-        if not matches:
-            return self._defaults[key.name]
-        if len(matches) == 1:
-            (only,) = matches
-            return Decision(only.value, _OUTCOMES[only.effect], only.because or only.rule, (only,))
-        beaten = self._beaten(matches)
-        given: list[tuple[str, str]] = []  # effect -> the value it gives: of the raises, and of what would hold without
-        for effect in _OUTCOMES:
-            values = [match.value for match in matches if match.effect == effect and match.rule not in beaten]
-            if values:
-                given.append((effect, reduce(key.join, values)))
-                if effect != "raise":
-                    break
-        value = reduce(key.join, (each for _, each in given))
-        # Where two values conflict, the value is neither's, and both gave it.
-        effects = {effect for effect, each in given if each == value} or {effect for effect, _ in given}
-        speaking = [match for match in matches if match.effect in effects and match.rule not in beaten]
-        winners = [match for match in speaking if match.value == value] or speaking
-        losers = tuple(
-            match._replace(lost=beaten.get(match.rule) or _lost(match, given, value))
-            for match in matches
-            if match not in winners
-        )
-        outcome = next(_OUTCOMES[effect] for effect in _OUTCOMES if effect in effects)
-        return Decision(value, outcome, _because(winners), tuple(winners), losers)
-
-    def _beaten(self, matches: list[Match]) -> dict[str, str]:
-        """Rules whose raise a matching clear names -> why they do not count."""
-        if not self._over:
-            return {}
-        raises = {match.rule for match in matches if match.effect == "raise"}
-        return {
-            rule: f"{match.rule} clears it, over this rule by name"
-            for match in matches
-            if match.effect == "clear"
-            for rule in self._over.get(match.rule, frozenset()) & raises
-        }
-
-    def _joined(self, key: LFTagKey, own: list[Match], fields: list[tuple[str, list[Match]]]) -> Decision:
-        """The decision for a column that holds fields: what the strictest of them has."""
-        # What rules only raise is at least what the column's own rules say: a raise so never opens a field.
-        on_own = not all(any(match.effect != "raise" for match in found) for _, found in fields)
-        counts = bool(own) and (on_own or any(match.effect == "raise" for match in own))
-        decisions = [("", self._resolve(key, own))] if counts else []
-        decisions += [(path, self._resolve(key, found)) for path, found in fields if found or not own]
-        value = reduce(key.join, (decision.value for _, decision in decisions))
-        deciding = [(path, decision) for path, decision in decisions if decision.value == value] or decisions
-        path, first = deciding[0]
-        because = f"its field {path}: {first.because}" if path else first.because
-        stricter = f"its field {path} is stricter" if path else "what rules say of the whole column is stricter"
-        winners = [_of_field(path, match) for path, decision in deciding for match in decision.winners]
-        losers = [_of_field(path, match) for path, decision in deciding for match in decision.losers]
-        losers += [
-            _of_field(other, match)._replace(lost=match.lost or stricter)
-            for other, decision in decisions
-            if (other, decision) not in deciding
-            for match in decision.winners + decision.losers
-        ]
-        if not counts:
-            losers += [match._replace(lost="what rules say of each of its fields counts") for match in own]
-        outcome = "default" if value == key.default else first.outcome
-        return Decision(value, outcome, because, _once(winners), _once(losers))
+    def _find_candidates(self, marks: int, able: int, family: str, sampled: bool) -> _Candidates:
+        held, not_made = marks | able, ~able
+        tests = []
+        tables: set[int] = set()
+        for needs, barred, must_make, test, of_rule in self._rows(family, sampled):
+            if not held & needs or marks & barred or must_make & not_made:
+                continue
+            tests.append(test)
+            tables.update(of_rule)
+        return _Candidates(tests, tuple(sorted(tables)))
 
 
-def _path_of(column: Column, nested: NestedField) -> str:
-    return f"{column.name}.{nested.path}" if nested.path else column.name
-
-
-def _with_evidence(match: Match, evidence: tuple[str, ...]) -> Match:
-    return Match(match[0], match[1], match[2], match[3], evidence, match[5])
-
-
-def _compile_rule(index: int, rule: Rule, conditions: Conditions) -> _CompiledRule:
-    test, tables = conditions.compile(rule.when)
+def _compile_rule(rule: Rule, conditions: Conditions) -> _CompiledRule:
+    condition, tables = conditions.compile(rule.when)
     effects = [
         (key, effect, value)
         for effect, pairs in (("raise", rule.raises), ("assign", rule.assigns), ("clear", rule.clears))
         for key, value in pairs
     ]
-    return _CompiledRule(index, rule, test, tables, tuple(effects))
+    return _CompiledRule(rule, condition, tables, tuple(effects))
 
 
-def _closed(keys: Iterable[LFTagKey], decided: Mapping[str, Decision], because: str) -> dict[str, Decision]:
-    """A column at its defaults, whatever was decided."""
-    closed = {}
-    for key in keys:
-        before = decided[key.name]
-        losers = tuple(match._replace(lost=match.lost or because) for match in before.winners + before.losers)
-        closed[key.name] = Decision(key.default, "default", because, losers=losers)
-    return closed
+def _speaking(scene: Scene, column: Column, seen: _Seen, partition_key: bool) -> _Speaking:
+    """The rules that speak about a column or one of its fields, by id, and what of it makes them."""
+    if not seen.tests:
+        return ()
+    subject = Subject(
+        scene,
+        seen.name,
+        seen.column,
+        seen.family,
+        seen.path,
+        column.comment,
+        partition_key,
+        column.parameters,
+        seen.content,
+    )
+    return tuple([(index, evidence) for index, test in seen.tests if (evidence := test(subject)) is not None])
+
+
+def _told(matches: tuple[tuple[int, Match], ...], evidence: Mapping[int, tuple[str, ...]]) -> tuple[Match, ...]:
+    """Matches, with what matched."""
+    return tuple(
+        [
+            Match(rule, effect, value, because, evidence[index], lost)
+            for index, (rule, effect, value, because, _, lost) in matches
+        ]
+    )
 
 
 def _content_of(column: str, content: Mapping[str, Collection[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -510,112 +343,3 @@ def _content_of(column: str, content: Mapping[str, Collection[str]]) -> tuple[tu
         if kinds and (name == column or name.startswith(f"{column}.")):
             found[name[len(column) + 1 :]] = tuple(sorted(kinds))
     return tuple(sorted(found.items()))
-
-
-def _because(winners: Iterable[Match]) -> str:
-    return "; ".join(dict.fromkeys(match.because or match.rule for match in winners))
-
-
-def _lost(match: Match, given: list[tuple[str, str]], value: str) -> str:
-    if match.effect not in dict(given):
-        return f"a {match.effect} counts only where no rule assigns"
-    if match.effect == "raise" or given[0][0] != "raise":
-        return f"{value} is stricter"
-    return f"a {match.effect} counts only where no rule raises to as much"
-
-
-def _of_field(path: str, match: Match) -> Match:
-    if not path:
-        return match
-    matched = tuple(f"field {path}: {text}" for text in match.matched)
-    return match._replace(matched=matched or (f"field {path}",))
-
-
-def _once(matches: Iterable[Match]) -> tuple[Match, ...]:
-    return tuple(dict.fromkeys(matches))
-
-
-def _apply_overrides(
-    table: Table,
-    keys: Iterable[LFTagKey],
-    columns: dict[str, dict[str, Decision]],
-    overrides: Iterable[Override],
-    today: str,
-) -> list[Finding]:
-    """Gives columns what their owners decided. One that has expired, or that opens what nobody else has approved,
-    is a finding, and the rules hold."""
-    known = {key.name: key for key in keys}
-    findings = []
-    for override in overrides:
-        subject = f"{table.database}.{table.name}.{override.column}"
-        decided = columns.get(override.column)
-        if decided is None:
-            message = f"an override ({override.place}) is about a column that the table does not have"
-            findings.append(Finding("override-without-column", subject, message, "remove it, or mend the name"))
-            continue
-        if override.expires and today > override.expires:
-            message = f"the override of {override.author} ({override.place}) has expired on {override.expires}"
-            mend = "the rules hold again: remove it, or decide again with a later expiry"
-            findings.append(Finding("override-expired", subject, message, mend))
-            continue
-        approved = f", approved by {override.approved_by}" if override.approved_by else ""
-        because = f"{override.reason} ({override.author}{approved})"
-        changed = dict(decided)
-        for name, value in override.tags:
-            if name not in known:
-                continue
-            ruled = decided[name]
-            looser = known[name].join(value, ruled.value) != value
-            if looser and not override.approved_by:
-                message = (
-                    f"the override of {override.author} ({override.place}) opens it from {name}={ruled.value} to "
-                    f"{value}, which nobody else has approved"
-                )
-                mend = "the rules hold until it says `approved_by:` with another name than its author's"
-                findings.append(Finding("override-not-approved", subject, message, mend))
-                continue
-            losers = tuple(
-                match._replace(lost=match.lost or "the override decides") for match in ruled.winners + ruled.losers
-            )
-            changed[name] = Decision(value, "override", because, losers=losers)
-        columns[override.column] = changed
-    return findings
-
-
-def _apply_partition_floor(
-    table: Table, keys: Iterable[LFTagKey], columns: dict[str, dict[str, Decision]]
-) -> list[Finding]:
-    """A partition key is as readable as its table (design.md, 2.3), so its values are joined into every column.
-    One that is left at a default closes the whole table, and is a finding."""
-    findings: dict[str, list[str]] = {}
-    for key in keys:
-        decided = [(column.name, columns[column.name][key.name]) for column in table.partition_keys]
-        for name, decision in decided:
-            if decision.value == key.default:
-                findings.setdefault(name, []).append(key.name)
-        for partition_key, floor in decided:
-            for column, decisions in columns.items():
-                own = decisions[key.name]
-                value = key.join(own.value, floor.value)
-                if value != own.value:
-                    # Where the two conflict, the value is neither's, and both gave it.
-                    given = floor.winners if value == floor.value else _once(floor.winners + own.winners)
-                    closed = "override" if floor.outcome == "override" else "raised"
-                    outcome = "default" if value == key.default else closed
-                    because = f"its table's partition key {partition_key} is {floor.value} ({floor.because})"
-                    losers = tuple(
-                        match._replace(lost=match.lost or "a partition key is as readable as its table")
-                        for match in own.winners + own.losers
-                        if match not in given
-                    )
-                    changed = Decision(value, outcome, because, given, losers)
-                    columns[column] = {**decisions, key.name: changed}
-    return [
-        Finding(
-            "partition-key-unclassified",
-            f"{table.database}.{table.name}.{name}",
-            f"the partition key {name} has no {' and no '.join(missing)}, which keeps the whole table closed",
-            f"write a rule, or an override, that decides {name}",
-        )
-        for name, missing in findings.items()
-    ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tagmesh.common_words import COMMON_WORDS
 
@@ -17,6 +17,10 @@ _NONE: frozenset[str] = frozenset()
 _SHORT_PLURALS = frozenset({"ips"})  # of words so short that an s at their end mostly is their own
 _LONGEST_RUN = 48  # letters: a longer run without a break is no run of words
 _LONGEST_ENTRY = 5  # words that an entry of a rule may span
+#: The set of words that every name holds an entry of.
+ANY = 1
+_ALL = -1  # every set
+_MOST_REMEMBERED = 65536
 
 
 def fold(name: str) -> str:
@@ -43,141 +47,204 @@ def singular(word: str) -> str:
     return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
 
 
-class _Run(NamedTuple):
-    """A run of letters or digits: as it is, its words, each with its singular, those of them that are no number, all of
-    these and the entries found in it besides, those entries, the entries it begins with, and whether it is made of
-    letters and no common word."""
+class _Run:
+    """What is to be known of a run of letters or digits: its words; each of them, its singular, and every entry that
+    stands within; whether it is no common word, and so might be made of other words; and sets of entries, as bits:
+    those of which it holds one, those that alone make it, and those that have an entry which it begins with."""
 
-    text: str
-    words: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-    plain: tuple[tuple[str, str], ...]
-    phrases: frozenset[str]
-    within: frozenset[str]
-    alike: frozenset[str]
-    odd: bool
+    __slots__ = ("alone", "begun", "marks", "odd", "phrases", "text", "words")
+
+    def __init__(self, text: str, words: tuple[str, ...], phrases: frozenset[str], odd: bool) -> None:
+        self.text = text
+        self.words = words
+        self.phrases = phrases
+        self.odd = odd
+        self.marks = self.begun = 0
+        self.alone = _ALL
 
 
-class Name(NamedTuple):
-    """What is to be known of a name. ``words``: its words, lower-case, in order; ``phrases``: each of them and its
-    singular, and every entry that it holds; ``joined``: the entries that are several words in a row, written together;
-    ``within``: those found within a run of letters; ``alike``: those that such a run begins with; ``runs``: its runs of
-    letters and of digits; ``plain``: each word that is no number, and its singular; ``spans``: the entries that are
-    several of those in a row; ``odd``: whether a run of letters is no common word, and so might be made of other words;
-    ``cut``: whether one has several words."""
+class Name:
+    """What is to be known of a name. ``words``: its words, lower-case, in order. ``joined``: the entries that are
+    several of them in a row; ``spans``: those that are, where numbers do not count. Sets of entries, as bits
+    (``Vocabulary.mark``): ``marks``, those of which it holds an entry; ``alone``, those whose entries alone make it;
+    ``perhaps``, those that might beside these: ``Vocabulary.covers`` tells."""
 
-    words: tuple[str, ...]
-    phrases: frozenset[str]
-    joined: frozenset[str]
-    within: frozenset[str]
-    alike: frozenset[str]
-    runs: tuple[_Run, ...]
-    plain: tuple[tuple[str, str], ...]
-    spans: frozenset[str]
-    odd: bool
-    cut: bool
+    __slots__ = ("_phrases", "alone", "joined", "marks", "perhaps", "runs", "spans", "words")
+
+    def __init__(self, runs: list[_Run], words: tuple[str, ...]) -> None:
+        self.runs = runs
+        self.words = words
+        self.joined = self.spans = _NONE
+        self.marks = self.alone = self.perhaps = 0
+        self._phrases: frozenset[str] | None = None
+
+    @property
+    def phrases(self) -> frozenset[str]:
+        """Each word and its singular, and every entry that the name holds."""
+        if self._phrases is None:
+            self._phrases = self.joined.union(*[run.phrases for run in self.runs])
+        return self._phrases
+
+
+class _Remembered(dict[str, Any]):
+    """text -> what was found out of it, found out when it is asked for; forgotten where it becomes too much."""
+
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, text: str) -> Any:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        found = self[text] = self._find(text)
+        return found
 
 
 class Vocabulary:
-    """The words that names are cut into: common ones; and the entries that rules ask for.
+    """The words that names are cut into: common ones; and the entries that rules ask for, in sets.
 
     Whether a rule finds its words in a name depends on the common words and on that rule alone: no other rule hides
     one or brings one to light, so that adding a rule that raises never opens a column."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        entries = {key for word in words if (key := entry(word))}
-        self._entries = frozenset(entries)
-        self.read = lru_cache(maxsize=65536)(self._read)
-        self._read_run = lru_cache(maxsize=65536)(self._read_run)
-        self._goes_on = lru_cache(maxsize=65536)(self._begins)
+        self._sets: dict[frozenset[str], int] = {}  # entries -> the bit of their set
+        self._marks: dict[str, int] = {}  # entry -> the sets that it is in
+        self._names, self._runs, self._continued = map(_Remembered, (self._read, self._read_run, self._begins))
+        self.read: Callable[[str], Name] = self._names.__getitem__
         self._cut = lru_cache(maxsize=65536)(_cut_into)
+        self.mark(frozenset(map(entry, words)))
+
+    def mark(self, entries: frozenset[str]) -> int:
+        """The bit that a set of entries has in names, which are read anew after a set that was not known."""
+        bit = self._sets.get(entries)
+        if bit is None:
+            bit = self._sets[entries] = ANY << len(self._sets) + 1
+            marks = self._marks
+            for each in entries:
+                if each:
+                    marks[each] = marks.get(each, 0) | bit
+            for known in (self._names, self._runs, self._continued):
+                known.clear()
+            for name in ("_sorted", "_written"):
+                self.__dict__.pop(name, None)
+        return bit
 
     # Names without odd runs, and loading, need neither of these.
     @cached_property
     def _sorted(self) -> list[str]:
-        return sorted(self._entries)
+        return sorted(self._marks)
 
     @cached_property
     def _written(self) -> _Words:
         """Entries, and plurals of them."""
-        return _by_start(frozenset(_with_plurals(self._entries)))
+        return _by_start(frozenset(_with_plurals(self._marks)))
 
-    def _read_run(self, run: str) -> _Run:
-        """What is to be known of a run of letters or digits.
+    def _read_run(self, text: str) -> _Run:
+        """A run, cut into words, and the sets of entries that it is to do with.
 
         A run that is no common word is cut into the fewest common words that make all of it; of two ways as short,
         the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
         is found in it where what is left and right of it can be cut, into no more words altogether."""
-        if len(run) < 4 or len(run) > _LONGEST_RUN or run.isdigit() or _knows(run):
-            return _run(run, (run,), odd=len(run) > _LONGEST_RUN and not run.isdigit())
+        if len(text) < 4 or len(text) > _LONGEST_RUN or text in _COMMON or text.isdigit():
+            return self._run(text, (text,), odd=len(text) > _LONGEST_RUN and not text.isdigit())
         written, lengths = self._written
-        before = _reached(run, _COMMON_FORWARDS)
+        before = _reached(text, _COMMON_FORWARDS)
         seen = [
             (start, start + length)
             for start in before
-            if start < len(run) - 1
-            for length in (*lengths.get(run[start : start + 3], ()), 2)
-            if start + length <= len(run) and run[start : start + length] in written
+            if start < len(text) - 1
+            for length in (*lengths.get(text[start : start + 3], ()), 2)
+            if start + length <= len(text) and text[start : start + length] in written
         ]
-        if not seen and len(run) not in before:
-            return _run(run, (run,))
-        after = _fewest(run, _COMMON_FORWARDS)
+        if not seen and len(text) not in before:
+            return self._run(text, (text,))
+        after = _fewest(text, _COMMON_FORWARDS)
+        words = after[0] or (text,)
         if not seen:
-            return _run(run, after[0] or (run,))
-        whole = _NEVER if after[0] is None else len(after[0])
+            return self._run(text, words)
+        whole = _NEVER if after[0] is None else len(words)
         found = [
-            run[start:end]
+            text[start:end]
             for start, end in seen
             if (rest := after[end]) is not None and before[start] + 1 + len(rest) <= whole
         ]
-        first = [run[:end] for start, end in seen if start == 0]
-        return _run(run, after[0] or (run,), self._entries_of(found), self._entries_of(first))
+        run = self._run(text, words, self._entries_of(found))
+        for start, end in seen:
+            if start == 0:
+                run.begun |= self._marks_of(text[:end])
+        return run
+
+    def _run(self, text: str, words: tuple[str, ...], within: frozenset[str] = _NONE, *, odd: bool = True) -> _Run:
+        """A run with its sets."""
+        run = _Run(text, words, within.union(words, map(singular, words)), odd)
+        marks = self._marks
+        for phrase in run.phrases:
+            run.marks |= marks.get(phrase, 0)
+        if text.isdigit():
+            return run  # numbers do not count
+        for word in words:
+            run.alone &= self._marks_of(word)
+        if odd:
+            run.alone |= marks.get(text, 0)
+        return run
+
+    def _marks_of(self, word: str) -> int:
+        """The sets that hold a word as it is or its singular."""
+        return self._marks.get(word, 0) | self._marks.get(singular(word), 0)
 
     def _entries_of(self, written: Iterable[str]) -> frozenset[str]:
         """The entries that are written so, and those of which that is the plural: one of a rule hides none of
         another's."""
-        return self._entries.intersection(each for word in written for each in (word, singular(word)))
+        return frozenset(each for word in written for each in (word, singular(word)) if each in self._marks)
 
     def _read(self, name: str) -> Name:
         """Cut at everything that is no letter, at humps, between letters and digits, and, where a run of letters is
         no word itself, into the fewest common words. `e_mail` and `email` are one entry, and `eMail`, `e-mail`,
         `emails` all hold it."""
-        runs = tuple([self._read_run(run) for run in _parts(name)])
-        if len(runs) == 1:
-            (run,) = runs
-            joined = self._joined(run.pairs) if len(run.pairs) > 1 else _NONE
-            held = run.phrases | joined if joined else run.phrases
-            cut = len(run.words) > 1
-            return Name(run.words, held, joined, run.within, run.alike, runs, run.plain, joined, run.odd, cut)
-        pairs = [pair for run in runs for pair in run.pairs]
-        plain = tuple([pair for run in runs for pair in run.plain])
-        joined = spans = self._joined(pairs)
-        if len(plain) < len(pairs) and len(plain) > 1:
-            spans = self._joined(plain)
-        within = alike = _NONE
-        odd = cut = False
+        runs = [self._runs[part] for part in _parts(name)]
+        words: tuple[str, ...] = ()
+        marks, alone, perhaps, odd = ANY, _ALL, 0, False
         for run in runs:
+            words += run.words
+            marks |= run.marks
+            alone &= run.alone
             if run.odd:
                 odd = True
-                cut = cut or len(run.words) > 1
-                within |= run.within
-                alike |= run.alike
-        held = joined.union(*[run.phrases for run in runs])
-        return Name(tuple([word for word, _ in pairs]), held, joined, within, alike, runs, plain, spans, odd, cut)
+                perhaps |= run.begun
+        read = Name(runs, words)
+        if len(words) > 1:
+            read.joined = read.spans = self._joined(words)
+            plain = [word for run in runs if run.alone != _ALL for word in run.words]
+            if len(plain) < len(words):
+                read.spans = self._joined(plain)
+                if odd and any(len(run.words) > 1 for run in runs):
+                    perhaps = _ALL
+            for each in read.joined:
+                marks |= self._marks[each]
+            for each in read.spans:
+                perhaps |= self._marks[each]
+        read.marks = marks
+        read.alone = 0 if alone == _ALL else alone
+        read.perhaps = perhaps & ~read.alone
+        return read
 
-    def _joined(self, pairs: Sequence[tuple[str, str]]) -> frozenset[str]:
+    def _joined(self, words: Sequence[str]) -> frozenset[str]:
         """The entries that are several words in a row, the last as it is or its singular."""
-        found = _NONE
-        for start in range(len(pairs) - 1):
-            phrase = pairs[start][0]
-            if not self._goes_on(phrase):
-                continue
-            for word, one in pairs[start + 1 : start + _LONGEST_ENTRY]:
-                found |= {each for each in (phrase + word, phrase + one) if each in self._entries}
+        entries = self._marks
+        found: list[str] = []
+        last = len(words) - 1
+        for start in range(last):
+            phrase = words[start]
+            for end in range(start + 1, min(last, start + _LONGEST_ENTRY - 1) + 1):
+                word = words[end]
+                if word[-1] == "s" and (one := phrase + singular(word)) in entries:
+                    found.append(one)
                 phrase += word
-                if not self._goes_on(phrase):
+                if phrase in entries:
+                    found.append(phrase)
+                if end < last and not self._continued[phrase]:
                     break
-        return found
+        return frozenset(found) if found else _NONE
 
     def _begins(self, text: str) -> bool:
         """Whether a longer entry begins with a text."""
@@ -192,50 +259,29 @@ class Vocabulary:
         """What the entries of a rule are looked up in."""
         return self.read(name).phrases
 
-    def hints(self, name: str) -> frozenset[str]:
-        """Every entry that a test of words could find in a name, and perhaps more: what rules are looked up by."""
-        read = self.read(name)
-        return read.phrases | read.alike
-
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
         read = self.read(name)
-        for word, one in read.plain:
-            if word not in entries and one not in entries:
-                break
-        else:
-            return bool(read.plain)
-        # Whether it can be nothing but these words one by one.
-        apart = entries.isdisjoint(read.spans) and not (read.cut and len(read.plain) < len(read.words))
-        if apart and not read.odd:
-            return False
         words: list[str] = []
         unknown = cut_otherwise = False
-        for run, cut, *_ in read.runs:
-            if run in entries:
-                words.append(run)
+        for run in read.runs:
+            if run.text in entries:
+                words.append(run.text)
+            elif run.text.isdigit():
                 continue
-            if all(word in entries or singular(word) in entries for word in cut):
-                words += cut
-            elif run.isdigit():
-                continue
-            elif read.odd and len(run) > 3 and (own := self._cut(run, entries)) and _as_few(own, run, cut):
+            elif all(word in entries or singular(word) in entries for word in run.words):
+                words += run.words
+            elif run.odd and (own := self._cut(run.text, entries)) and _as_few(own, run.text, run.words):
                 words += own
                 cut_otherwise = True
             else:
-                words += cut
+                words += run.words
                 unknown = True
         if not unknown:
             return any(not word.isdigit() for word in words)
-        return (cut_otherwise or not apart) and _made_of(words, entries)
-
-
-def _run(
-    text: str, words: tuple[str, ...], within: frozenset[str] = _NONE, alike: frozenset[str] = _NONE, odd: bool = True
-) -> _Run:
-    pairs = tuple((word, singular(word)) for word in words)
-    plain = () if text.isdigit() else pairs
-    return _Run(text, words, pairs, plain, within.union(*pairs), within, alike, odd)
+        # Whether entries of several words may stand in it, beside those that runs were cut into.
+        several = any(len(run.words) > 1 for run in read.runs) and any(run.text.isdigit() for run in read.runs)
+        return (cut_otherwise or several or not entries.isdisjoint(read.spans)) and _made_of(words, entries)
 
 
 def _as_few(own: tuple[str, ...], run: str, cut: tuple[str, ...]) -> bool:
@@ -291,10 +337,6 @@ _COMMON = frozenset(_with_plurals(COMMON_WORDS))
 _COMMON_FORWARDS = _by_start(_COMMON)
 
 
-def _knows(word: str) -> bool:
-    return word in _COMMON
-
-
 def _reached(run: str, known: _Words) -> dict[int, int]:
     """The positions of a run that words lead to from its beginning -> the fewest words that do. Most runs that
     cannot be cut end soon."""
@@ -342,7 +384,7 @@ def _starts_of(entries: frozenset[str]) -> _Words:
 
 def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
     """A run as the fewest of these entries, where it is no common word and can be made of them."""
-    if len(run) > _LONGEST_RUN or _knows(run):
+    if len(run) > _LONGEST_RUN or run in _COMMON:
         return None
     known = _starts_of(entries)
     return _fewest(run, known)[0] if len(run) in _reached(run, known) else None

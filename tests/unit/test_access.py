@@ -16,7 +16,8 @@ from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.governance import Governance, Principal, load
 from tagmesh.grants import IAM_ALLOWED, Grant
 from tagmesh.observed import Account, Database, Link, Location, Observed, OptIn, Tagged, Who
-from tagmesh.rules import MISFIT, decide
+from tagmesh.resolution import MISFIT
+from tagmesh.rules import decide
 
 CENTRAL, ACCOUNT, REGION = "555555555555", "333333333333", "eu-west-1"
 ANN, BOB = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("Ann", "Bob"))

@@ -6,7 +6,7 @@ import pytest
 from tagmesh.catalog import AssignedTags
 from tagmesh.drift import Written, keep_stricter, moved_by_hand
 from tagmesh.governance import LFTagKey
-from tagmesh.rules import Decision, TableDecision
+from tagmesh.resolution import Decision, TableDecision
 
 SENSITIVITY = LFTagKey(
     "sensitivity", ("public", "internal", "confidential", "restricted", "unclassified"), "unclassified", True

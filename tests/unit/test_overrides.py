@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tagmesh.catalog import Column, Table
 from tagmesh.governance import DataProduct, Governance, GovernanceError, load
-from tagmesh.rules import TableDecision, decide, recheck
+from tagmesh.resolution import TableDecision
+from tagmesh.rules import decide, recheck
 
 MESH = """version: 1
 lf_tags:

@@ -26,7 +26,7 @@ from tagmesh.plan import (
     plan_principal_grants,
     plan_tags,
 )
-from tagmesh.rules import Decision, TableDecision
+from tagmesh.resolution import Decision, TableDecision
 
 DOMAIN = LFTagKey("domain", ("sales", "hr", "unassigned"), "unassigned")
 SENSITIVITY = LFTagKey("sensitivity", ("public", "restricted", "unclassified"), "unclassified", True)
@@ -181,7 +181,7 @@ def test_a_call_takes_at_most_a_thousand_columns():
 
 
 def test_a_plan_says_which_rules_gave_the_tags():
-    from tagmesh.rules import Match
+    from tagmesh.resolution import Match
 
     match = Match("contact.email", "raise", "contact", "", ())
     decision = {"pii": Decision("contact", "raised", "", (match,)), "sensitivity": Decision("public", "raised", "")}

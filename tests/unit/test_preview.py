@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tagmesh import rules
+from tagmesh import resolution
 from tagmesh.catalog import AssignedTags, Column, Table
 from tagmesh.expressions import database_tags, readable
 from tagmesh.governance import Governance, load, read_folder
@@ -147,5 +147,5 @@ def test_a_table_that_is_closed_for_its_header_is_not_said_to_open():
     ]
     assert preview(NOW, NOW, closed, CENTRAL).access
 
-    found = preview(NOW, NOW, closed, CENTRAL, closed={("sales_orders", "products"): rules.MISFIT})
+    found = preview(NOW, NOW, closed, CENTRAL, closed={("sales_orders", "products"): resolution.MISFIT})
     assert (found.access, found.tables) == ((), 3)

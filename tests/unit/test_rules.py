@@ -12,13 +12,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from regex_steps import steps
-from tagmesh import conditions as conditions_of_rules
+from tagmesh import patterns
 from tagmesh.catalog import Column, Table, from_glue
 from tagmesh.column_types import type_family
-from tagmesh.conditions import unsafe_regex
 from tagmesh.examples import check_examples
 from tagmesh.governance import DataProduct, Example, Governance, LFTagKey, Override, Rule
-from tagmesh.rules import Decision, decide
+from tagmesh.patterns import unsafe_regex
+from tagmesh.resolution import Decision
+from tagmesh.rules import decide
 from tagmesh.words import Vocabulary
 
 SENSITIVITY = LFTagKey(
@@ -389,17 +390,16 @@ def steps_of_deciding(test: dict, names: tuple[str, ...], monkeypatch: pytest.Mo
     longest; more than are allowed are counted, and not taken."""
     taken: list[int] = []
 
-    def search(pattern: str, text: str) -> re.Match[str] | None:
+    def search(pattern: str, text: str, flags: int) -> re.Match[str] | None:
         assert len(text) <= 255, "a pattern looks no further than a name of Glue is long"
         taken.append(steps(pattern, text))
-        return re.search(pattern, text, re.IGNORECASE) if taken[-1] <= MOST_STEPS else None
+        return re.search(pattern, text, flags) if taken[-1] <= MOST_STEPS else None
 
     def compiled(pattern: str, flags: int = 0) -> SimpleNamespace:
-        assert flags == re.IGNORECASE
-        return SimpleNamespace(search=lambda text: search(pattern, text))
+        return SimpleNamespace(search=lambda text: search(pattern, text, flags))
 
     counting = SimpleNamespace(compile=compiled, IGNORECASE=re.IGNORECASE)
-    monkeypatch.setattr(conditions_of_rules, "re", counting)
+    monkeypatch.setattr(patterns, "re", counting)
     governance = mesh(rule("r", {"column": test}, raises={"pii": "contact"}))
     for name in names:
         decide(governance, ORDERS, table(name))

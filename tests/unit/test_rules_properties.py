@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tagmesh.catalog import Column, Table
 from tagmesh.column_types import nested_fields, type_family
 from tagmesh.governance import Governance, Rule, load
-from tagmesh.rules import Decision, TableDecision, compile_rules
+from tagmesh.resolution import Decision, TableDecision
+from tagmesh.rules import compile_rules
 from tagmesh.words import Vocabulary, entry
 from test_rules_reference import PII, PRODUCT, SENSITIVITY, TODAY, conditions, contents, governances, tables
 

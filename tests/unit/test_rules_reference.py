@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagmesh.catalog import Column, Table
 from tagmesh.governance import DataProduct, Governance, LFTagKey, Override, Rule, load, read_folder
-from tagmesh.rules import TableDecision, compile_rules
+from tagmesh.resolution import TableDecision
+from tagmesh.rules import compile_rules
 from tagmesh.words import Vocabulary
 
 ROOT = Path(__file__).parents[2]

@@ -87,7 +87,7 @@ def test_any_name_is_cut_and_no_letter_and_no_digit_is_lost(name: str):
     assert "".join(words) == "".join(char for char in fold(name) if char.isalnum())
     assert all(word.isdecimal() or not any(char.isdecimal() for char in word) for word in words)
     assert COMMON.split("_".join(words)) == words, "words are not cut again"
-    assert set(words) <= COMMON.phrases(name) <= COMMON.hints(name)
+    assert set(words) <= COMMON.phrases(name)
 
 
 @given(names)
@@ -187,21 +187,25 @@ def test_a_word_that_only_the_rules_know_is_found_between_common_words(word: str
 
     if len(name) <= 48:
         assert word in vocabulary.phrases(name)
-        assert word in vocabulary.hints(name), "rules are looked up by their words"
     assert word not in vocabulary.phrases(f"{word}q{word}")
 
 
 entries = st.lists(made_up | st.sampled_from(PLAIN), min_size=1, max_size=3, unique=True)
 
 
-@given(entries, names)
-def test_what_a_test_of_words_could_find_is_among_the_hints(words: list[str], name: str):
-    """By its hints the rules are looked up that are tried on a name at all."""
-    vocabulary = Vocabulary(words)
-    for text in (name, "".join(words), "_".join(words) + name):
-        assert vocabulary.phrases(text) <= vocabulary.hints(text)
-        if vocabulary.covers(text, frozenset(words)):
-            assert not vocabulary.hints(text).isdisjoint(words)
+@given(st.lists(entries, min_size=1, max_size=3), names)
+def test_the_sets_of_a_name_are_those_whose_entries_it_holds_and_those_that_may_make_it(lists: list, name: str):
+    """By these bits the rules are looked up that are tried on a name at all."""
+    vocabulary = Vocabulary()
+    sets = {frozenset(words): vocabulary.mark(frozenset(words)) for words in lists}
+    for text in (name, *map("".join, lists), *map("_7".join, lists), "_".join(lists[0]) + name):
+        read = vocabulary.read(text)
+        for words, bit in sets.items():
+            assert bool(read.marks & bit) == (not words.isdisjoint(read.phrases))
+            covered = vocabulary.covers(text, words)
+            assert bool(read.alone & bit) <= covered <= bool((read.alone | read.perhaps) & bit)
+            if covered:
+                assert read.marks & bit or read.perhaps & bit
 
 
 @given(entries, st.lists(made_up, max_size=4), names)

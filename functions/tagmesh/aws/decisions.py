@@ -12,11 +12,12 @@ from tagmesh.aws import ledger, plans
 from tagmesh.aws.units import Unit
 from tagmesh.catalog import AssignedTags, Table
 from tagmesh.governance import DataProduct, Governance
+from tagmesh.resolution import DOOR, MISFIT, TableDecision
 
 
 def by_rules(
     governance: Governance, product: DataProduct, unit: Unit, tables: Iterable[Table], kept: evidence.Evidence
-) -> list[rules.TableDecision]:
+) -> list[TableDecision]:
     """What the rules say, one for each table, in their order.
 
     Args:
@@ -37,8 +38,8 @@ def by_rules(
 def closed_because(unit: Unit, table: str) -> str:
     """Why a table is closed whatever the rules say; "" where it is not."""
     if unit.doors:
-        return rules.DOOR
-    return rules.MISFIT if table in unit.misfits else ""
+        return DOOR
+    return MISFIT if table in unit.misfits else ""
 
 
 def with_stricter(
@@ -47,10 +48,10 @@ def with_stricter(
     governance: Governance,
     product: DataProduct,
     unit: Unit,
-    decisions: list[rules.TableDecision],
+    decisions: list[TableDecision],
     database: Mapping[str, str],
     observed: Mapping[str, AssignedTags],
-) -> list[rules.TableDecision]:
+) -> list[TableDecision]:
     """The same decisions, with stricter tags of people kept. What we wrote is looked up only where something has moved.
 
     Args:
@@ -71,7 +72,7 @@ def with_stricter(
 
 
 def carried(
-    dynamodb: Any, product: DataProduct, unit: Unit, tables: Iterable[Table], decisions: Iterable[rules.TableDecision]
+    dynamodb: Any, product: DataProduct, unit: Unit, tables: Iterable[Table], decisions: Iterable[TableDecision]
 ) -> set[str]:
     """The tables that carry what is decided for them, as far as we know: the last run carried out whole decided
     the same, and they were not made anew since."""
@@ -85,7 +86,7 @@ def carried(
     return found
 
 
-def explained(table: Table, decision: rules.TableDecision) -> dict[str, Any]:
+def explained(table: Table, decision: TableDecision) -> dict[str, Any]:
     """A table's decisions with their reasons, for the ledger: names and rules, never a value of the data."""
     return {
         "database": decision.database,
@@ -102,7 +103,7 @@ def digest(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _written(s3: Any, made: Mapping[str, Any], unit: Unit, decision: rules.TableDecision) -> drift.Written:
+def _written(s3: Any, made: Mapping[str, Any], unit: Unit, decision: TableDecision) -> drift.Written:
     """What runs wrote of a table, or meant to."""
     entry = made.get(ledger.tags_of(decision.database, decision.table), {}).get("detail", {})
     before = ledger.written_before(entry, unit.whole)

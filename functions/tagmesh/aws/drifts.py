@@ -14,12 +14,13 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from tagmesh import doors, doors_granted, plan, rules
+from tagmesh import doors, doors_granted, plan
 from tagmesh.aws import consumers, decisions, evidence_store, glue, grants, lakeformation, ledger, ram, units
 from tagmesh.aws.session import ConsumerNotReachable, client, own_account
 from tagmesh.catalog import AssignedTags, Finding, Table
 from tagmesh.governance import Consumer, DataProduct, Governance
 from tagmesh.grants import Revoke, from_api, is_recipient
+from tagmesh.resolution import TableDecision
 
 logger = Logger(child=True)
 
@@ -94,7 +95,7 @@ def tags_differ(
 
 def _by_rules(
     governance: Governance, product: DataProduct, unit: units.Unit, tables: Iterable[Table]
-) -> list[rules.TableDecision]:
+) -> list[TableDecision]:
     kept = evidence_store.read_kept(client("s3"), product) if product.sample_content else {}
     return decisions.by_rules(governance, product, unit, tables, kept)
 
