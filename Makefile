@@ -72,7 +72,7 @@ bench: $(STAMP) ## what we measure (benchmarks/README.md)
 	@PYTHONPATH=functions:tests python benchmarks/results.py
 
 bench-rules: $(STAMP) ## how well the rules tell what is sensitive, by source, and how fast (needs the shared data)
-	@python benchmarks/rules_quality.py
+	@python benchmarks/rules_quality.py $(ARGS)
 
 # The same two ways as above; these tools' pins exclude the others'.
 .venv-lint/.ready: requirements-lint.txt | $(STAMP)

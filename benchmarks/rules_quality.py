@@ -2,7 +2,8 @@
 
 Needs the labelled columns (TAGMESH_SHARED, ../shared by default). Beside ours, in the same run, the column-name rules
 of piicatcher, a public tool, which is installed into a folder of its own below .local/. Exit code 1 where leak or F1
-over all sources miss their aims; benchmarks/README.md says what else is aimed at.
+over all sources miss their aims; benchmarks/README.md says what else is aimed at. Further files of labelled columns may
+be given as arguments, with the same columns; they are scored apart and judge nothing.
 """
 
 from __future__ import annotations
@@ -231,12 +232,17 @@ def starts() -> None:
         print(f"  {what:<44}{statistics.median(runs) * 1000:>8.0f}{max(runs) * 1000:>8.0f}")
 
 
-def main() -> int:
+def read_labelled(path: Path) -> list[dict[str, str]]:
+    """dataset, table, column, type, comment, label and sensitive (yes, no, unknown) of each labelled column."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main(others: list[str]) -> int:
     if not LABELLED.is_file():
         print(f"skipped: shared data is missing ({LABELLED}; TAGMESH_SHARED says where)", file=sys.stderr)
         return 0
-    with LABELLED.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_labelled(LABELLED)
     files = read_folder(ROOT / "mesh")
     tables = read_tables(rows)
     ours = verdicts(Classifier(load(files)), tables)
@@ -255,6 +261,12 @@ def main() -> int:
     print("\neach source without the words of the lists that only it has\n" + HEADER)
     for name, score in scores(rows, lambda row: held_out[place(row)]).items():
         print(score.line(name))
+    for other in others:
+        labelled = read_labelled(Path(other))
+        of_other = verdicts(Classifier(load(files)), read_tables(labelled))
+        print(f"\n{other}\n" + HEADER)
+        for name, score in scores(labelled, lambda row, found=of_other: found[place(row)]).items():
+            print(score.line(name))
     find = public_tool()
     print("\npiicatcher's rules for column names, what they do not find being open\n" + HEADER)
     for name, score in scores(rows, lambda row: (find(row["column"]), not find(row["column"]))).items():
@@ -266,4 +278,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
