@@ -143,8 +143,9 @@ class Vocabulary:
         """A run, cut into words, and the sets of entries that it is to do with.
 
         A run that is no common word is cut into the fewest common words that make all of it; of two ways as short,
-        the one with the longer first word. One that cannot be cut so stays whole. An entry that is no common word
-        is found in it where what is left and right of it can be cut, into no more words altogether."""
+        the one with the longer first word. One that cannot be cut so, or into words of two letters alone, stays whole.
+        An entry that is no common word is found in it where what is left and right of it can be cut, into no more words
+        altogether."""
         if len(text) < 4 or len(text) > _LONGEST_RUN or text in _COMMON or text.isdigit():
             return self._run(text, (text,), odd=len(text) > _LONGEST_RUN and not text.isdigit())
         written, lengths = self._written
@@ -159,6 +160,8 @@ class Vocabulary:
         if not seen and len(text) not in before:
             return self._run(text, (text,))
         after = _fewest(text, _COMMON_FORWARDS)
+        if after[0] and _by_chance(after[0]):
+            after[0] = None
         words = after[0] or (text,)
         if not seen:
             return self._run(text, words)
@@ -387,7 +390,13 @@ def _cut_into(run: str, entries: frozenset[str]) -> tuple[str, ...] | None:
     if len(run) > _LONGEST_RUN or run in _COMMON:
         return None
     known = _starts_of(entries)
-    return _fewest(run, known)[0] if len(run) in _reached(run, known) else None
+    own = _fewest(run, known)[0] if len(run) in _reached(run, known) else None
+    return None if own and _by_chance(own) else own
+
+
+def _by_chance(words: Iterable[str]) -> bool:
+    """Whether words that make a run are of two letters each, as `up in` for `upin`."""
+    return max(map(len, words)) == 2
 
 
 @lru_cache(maxsize=65536)

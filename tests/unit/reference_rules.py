@@ -66,7 +66,13 @@ def fewest(run: str, known: Any, memo: dict[str, tuple[str, ...] | None] | None 
 def cut(run: str) -> tuple[str, ...]:
     if len(run) < 4 or len(run) > 48 or run.isdigit() or common(run):
         return (run,)
-    return fewest(run, common) or (run,)
+    return made_by(run, common) or (run,)
+
+
+def made_by(run: str, known: Any) -> tuple[str, ...] | None:
+    """The fewest words that make a run; two letters each are by chance."""
+    words = fewest(run, known)
+    return words if words and any(len(word) > 2 for word in words) else None
 
 
 def entry(word: str) -> str:
@@ -88,7 +94,7 @@ def stands_within(wanted: str, run: str) -> bool:
     """Whether it stands in a run that is no common word, with common words around it."""
     if len(run) < 4 or len(run) > 48 or run.isdigit() or common(run):
         return False
-    whole = fewest(run, common)
+    whole = made_by(run, common)
     for start in range(len(run)):
         for end in range(start + 2, len(run) + 1):
             if wanted in (run[start:end], singular(run[start:end])):
@@ -108,7 +114,7 @@ def made_of(name: str, entries: set[str]) -> bool:
 
     readings = []
     for run in runs(name):
-        own = None if len(run) < 4 or len(run) > 48 or run.isdigit() or common(run) else fewest(run, known)
+        own = None if len(run) < 4 or len(run) > 48 or run.isdigit() or common(run) else made_by(run, known)
         plain = cut(run)
         if own is not None and (plain == (run,) or len(own) <= len(plain)):
             readings.append((plain, own))

@@ -49,6 +49,9 @@ def test_in_every_style_the_words_are_the_same(words: list[str], style: str):
         ("passwordhash", "password hash"),
         ("customeraddresses", "customer addresses"),
         ("zipcode", "zip code"),
+        ("upin", "upin"),  # two letters each are by chance
+        ("upinid", "upinid"),
+        ("orderid", "order id"),
         ("estimatediscount", "estimate discount"),  # and not estimated is count
         ("HTTPServerName", "http server name"),
         ("userID", "user id"),
