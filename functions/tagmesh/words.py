@@ -205,7 +205,7 @@ class Vocabulary:
         no word itself, into the fewest common words. `e_mail` and `email` are one entry, and `eMail`, `e-mail`,
         `emails` all hold it."""
         runs = [self._runs[part] for part in _parts(name)]
-        words: tuple[str, ...] = ()
+        words: list[str] = []
         marks, alone, perhaps, odd = ANY, _ALL, 0, False
         for run in runs:
             words += run.words
@@ -214,7 +214,7 @@ class Vocabulary:
             if run.odd:
                 odd = True
                 perhaps |= run.begun
-        read = Name(runs, words)
+        read = Name(runs, tuple(words))
         if len(words) > 1:
             read.joined = read.spans = self._joined(words)
             plain = [word for run in runs if run.alone != _ALL for word in run.words]
