@@ -152,6 +152,7 @@ class Conditions:
         self.held = ANY  # the sets of words that names are to hold an entry of, or not to
         self.made = 0  # those that are to make them
         self._numbers: dict[str, int] = {}
+        self._shared: dict[int, tuple[Mapping[str, Any], int]] = {}  # those that stand in several rules, by identity
 
     def compile(self, condition: Mapping[str, Any]) -> tuple[Condition, tuple[int, ...]]:
         """The condition, and the numbers of the conditions about the table that it rests on."""
@@ -172,11 +173,14 @@ class Conditions:
         return compiled
 
     def _number(self, condition: Mapping[str, Any]) -> int:
+        if id(condition) in self._shared:
+            return self._shared[id(condition)][1]
         key = repr(condition)
         if key not in self._numbers:
             test = _every([self._table_entry(name, wanted) for name, wanted in condition.items()])
             self._numbers[key] = len(self.about_tables)
             self.about_tables.append(test)
+        self._shared[id(condition)] = condition, self._numbers[key]  # kept, so that its identity stays its own
         return self._numbers[key]
 
     def _entry(self, name: str, wanted: Any, needs: set[int]) -> list[Condition]:
@@ -317,20 +321,24 @@ class Conditions:
         return patterns_any
 
     def _words_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
-        vocabulary = self.vocabulary
+        read, covers = self.vocabulary.read, self.vocabulary.covers
         entries, wanted = _entries(tuple(texts))
-        vocabulary.mark(wanted)
-        phrases = vocabulary.phrases
+        bit = self.vocabulary.mark(wanted)
         if test == "words_any":
-            return lambda text: tuple(f"{what} word {entries[word]}" for word in sorted(wanted & phrases(text))) or None
+
+            def words_any(text: str) -> Evidence:
+                name = read(text)
+                if not name.marks & bit:
+                    return None
+                return tuple([f"{what} word {entries[word]}" for word in sorted(wanted & name.phrases)])
+
+            return words_any
         if test == "words_all":
             all_words = tuple(f"{what} word {text}" for text in texts)
-            return lambda text: all_words if entries.keys() <= phrases(text) else None
+            return lambda text: all_words if wanted <= read(text).phrases else None
         if test == "words_only":
-            return lambda text: (
-                (f"{what} words {' '.join(vocabulary.split(text))} alone",) if vocabulary.covers(text, wanted) else None
-            )
-        return lambda text: None if entries.keys() & phrases(text) else ()
+            return lambda text: (f"{what} words {' '.join(read(text).words)} alone",) if covers(text, wanted) else None
+        return lambda text: None if read(text).marks & bit else ()
 
 
 _COSTS = {"type": 0, "partition_key": 0, "content": 0, "words_none": 0, "words_any": 1, "not": 3, "words_only": 4}

@@ -26,15 +26,24 @@ class _Inside(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+class _WrittenOut(NamedTuple):
+    """A named condition, written out: how many conditions and words it is, and how deep they stand in one another."""
+
+    condition: dict[str, Any]
+    size: int
+    depth: int
+
+
 class RuleReader:
     """Reads the rules of all files together."""
 
     def __init__(self, report: Report, tags: LFTags) -> None:
         self._report = report
         self._tags = tags
-        self._lists: dict[str, list[str]] = {}
+        self._lists: dict[str, dict[str, None]] = {}  # name -> its words, each once
         self._conditions: dict[str, Fields] = {}
-        self._depth = 0  # of the condition that is being written out
+        self._named: dict[tuple[str, _Inside], _WrittenOut] = {}
+        self._depth = self._deepest = 0  # of the condition that is being written out, and of those in it
         self._written_out = 0
         self._overgrown = False
 
@@ -95,7 +104,7 @@ class RuleReader:
                 listed = words.split() if isinstance(words, Text) else list(map(str, words))
                 if any("$" in word for word in listed):
                     self._report(words.at, "a list of words names no other list", "write the words themselves")
-                self._lists[str(name)] = listed
+                self._lists[str(name)] = dict.fromkeys(listed)
             for name, condition in document.get("conditions", Fields()).items():
                 once(self._report, conditions, name, f"the condition `{name}`")
                 self._conditions[str(name)] = condition
@@ -110,26 +119,41 @@ class RuleReader:
         if name in inside.names:
             self._report(self._conditions[name].at, f"the condition `{name}` rests on itself", "write out one of them")
             return {}
-        return self._condition(self._conditions[name], inside._replace(names=(*inside.names, name)))
+        key = name, inside._replace(names=())
+        known = self._named.get(key)
+        if known is None:
+            before, outer = self._written_out, self._deepest
+            self._deepest = self._depth
+            written = self._condition(self._conditions[name], inside._replace(names=(*inside.names, name)))
+            known = self._named[key] = _WrittenOut(written, self._written_out - before, self._deepest - self._depth)
+            self._deepest = max(outer, self._deepest)
+        elif self._fits(at, known.size, known.depth):
+            self._deepest = max(self._deepest, self._depth + known.depth)
+        else:
+            return {}
+        return known.condition
 
     def _condition(self, node: Fields, inside: _Inside) -> dict[str, Any]:
         """A condition without positions, with what it names written out: plain strings, lists, booleans, mappings."""
         self._depth += 1
+        self._deepest = max(self._deepest, self._depth)
         fits = self._fits(node.at, 1)
         written = self._entries(node, inside) if fits else {}
         self._depth -= 1
         return written
 
-    def _fits(self, at: At, more: int) -> bool:
-        """Whether so many more conditions or words may be written out; what is too much is reported once."""
+    def _fits(self, at: At, more: int, deeper: int = 0) -> bool:
+        """Whether so many more conditions or words may be written out, so much deeper in one another; what is too much
+        is reported once."""
         self._written_out += more
-        if self._depth <= _DEEPEST_CONDITION and self._written_out <= _MOST_WRITTEN_OUT:
+        too_deep = self._depth + deeper > _DEEPEST_CONDITION
+        if not too_deep and self._written_out <= _MOST_WRITTEN_OUT:
             return True
         if not self._overgrown:
             self._overgrown = True
             deep = f"conditions stand more than {_DEEPEST_CONDITION} deep in one another"
             much = f"the rules hold more than {_MOST_WRITTEN_OUT:,} conditions and words"
-            message = f"{deep if self._depth > _DEEPEST_CONDITION else much}, with what they name written out"
+            message = f"{deep if too_deep else much}, with what they name written out"
             self._report(at, message, "let fewer lists and conditions with a name build on one another")
         return False
 
@@ -184,10 +208,10 @@ class RuleReader:
         words: dict[str, None] = {}
         for word in items(node):
             if "$" in word:
-                parts = [self._listed(part, word.at) if part.startswith("$") else [part] for part in word.split()]
+                parts = [self._listed(part, word.at) if part.startswith("$") else {part: None} for part in word.split()]
                 if self._fits(word.at, math.prod(map(len, parts))):
                     if len(parts) == 1:
-                        words |= dict.fromkeys(parts[0])
+                        words |= parts[0]
                     else:
                         words.update(("_".join(chosen), None) for chosen in itertools.product(*parts))
             else:
@@ -195,12 +219,12 @@ class RuleReader:
                 words[str(word)] = None
         return list(words)
 
-    def _listed(self, name: str, at: At) -> list[str]:
+    def _listed(self, name: str, at: At) -> dict[str, None]:
         if name[1:] in self._lists:
             return self._lists[name[1:]]
         guess = did_you_mean(name[1:], self._lists)
         self._report(at, f"there is no list of words `{name}`{guess}", "name one that stands under `words:`")
-        return []
+        return {}
 
 
 def _plain(node: Text | Items) -> Any:
