@@ -113,9 +113,14 @@ def _read_events(file: str, text: str, report: Report) -> Node | None:
     while (event := loader.get_event()) is not None:
         mark = event.start_mark
         at = At(file, mark.line + 1, mark.column + 1)
-        # Nearly all events are plain scalars: they are told first.
+        # Nearly all events are plain scalars, and items of lists: they are told first.
         if type(event) is scalar and event.anchor is None and event.tag in (None, "!"):
-            place(_text(event.value, at, quoted=not event.implicit[0]))
+            text = Text(event.value)
+            text.at, text.quoted = at, not event.implicit[0]
+            if open_nodes and type(open_nodes[-1]) is Items:
+                open_nodes[-1].append(text)
+            else:
+                place(text)
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
