@@ -34,6 +34,7 @@ LABELLED = Path(os.environ.get("TAGMESH_SHARED", ROOT.parent / "shared")) / "dat
 PUBLIC = "piicatcher==0.17.0"
 MOST_LEAK, LEAST_F1 = 0.03, 0.65
 OPEN = ("public", "internal")
+LABELS = ("dataset", "table", "column", "type", "comment", "sensitive")
 NOWHERE = DataProduct("benchmark", "benchmark", "111111111111", "bucket", "")
 RUNS = 7
 #: Lists of mesh/rules/words.yaml and people.yaml from which a source's own words are left out to score it.
@@ -232,13 +233,28 @@ def starts() -> None:
         print(f"  {what:<44}{statistics.median(runs) * 1000:>8.0f}{max(runs) * 1000:>8.0f}")
 
 
+def is_labelled(path: Path) -> bool:
+    """Whether a file can be read as labelled columns."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        return set(LABELS) <= set(next(csv.reader(file), []))
+
+
 def read_labelled(path: Path) -> list[dict[str, str]]:
-    """dataset, table, column, type, comment, label and sensitive (yes, no, unknown) of each labelled column."""
+    """LABELS (sensitive is yes, no or unknown), and perhaps more, of each labelled column."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def main(others: list[str]) -> int:
+    if wrong := [other for other in others if not is_labelled(Path(other))]:
+        print(
+            f"no file of labelled columns: {', '.join(wrong)}; mend: give CSV files with the columns of the labelled "
+            f"ones, {', '.join(LABELS)}",
+            file=sys.stderr,
+        )
+        return 2
     if not LABELLED.is_file():
         print(f"skipped: shared data is missing ({LABELLED}; TAGMESH_SHARED says where)", file=sys.stderr)
         return 0

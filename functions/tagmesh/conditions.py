@@ -120,6 +120,7 @@ class Scene:
 Test = Callable[[Subject], Evidence]
 _TableTest = Callable[[Scene], Evidence]
 _TextTest = Callable[[str], Evidence]
+_NameTest = Callable[[Name], Evidence]
 
 
 class Condition(NamedTuple):
@@ -221,45 +222,24 @@ class Conditions:
         if not test.startswith("words_"):
             of_text = self._text_test("column", test, texts)
 
-            def of_name(subject: Subject) -> Evidence:
+            def like(subject: Subject) -> Evidence:
                 return of_text(subject.column)
 
-            return Condition(of_name, of_name)
-        entries, wanted = _entries(tuple(texts))
-        mark = self.vocabulary.mark
-        bit = mark(wanted)
+            return Condition(like, like)
+        of_name, bit = self._words_test("column", test, texts)
+
+        def holds(subject: Subject) -> Evidence:
+            return of_name(subject.name)
+
         if test == "words_only":
             self.made |= bit
-            covers = self.vocabulary.covers
-
-            def words_only(subject: Subject) -> Evidence:
-                name = subject.name
-                if name.alone & bit or (name.perhaps & bit and covers(subject.column, wanted)):
-                    return (f"column words {' '.join(name.words)} alone",)
-                return None
-
-            return Condition(words_only, words_only, needs=bit, alone=bit)
-        if test == "words_all":
-            bits = [mark(frozenset({each})) for each in entries]
-            every = _union(bits)
-            self.held |= every
-            told = tuple(f"column word {text}" for text in texts)
-
-            def words_all(subject: Subject) -> Evidence:
-                return told if subject.name.marks & every == every else None
-
-            return Condition(words_all, words_all, needs=bits[0])
+            return Condition(holds, holds, needs=bit, alone=bit)
         self.held |= bit
+        if test == "words_all":
+            return Condition(holds, holds, needs=bit)
         if test == "words_none":
-            return Condition(lambda subject: None if subject.name.marks & bit else (), _nothing, barred=bit)
-
-        def words_any(subject: Subject) -> Evidence:
-            if not subject.name.marks & bit:
-                return None
-            found = wanted & subject.name.phrases
-            return tuple([f"column word {entries[word]}" for word in (sorted(found) if len(found) > 1 else found)])
-
-        return Condition(words_any, words_any, needs=bit, enough=bit, whole=True)
+            return Condition(holds, _nothing, barred=bit)
+        return Condition(holds, holds, needs=bit, enough=bit, whole=True)
 
     def _table_entry(self, name: str, wanted: Any) -> _TableTest:
         if name == "all":
@@ -308,7 +288,9 @@ class Conditions:
 
     def _text_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
         if test.startswith("words_"):
-            return self._words_test(what, test, texts)
+            of_name, _ = self._words_test(what, test, texts)
+            read = self.vocabulary.read
+            return lambda text: of_name(read(text))
         if test == "equals":
             names = {fold(text) for text in texts}
             return lambda text: (f"{what} {text}",) if fold(text) in names else None
@@ -320,25 +302,32 @@ class Conditions:
 
         return patterns_any
 
-    def _words_test(self, what: str, test: str, texts: list[str]) -> _TextTest:
-        read, covers = self.vocabulary.read, self.vocabulary.covers
+    def _words_test(self, what: str, test: str, texts: list[str]) -> tuple[_NameTest, int]:
+        """A test of words, and the bit of the set that these are (of `words_all`, of the first of them)."""
         entries, wanted = _entries(tuple(texts))
-        bit = self.vocabulary.mark(wanted)
+        mark, made_of = self.vocabulary.mark, self.vocabulary.made_of
+        bit = mark(wanted)
         if test == "words_any":
 
-            def words_any(text: str) -> Evidence:
-                name = read(text)
+            def words_any(name: Name) -> Evidence:
                 if not name.marks & bit:
                     return None
-                return tuple([f"{what} word {entries[word]}" for word in sorted(wanted & name.phrases)])
+                found = wanted & name.phrases
+                return tuple([f"{what} word {entries[word]}" for word in (sorted(found) if len(found) > 1 else found)])
 
-            return words_any
+            return words_any, bit
+        if test == "words_none":
+            return lambda name: None if name.marks & bit else (), bit
         if test == "words_all":
-            all_words = tuple(f"{what} word {text}" for text in texts)
-            return lambda text: all_words if wanted <= read(text).phrases else None
-        if test == "words_only":
-            return lambda text: (f"{what} words {' '.join(read(text).words)} alone",) if covers(text, wanted) else None
-        return lambda text: None if read(text).marks & bit else ()
+            told = tuple(f"{what} word {text}" for text in texts)
+            return lambda name: told if wanted <= name.phrases else None, mark(frozenset(list(entries)[:1]))
+
+        def words_only(name: Name) -> Evidence:
+            if name.alone & bit or (name.perhaps & bit and made_of(name, wanted)):
+                return (f"{what} words {' '.join(name.words)} alone",)
+            return None
+
+        return words_only, bit
 
 
 _COSTS = {"type": 0, "partition_key": 0, "content": 0, "words_none": 0, "words_any": 1, "not": 3, "words_only": 4}

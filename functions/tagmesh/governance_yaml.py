@@ -115,8 +115,7 @@ def _read_events(file: str, text: str, report: Report) -> Node | None:
         at = At(file, mark.line + 1, mark.column + 1)
         # Nearly all events are plain scalars, and items of lists: they are told first.
         if type(event) is scalar and event.anchor is None and event.tag in (None, "!"):
-            text = Text(event.value)
-            text.at, text.quoted = at, not event.implicit[0]
+            text = _text(event.value, at, quoted=not event.implicit[0])
             if open_nodes and type(open_nodes[-1]) is Items:
                 open_nodes[-1].append(text)
             else:

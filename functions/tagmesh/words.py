@@ -67,7 +67,7 @@ class Name:
     """What is to be known of a name. ``words``: its words, lower-case, in order. ``joined``: the entries that are
     several of them in a row; ``spans``: those that are, where numbers do not count. Sets of entries, as bits
     (``Vocabulary.mark``): ``marks``, those of which it holds an entry; ``alone``, those whose entries alone make it;
-    ``perhaps``, those that might beside these: ``Vocabulary.covers`` tells."""
+    ``perhaps``, those that might beside these: ``Vocabulary.made_of`` tells."""
 
     __slots__ = ("_phrases", "alone", "joined", "marks", "perhaps", "runs", "spans", "words")
 
@@ -264,7 +264,10 @@ class Vocabulary:
 
     def covers(self, name: str, entries: frozenset[str]) -> bool:
         """Whether a name is made of these entries alone; numbers in it do not count, but are not enough."""
-        read = self.read(name)
+        return self.made_of(self.read(name), entries)
+
+    def made_of(self, read: Name, entries: frozenset[str]) -> bool:
+        """The same, of a name that was read."""
         words: list[str] = []
         unknown = cut_otherwise = False
         for run in read.runs:

@@ -120,6 +120,18 @@ def test_conditions_may_rest_on_others_but_not_without_end():
         assert message.startswith("conditions stand more than 50 deep in one another")
 
 
+@pytest.mark.parametrize(("above", "message"), [(15, None), (40, "conditions stand more than 50 deep in one another")])
+def test_a_condition_that_was_written_out_before_counts_where_it_stands_again(above: int, message: str | None):
+    """Of conditions that name those before them each is written out once; how deep it is and how much counts anew."""
+    links = "".join(f"  c{number}: {{not: {{is: c{number - 1}}}}}\n" for number in range(1, 15))
+    when = "{not: " * above + "{is: c14}" + "}" * above
+    text = f"conditions:\n  c0: {{type: date}}\n{links}{rule(when)}"
+
+    assert [said.partition(",")[0] for _, said in (problems(text) if message else [])] == ([message] if message else [])
+    if not message:
+        assert loaded(text).rules
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "rules",

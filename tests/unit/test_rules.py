@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import random
 import re
 from dataclasses import replace
@@ -416,6 +417,11 @@ def test_no_regular_expression_that_is_allowed_is_slow(at_the_start: bool, parts
     if unsafe_regex(pattern) is None:
         for text in ("a" * 255, "ab" * 127, "a" * 254 + "b"):
             assert steps(pattern, text) <= MOST_STEPS
+
+
+@given(st.text(alphabet="ab*?[.", max_size=6), st.text(alphabet="ab[.\n", max_size=6))
+def test_a_glob_of_any_shape_matches_as_the_standard_library_does(glob: str, text: str):
+    assert bool(patterns.matcher(glob, glob=True)(text)) == fnmatch.fnmatchcase(text, glob.replace("[", "[[]"))
 
 
 def test_glob_and_regex_look_no_further_than_255_characters():

@@ -211,6 +211,15 @@ def test_the_sets_of_a_name_are_those_whose_entries_it_holds_and_those_that_may_
                 assert read.marks & bit or read.perhaps & bit
 
 
+def test_a_set_that_is_marked_later_is_in_names_that_were_read_before():
+    vocabulary = Vocabulary()
+    assert vocabulary.phrases("orderqxyz") == {"orderqxyz"}
+    bit = vocabulary.mark(frozenset({"qxyz"}))
+
+    assert vocabulary.read("orderqxyz").marks & bit
+    assert vocabulary.mark(frozenset({"qxyz"})) == bit
+
+
 @given(entries, st.lists(made_up, max_size=4), names)
 def test_the_words_of_other_rules_make_no_difference(words: list[str], others: list[str], name: str):
     for text in (name, "".join(words), "_".join([*words, *others])):
